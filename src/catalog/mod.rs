@@ -1,0 +1,117 @@
+//! What the logs are: event types, their columns, each column's type and privacy class, the
+//! login-path map and the lists of known codes. The facts are data files compiled in
+//! (`src/catalog/data/`); a user's own file can extend them.
+
+mod schema;
+
+pub use schema::lake_schema;
+
+/// Which export a file comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LogFamily {
+    EventLogFile,
+    LoginHistory,
+    SetupAuditTrail,
+}
+
+/// Privacy class of a column. A column that the catalogue does not know is `RecordData`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrivacyClass {
+    Metadata,
+    Identifier,
+    Token,
+    RecordData,
+}
+
+/// Type of a stored column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Arrow `Utf8View`
+    Text,
+    /// Arrow `Int64`
+    Integer,
+    /// Arrow `Float64`
+    Decimal,
+    /// Arrow `Boolean`
+    Boolean,
+}
+
+/// What ingest does with a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Treatment {
+    /// Kept as it is, by `kind`.
+    Keep,
+    /// Text chosen by the caller: kept up to [`CUT_CHARS`] characters.
+    Cut,
+    /// A Salesforce id: kept in 18 characters.
+    Id18,
+    /// The acting user's id (USER_ID, USER_ID_DERIVED, UserId): together they make `user_id`.
+    UserId,
+    /// A username: kept when it has the form `name@domain` or the login succeeded, else a digest.
+    Username,
+    /// TIMESTAMP, TIMESTAMP_DERIVED, LoginTime …: together they make `occurred_at`.
+    OccurredAt,
+    /// An address: stored canonically, and a source of `ip`, `ip_key`, `ip_kind`.
+    Address,
+    /// FORWARDED_FOR_IP: only the addresses in it are kept.
+    AddressList,
+    /// A secret that only has to join: kept as a keyed digest.
+    Digest,
+    /// A URI or resource: kept as its template.
+    UriTemplate,
+    /// SOQL text: kept as `query_object` and `query_shape` (keyed digest).
+    QueryShape,
+    /// Never kept.
+    Drop,
+}
+
+/// Longest caller-chosen text kept, in characters.
+pub const CUT_CHARS: usize = 200;
+
+/// One column of one event type.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Heading in the CSV, canonical spelling (`LOGIN_TYPE`, `LoginType`).
+    pub heading: String,
+    /// Other headings of the same column (Setup page labels, Data Loader spelling …).
+    pub aliases: Vec<String>,
+    /// SQL name: lower case.
+    pub name: String,
+    pub class: PrivacyClass,
+    pub kind: ColumnKind,
+    pub treatment: Treatment,
+    /// Part of the row's identity, by which a row counts once across overlapping files: columns
+    /// that every known release of the file carries.
+    pub identity: bool,
+    pub description: String,
+}
+
+/// One kind of log file.
+#[derive(Debug, Clone)]
+pub struct EventType {
+    /// `Login`, `ApiTotalUsage`, `LoginHistory`, `SetupAuditTrail`, …: value of EVENT_TYPE and
+    /// of the lake's `event=` folder.
+    pub name: String,
+    /// Other spellings of `name` (compared without case).
+    pub aliases: Vec<String>,
+    /// SQL table: `elf_login`, `login_history`, `setup_audit_trail`.
+    pub table: String,
+    pub family: LogFamily,
+    pub columns: Vec<Column>,
+}
+
+impl EventType {
+    /// The column of a heading, by canonical spelling or alias, without regard to case,
+    /// spaces or underscores at the ends.
+    pub fn column(&self, heading: &str) -> Option<&Column> {
+        let heading = heading.trim();
+        self.columns.iter().find(|c| {
+            c.heading.eq_ignore_ascii_case(heading)
+                || c.aliases.iter().any(|a| a.eq_ignore_ascii_case(heading))
+        })
+    }
+
+    pub fn has(&self, treatment: Treatment) -> bool {
+        self.columns.iter().any(|c| c.treatment == treatment)
+    }
+}

@@ -1,0 +1,5 @@
+//! Settings with their origin.
+
+mod severity;
+
+pub use severity::Severity;

@@ -1,0 +1,18 @@
+//! orgwatch watches a Salesforce org's logs for misuse of its integration users.
+//!
+//! Modules import only from the floors below them:
+//! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`]; floor 1 [`registry`], [`lake`];
+//! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`]; floor 4 [`alert`]; floor 5 [`cli`].
+
+pub mod alert;
+pub mod catalog;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod detect;
+pub mod engine;
+pub mod ingest;
+pub mod lake;
+pub mod privacy;
+pub mod registry;
+pub mod rollup;
