@@ -57,8 +57,6 @@ def soap_instead_of_jwt(logs: Logs) -> None:
     at = moment.at("2026-01-06T09:22:10")
     session = logs.login(at, _machine("hr.feed").user, "soap_login", "198.51.100.99",
                          agent="JAX-WS RI 2.1.5-b03-")
-    logs.api_total(at + 100, session.user, session.ip, family="SOAP", resource="login", method="POST",
-                   client="hr/export")
     for number in range(2):
         logs.soap_call(at + (4 + number) * SECOND, session, "query", "User", "hr/export", 40)
 

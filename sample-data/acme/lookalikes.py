@@ -8,7 +8,7 @@ from .records import CHROME, HIDDEN, Logs
 EGRESS_CHANGE = "2026-01-12T00:00:00"
 STORY = [
     ("2025-12-28", "coral.finch", "a person whose mail client syncs around the clock, with UI "
-     "logins on most days (whole period): a named user with an app, no machine account"),
+     "logins on every working day (whole period): a named user with an app, no machine account"),
     ("2026-01-02", "erp.sync", "works from 198.51.100.15, the last address of its /28"),
     ("2026-01-03", "docs.archive", "SOURCE_IP says `Salesforce.com IP`, CLIENT_IP is allowed "
      "(3 and 4 January)"),

@@ -112,6 +112,8 @@ class Logs:
         if status == "LOGIN_NO_ERROR":
             self.sessions.setdefault(user.username, []).append(session)
         soap, sso = path == "soap_login", path == "ui_sso"
+        if soap:
+            self.api_total(at, user, ip, family="SOAP", resource="login", method="POST")
         if elf:
             self.event("Login", at, user, {
                 "URI": door.uri,

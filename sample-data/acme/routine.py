@@ -2,7 +2,7 @@
 
 from . import cast, lookalikes, moment
 from .cast import Integration
-from .moment import DAY, HOUR, MINUTE, SECOND
+from .moment import HOUR, MINUTE, SECOND
 from .records import HIDDEN, Logs, Session
 
 PAGES = ["Account", "Opportunity", "Case", "Contact", "Lead", "Campaign"]
@@ -86,7 +86,7 @@ def _office_days(logs: Logs, person: cast.User) -> None:
         if moment.is_quiet(start):
             if number % 9 != on_call:
                 continue
-        elif rng.random() < 0.1:
+        elif rng.random() < 0.1 and person != cast.SYNC_HUMAN:
             continue
         at = start + int(rng.random() * 90 * MINUTE)
         remote = moment.is_quiet(at) or rng.random() < 0.35
@@ -105,7 +105,7 @@ def _office_days(logs: Logs, person: cast.User) -> None:
         logs.uri(at + 15 * SECOND, person, ip, session.login_key, "/lightning/page/home")
         if rng.random() < 0.6:
             logs.logout(end, person, "U", ip, login_key=session.login_key, by_user=True)
-        if person is cast.SYNC_HUMAN or rng.random() < 0.2:
+        if person == cast.SYNC_HUMAN or rng.random() < 0.2:
             logs.login(at + 4 * HOUR + int(rng.random() * HOUR), person, path, ip)
 
 

@@ -131,8 +131,9 @@ STORY_HEAD = f"""\
 # The story of the sample data
 
 One synthetic org, {cast.ORG_NAME}, for {len(moment.DAYS)} nights from {moment.FIRST_DAY} to \
-{moment.LAST_DAY} (UTC). Nobody in it exists. Every address is from a range reserved for documentation:
-machines and offices in 198.51.100.0/24, 203.0.113.0/24 and 2001:db8::/32, attackers in 192.0.2.0/24
+{moment.LAST_DAY} (UTC).
+Nobody in it exists. Every address is from a range reserved for documentation: machines and offices in
+198.51.100.0/24, 203.0.113.0/24 and 2001:db8::/32, attackers in 192.0.2.0/24
 (and once 2001:db8:bad::1). `generate.py` writes all of it from one seed; `generate.py --check`
 proves that the committed files are what it writes.
 
