@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::chunk::Chunk;
 use super::column::{self, Cells};
 use super::layout::{Layout, Slot};
-use super::records::{Broken, Records};
+use super::records::{Broken, Fault, Records};
 use super::time::{LocalDates, TimeFault, TimeReader};
 use crate::catalog::{ColumnKind, IpKind, Treatment, classify, ip_key, parse_ip, sf_id18};
 use crate::lake::{FileId, Quarantined};
@@ -25,7 +25,7 @@ pub struct FileContext<'a> {
     pub file_id: FileId,
     pub key: &'a DigestKey,
     pub local_dates: LocalDates,
-    /// The last chunk's last record may be cut off in the middle.
+    /// Most quarantined rows of one chunk that are described one by one.
     pub quarantine_limit: usize,
 }
 
@@ -40,8 +40,8 @@ pub struct Account {
     pub last_ms: Option<i64>,
     /// At most the limit of the file context; `rows_quarantined` counts all.
     pub quarantine: Vec<Quarantined>,
-    /// The last record of the bytes was broken, and where it started.
-    pub broken_at_end: bool,
+    /// The file ends inside a record.
+    pub torn: bool,
 }
 
 impl Account {
@@ -52,13 +52,21 @@ impl Account {
         self.unreadable_values += other.unreadable_values;
         self.first_ms = [self.first_ms, other.first_ms].into_iter().flatten().min();
         self.last_ms = [self.last_ms, other.last_ms].into_iter().flatten().max();
+        self.torn |= other.torn;
         self.quarantine.extend(other.quarantine);
     }
 }
 
 /// Reads a chunk. The batch has the schema [`crate::catalog::lake_schema`] of its event type.
 pub fn read(chunk: Chunk, context: &FileContext) -> Result<(RecordBatch, Account), ArrowError> {
-    let Chunk { bytes, layout, first_line, line_feeds, records } = chunk;
+    let Chunk {
+        bytes,
+        layout,
+        first_line,
+        line_feeds,
+        is_last,
+        records,
+    } = chunk;
     let mut records = records.unwrap_or_else(|| {
         let mut records = Records::new(layout.width());
         records.read_anchored(&bytes);
@@ -67,9 +75,19 @@ pub fn read(chunk: Chunk, context: &FileContext) -> Result<(RecordBatch, Account
     let utf8 = std::str::from_utf8(&bytes).is_ok();
     let bytes = Buffer::from_vec(bytes);
     let mut account = Account::default();
-    account.broken_at_end = records.broken.last().is_some_and(|b| b.end == bytes.len());
+    account.torn = is_last
+        && records
+            .broken
+            .last()
+            .is_some_and(|b| b.end == bytes.len() && is_cut_off(b, &bytes));
     let lines = Lines::new(&bytes, first_line, line_feeds);
-    let mut quarantine = Quarantine { layout: &layout, context, bytes: &bytes, lines: &lines, account: &mut account };
+    let mut quarantine = Quarantine {
+        layout: &layout,
+        context,
+        bytes: &bytes,
+        lines: &lines,
+        account: &mut account,
+    };
     for broken in std::mem::take(&mut records.broken) {
         quarantine.broken(&broken);
     }
@@ -78,9 +96,25 @@ pub fn read(chunk: Chunk, context: &FileContext) -> Result<(RecordBatch, Account
     account.first_ms = times.iter().copied().min();
     account.last_ms = times.iter().copied().max();
     let line_nos = lines.of(&records);
-    let cells = Cells { bytes: &bytes, records: &records, utf8 };
+    let cells = Cells {
+        bytes: &bytes,
+        records: &records,
+        utf8,
+    };
     let columns = columns(&cells, &layout, times, line_nos, context, &mut account);
-    Ok((RecordBatch::try_new(layout.schema.clone(), columns)?, account))
+    Ok((
+        RecordBatch::try_new(layout.schema.clone(), columns)?,
+        account,
+    ))
+}
+
+/// Whether a broken last record looks like the start of a good one.
+fn is_cut_off(broken: &Broken, bytes: &[u8]) -> bool {
+    match broken.fault {
+        Fault::UnbalancedQuote => true,
+        Fault::FieldCount { found, expected } => found < expected && bytes.last() != Some(&b'\n'),
+        Fault::TextAfterQuote | Fault::TooLong => false,
+    }
 }
 
 /// Drops from the records those whose time or type cannot be read; returns the others' times.
@@ -93,7 +127,11 @@ fn keep_readable(records: &mut Records, quarantine: &mut Quarantine) -> Vec<i64>
     for row in 0..records.len() {
         let mut cell = |column: Option<usize>| {
             let column = column.ok_or(TimeFault::Missing)?;
-            reader.read(records.field(row, column).text(quarantine.bytes, &mut scratch))
+            reader.read(
+                records
+                    .field(row, column)
+                    .text(quarantine.bytes, &mut scratch),
+            )
         };
         let time = cell(layout.time.first).or_else(|fault| {
             let time = cell(layout.time.fallback).map_err(|_| fault);
@@ -101,7 +139,10 @@ fn keep_readable(records: &mut Records, quarantine: &mut Quarantine) -> Vec<i64>
             time
         });
         let other_type = layout.event_type.is_some_and(|column| {
-            let raw = records.field(row, column).raw(quarantine.bytes).trim_ascii();
+            let raw = records
+                .field(row, column)
+                .raw(quarantine.bytes)
+                .trim_ascii();
             raw != layout.event.name.as_bytes() && !is_name_of(raw, layout)
         });
         match time {
@@ -124,7 +165,9 @@ const OTHER_TYPE: &str = "EVENT_TYPE is not the file's";
 
 fn is_name_of(raw: &[u8], layout: &Layout) -> bool {
     let event = &layout.event;
-    std::iter::once(&event.name).chain(&event.aliases).any(|n| raw.eq_ignore_ascii_case(n.as_bytes()))
+    std::iter::once(&event.name)
+        .chain(&event.aliases)
+        .any(|n| raw.eq_ignore_ascii_case(n.as_bytes()))
 }
 
 fn columns(
@@ -139,7 +182,9 @@ fn columns(
     let row_keys = row_keys(cells, layout);
     let trusted = trusted_usernames(cells, layout);
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(layout.schema.fields().len());
-    columns.push(Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC")));
+    columns.push(Arc::new(
+        TimestampMillisecondArray::from(times).with_timezone("UTC"),
+    ));
     if layout.event.has(Treatment::UserId) {
         columns.push(column::user_ids(cells, &layout.user_ids));
     }
@@ -147,15 +192,40 @@ fn columns(
         columns.extend(addresses(cells, layout));
     }
     for slot in &layout.slots {
-        let Slot { treatment, kind, column, .. } = slot;
+        let Slot {
+            treatment,
+            kind,
+            column,
+            ..
+        } = slot;
         match (treatment, kind) {
-            (Treatment::QueryShape, _) => columns.extend(column::query(cells, *column, context.key)),
-            (_, ColumnKind::Text) => {
-                columns.push(column::treated_text(cells, *column, *treatment, context.key, &trusted));
+            (Treatment::QueryShape, _) => {
+                columns.extend(column::query(cells, *column, context.key))
             }
-            (_, ColumnKind::Integer) => columns.push(column::integers(cells, *column, &mut account.unreadable_values)),
-            (_, ColumnKind::Decimal) => columns.push(column::decimals(cells, *column, &mut account.unreadable_values)),
-            (_, ColumnKind::Boolean) => columns.push(column::booleans(cells, *column, &mut account.unreadable_values)),
+            (_, ColumnKind::Text) => {
+                columns.push(column::treated_text(
+                    cells,
+                    *column,
+                    *treatment,
+                    context.key,
+                    &trusted,
+                ));
+            }
+            (_, ColumnKind::Integer) => columns.push(column::integers(
+                cells,
+                *column,
+                &mut account.unreadable_values,
+            )),
+            (_, ColumnKind::Decimal) => columns.push(column::decimals(
+                cells,
+                *column,
+                &mut account.unreadable_values,
+            )),
+            (_, ColumnKind::Boolean) => columns.push(column::booleans(
+                cells,
+                *column,
+                &mut account.unreadable_values,
+            )),
         }
     }
     columns.push(Arc::new(Int64Array::from(vec![context.file_id; rows])));
@@ -183,10 +253,16 @@ fn row_keys(cells: &Cells, layout: &Layout) -> Vec<i64> {
 /// Rows whose username was accepted by the org: no login failed on them.
 fn trusted_usernames(cells: &Cells, layout: &Layout) -> Vec<bool> {
     let rows = cells.records.len();
-    let Some(status) = layout.status else { return vec![true; rows] };
+    let Some(status) = layout.status else {
+        return vec![true; rows];
+    };
     (0..rows)
         .map(|row| {
-            let status = cells.records.field(row, status).raw(cells.bytes).trim_ascii();
+            let status = cells
+                .records
+                .field(row, status)
+                .raw(cells.bytes)
+                .trim_ascii();
             status == b"LOGIN_NO_ERROR" || status.eq_ignore_ascii_case(b"success")
         })
         .collect()
@@ -203,7 +279,10 @@ fn addresses(cells: &Cells, layout: &Layout) -> [ArrayRef; 3] {
     for row in 0..rows {
         let raw = |column: usize| cells.records.field(row, column).raw(cells.bytes);
         let same = last.as_ref().is_some_and(|(cells, ..)| {
-            cells.iter().zip(&layout.addresses).all(|(cell, &column)| *cell == raw(column))
+            cells
+                .iter()
+                .zip(&layout.addresses)
+                .all(|(cell, &column)| *cell == raw(column))
         });
         if !same {
             let cells: Vec<&[u8]> = layout.addresses.iter().map(|&c| raw(c)).collect();
@@ -218,7 +297,9 @@ fn addresses(cells: &Cells, layout: &Layout) -> [ArrayRef; 3] {
             };
             last = Some((cells, ip.map(|ip| ip.to_string()), ip.map(ip_key), kind));
         }
-        let Some((_, text, key, kind)) = &last else { continue };
+        let Some((_, text, key, kind)) = &last else {
+            continue;
+        };
         texts.push(text.clone());
         kinds.push(kind.as_str());
         match key {
@@ -227,7 +308,11 @@ fn addresses(cells: &Cells, layout: &Layout) -> [ArrayRef; 3] {
             None => keys.append_null(),
         }
     }
-    [column::texts(texts.into_iter()), Arc::new(keys.finish()), column::words(&kinds)]
+    [
+        column::texts(texts.into_iter()),
+        Arc::new(keys.finish()),
+        column::words(&kinds),
+    ]
 }
 
 /// Physical line numbers of records.
@@ -239,7 +324,11 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn new(bytes: &'a [u8], first_line: u64, line_feeds: usize) -> Self {
-        Self { bytes, first_line, line_feeds }
+        Self {
+            bytes,
+            first_line,
+            line_feeds,
+        }
     }
 
     fn at(&self, start: usize) -> u64 {
@@ -285,16 +374,34 @@ impl Quarantine<'_> {
     fn row(&mut self, records: &Records, row: usize, column: Option<usize>, reason: &str) {
         let mut scratch = vec![];
         let mut cell = |column: usize| {
-            String::from_utf8_lossy(records.field(row, column).text(self.bytes, &mut scratch)).into_owned()
+            String::from_utf8_lossy(records.field(row, column).text(self.bytes, &mut scratch))
+                .into_owned()
         };
         let user_id = self.layout.user_ids.iter().find_map(|&c| sf_id18(&cell(c)));
-        let ip = self.layout.addresses.iter().find_map(|&c| parse_ip(cell(c).as_bytes()));
+        let ip = self
+            .layout
+            .addresses
+            .iter()
+            .find_map(|&c| parse_ip(cell(c).as_bytes()));
         let line = self.lines.at(records.start(row));
         let column = column.and_then(|c| self.layout.headings.get(c)).cloned();
-        self.enter(line, column, reason.to_owned(), user_id, ip.map(|ip| ip.to_string()));
+        self.enter(
+            line,
+            column,
+            reason.to_owned(),
+            user_id,
+            ip.map(|ip| ip.to_string()),
+        );
     }
 
-    fn enter(&mut self, line_no: u64, column: Option<String>, reason: String, user_id: Option<String>, ip: Option<String>) {
+    fn enter(
+        &mut self,
+        line_no: u64,
+        column: Option<String>,
+        reason: String,
+        user_id: Option<String>,
+        ip: Option<String>,
+    ) {
         self.account.rows_quarantined += 1;
         if self.account.quarantine.len() < self.context.quarantine_limit {
             self.account.quarantine.push(Quarantined {
@@ -313,7 +420,11 @@ impl Quarantine<'_> {
     /// the id and from its end for the address: where Event Log Files have them.
     fn who(&self, record: &[u8]) -> (Option<String>, Option<String>) {
         const PIECES: usize = 200;
-        let pieces = || record.split(|b| matches!(b, b'"' | b',' | b'\n')).map(<[u8]>::trim_ascii);
+        let pieces = || {
+            record
+                .split(|b| matches!(b, b'"' | b',' | b'\n'))
+                .map(<[u8]>::trim_ascii)
+        };
         let user_id = pieces()
             .take(PIECES)
             .find(|p| p.starts_with(b"005"))

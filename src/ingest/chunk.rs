@@ -24,6 +24,8 @@ pub struct Chunk {
     pub first_line: u64,
     /// Line feeds in `bytes`.
     pub line_feeds: usize,
+    /// The file ends with this chunk.
+    pub is_last: bool,
     /// Already split where the reading is general; anchored chunks are split by the worker.
     pub records: Option<Records>,
 }
@@ -159,7 +161,9 @@ impl<R: Read> Chunker<R> {
         if self.buffer.is_empty() {
             return match self.layout {
                 Some(_) => Ok(false),
-                None => Err(Refusal::Header("the file is empty: not even a header row".into())),
+                None => Err(Refusal::Header(
+                    "the file is empty: not even a header row".into(),
+                )),
             };
         }
         if self.buffer.starts_with(b"\xff\xfe") || self.buffer.starts_with(b"\xfe\xff") {
@@ -205,11 +209,17 @@ impl<R: Read> Chunker<R> {
 
     /// Cuts the chunk at the front of the buffer; `None` where more bytes are needed first.
     fn cut(&mut self) -> Result<Option<Chunk>, Refusal> {
-        let Some(layout) = self.layout.clone() else { return Ok(None) };
+        let Some(layout) = self.layout.clone() else {
+            return Ok(None);
+        };
         let until = self.next_header().unwrap_or(self.buffer.len());
         let closed = until < self.buffer.len() || self.at_end;
         let (end, records) = if self.anchored {
-            let end = if closed { Some(until) } else { records::last_anchor(&self.buffer) };
+            let end = if closed {
+                Some(until)
+            } else {
+                records::last_anchor(&self.buffer)
+            };
             (end, None)
         } else {
             let mut records = Records::new(layout.width());
@@ -237,31 +247,52 @@ impl<R: Read> Chunker<R> {
         self.next_line += line_feeds as u64;
         self.hasher.update(&bytes);
         self.size += bytes.len() as u64;
-        Chunk { bytes, layout, first_line, line_feeds, records }
+        let is_last = self.at_end && self.buffer.is_empty();
+        Chunk {
+            bytes,
+            layout,
+            first_line,
+            line_feeds,
+            is_last,
+            records,
+        }
     }
 
     /// Where the next header row starts in the buffer.
     fn next_header(&self) -> Option<usize> {
         let line = self.header_line.trim_ascii_end();
-        let probe: &[u8] = if self.anchored { b"\"EVENT_TYPE\"," } else { line };
-        memmem::find_iter(&self.buffer, probe)
-            .find(|&at| at > 0 && self.buffer[at - 1] == b'\n')
+        let probe: &[u8] = if self.anchored {
+            b"\"EVENT_TYPE\","
+        } else {
+            line
+        };
+        memmem::find_iter(&self.buffer, probe).find(|&at| at > 0 && self.buffer[at - 1] == b'\n')
     }
 }
 
 /// The EVENT_TYPE cell of the first row.
 fn first_event_type(headings: &[String], rest: &[u8]) -> Option<String> {
-    let at = headings.iter().position(|h| h.eq_ignore_ascii_case("EVENT_TYPE"))?;
-    rest.split_inclusive(|b| *b == b'\n').take(1000).find_map(|line| {
-        let (cells, _) = records::read_header(line).ok()?;
-        cells.get(at).filter(|c| !c.is_empty() && !c.eq_ignore_ascii_case("EVENT_TYPE")).cloned()
-    })
+    let at = headings
+        .iter()
+        .position(|h| h.eq_ignore_ascii_case("EVENT_TYPE"))?;
+    rest.split_inclusive(|b| *b == b'\n')
+        .take(1000)
+        .find_map(|line| {
+            let (cells, _) = records::read_header(line).ok()?;
+            cells
+                .get(at)
+                .filter(|c| !c.is_empty() && !c.eq_ignore_ascii_case("EVENT_TYPE"))
+                .cloned()
+        })
 }
 
 /// Whether a header without rows is one of ours.
 fn catalog_knows(catalog: &Catalog, headings: &[String]) -> bool {
     let names: Vec<&str> = headings.iter().map(String::as_str).collect();
-    !matches!(catalog.identify(&names), crate::catalog::Identified::Refused { .. })
+    !matches!(
+        catalog.identify(&names),
+        crate::catalog::Identified::Refused { .. }
+    )
 }
 
 fn read_fault(error: &io::Error) -> String {

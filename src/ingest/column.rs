@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, StringViewArray, make_view,
-};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringViewArray, make_view};
 use arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
 use hashbrown::HashMap;
 
@@ -29,11 +27,6 @@ impl Cells<'_> {
     fn field(&self, row: usize, column: usize) -> Field {
         self.records.field(row, column)
     }
-
-    /// The cell's bytes, doubled quotes undone.
-    pub fn get<'s>(&'s self, row: usize, column: usize, scratch: &'s mut Vec<u8>) -> &'s [u8] {
-        self.field(row, column).text(self.bytes, scratch)
-    }
 }
 
 /// Collects views of one text column.
@@ -50,7 +43,12 @@ const MADE: u32 = 1;
 
 impl Texts {
     fn new(rows: usize) -> Self {
-        Self { views: Vec::with_capacity(rows), valid: Vec::with_capacity(rows), any_null: false, made: vec![] }
+        Self {
+            views: Vec::with_capacity(rows),
+            valid: Vec::with_capacity(rows),
+            any_null: false,
+            made: vec![],
+        }
     }
 
     fn push_null(&mut self) {
@@ -92,7 +90,10 @@ pub fn kept_text(cells: &Cells, column: Option<usize>, cut: bool) -> ArrayRef {
     let rows = cells.records.len();
     let mut texts = Texts::new(rows);
     for row in 0..rows {
-        let Some(field) = column.map(|c| cells.field(row, c)).filter(|f| !f.is_empty()) else {
+        let Some(field) = column
+            .map(|c| cells.field(row, c))
+            .filter(|f| !f.is_empty())
+        else {
             texts.push_null();
             continue;
         };
@@ -131,7 +132,10 @@ fn made_text(
     let mut scratch = Vec::new();
     let mut last: (&[u8], Option<u128>) = (&[], None);
     for row in 0..rows {
-        let Some(field) = column.map(|c| cells.field(row, c)).filter(|f| !f.is_empty()) else {
+        let Some(field) = column
+            .map(|c| cells.field(row, c))
+            .filter(|f| !f.is_empty())
+        else {
             texts.push_null();
             continue;
         };
@@ -193,15 +197,19 @@ fn usernames(cells: &Cells, column: Option<usize>, key: &DigestKey, trusted: &[b
     let mut made: HashMap<(&[u8], bool), Option<u128>> = HashMap::new();
     let mut scratch = Vec::new();
     for (row, &trusted) in trusted.iter().enumerate().take(rows) {
-        let field = column.map(|c| cells.field(row, c)).filter(|f| !f.is_empty());
+        let field = column
+            .map(|c| cells.field(row, c))
+            .filter(|f| !f.is_empty());
         let view = field.and_then(|field| {
-            *made.entry((field.raw(cells.bytes), trusted)).or_insert_with(|| {
-                texts.make(|out| {
-                    let cell = field.text(cells.bytes, &mut scratch);
-                    text::username(&String::from_utf8_lossy(cell), trusted, key, out);
-                    true
+            *made
+                .entry((field.raw(cells.bytes), trusted))
+                .or_insert_with(|| {
+                    texts.make(|out| {
+                        let cell = field.text(cells.bytes, &mut scratch);
+                        text::username(&String::from_utf8_lossy(cell), trusted, key, out);
+                        true
+                    })
                 })
-            })
         });
         match view {
             Some(view) => texts.push(view),
@@ -215,7 +223,9 @@ fn usernames(cells: &Cells, column: Option<usize>, key: &DigestKey, trusted: &[b
 pub fn query(cells: &Cells, column: Option<usize>, key: &DigestKey) -> [ArrayRef; 2] {
     let object = made_text(cells, column, |_, cell, out| {
         let soql = String::from_utf8_lossy(cell);
-        text::query_object(&soql).map(|o| out.extend_from_slice(o.as_bytes())).is_some()
+        text::query_object(&soql)
+            .map(|o| out.extend_from_slice(o.as_bytes()))
+            .is_some()
     });
     let shape = made_text(cells, column, |_, cell, out| {
         let shape = text::query_shape(&String::from_utf8_lossy(cell));
@@ -242,13 +252,25 @@ pub fn user_ids(cells: &Cells, columns: &[usize]) -> ArrayRef {
             *made.entry(raw).or_insert_with(|| {
                 let mut id = [0; 18];
                 sf_id18_bytes(raw.trim_ascii(), &mut id)
-                    .then(|| texts.make(|out| { out.extend_from_slice(&id); true }))
+                    .then(|| {
+                        texts.make(|out| {
+                            out.extend_from_slice(&id);
+                            true
+                        })
+                    })
                     .flatten()
             })
         });
         let view = view.or_else(|| {
-            let text = String::from_utf8_lossy(odd?).trim().chars().take(18).collect::<String>();
-            texts.make(|out| { out.extend_from_slice(text.as_bytes()); true })
+            let text = String::from_utf8_lossy(odd?)
+                .trim()
+                .chars()
+                .take(18)
+                .collect::<String>();
+            texts.make(|out| {
+                out.extend_from_slice(text.as_bytes());
+                true
+            })
         });
         match view {
             Some(view) => texts.push(view),
@@ -276,9 +298,15 @@ pub fn integers(cells: &Cells, column: Option<usize>, unreadable: &mut u64) -> A
 
 pub fn decimals(cells: &Cells, column: Option<usize>, unreadable: &mut u64) -> ArrayRef {
     let read = |cell: &[u8]| {
-        std::str::from_utf8(cell).ok()?.parse::<f64>().ok().filter(|n| n.is_finite())
+        std::str::from_utf8(cell)
+            .ok()?
+            .parse::<f64>()
+            .ok()
+            .filter(|n| n.is_finite())
     };
-    Arc::new(Float64Array::from_iter(numbers(cells, column, unreadable, read)))
+    Arc::new(Float64Array::from_iter(numbers(
+        cells, column, unreadable, read,
+    )))
 }
 
 /// `1`/`0`, `true`/`false`, in any case.
@@ -290,7 +318,9 @@ pub fn booleans(cells: &Cells, column: Option<usize>, unreadable: &mut u64) -> A
         cell if cell.eq_ignore_ascii_case(b"false") => Some(false),
         _ => None,
     };
-    Arc::new(BooleanArray::from_iter(numbers(cells, column, unreadable, read)))
+    Arc::new(BooleanArray::from_iter(numbers(
+        cells, column, unreadable, read,
+    )))
 }
 
 fn numbers<T>(
@@ -302,7 +332,9 @@ fn numbers<T>(
     let rows = cells.records.len();
     let mut values = Vec::with_capacity(rows);
     for row in 0..rows {
-        let cell = column.map_or(&[][..], |c| cells.field(row, c).raw(cells.bytes)).trim_ascii();
+        let cell = column
+            .map_or(&[][..], |c| cells.field(row, c).raw(cells.bytes))
+            .trim_ascii();
         let value = read(cell);
         *unreadable += u64::from(value.is_none() && !cell.is_empty());
         values.push(value);

@@ -24,7 +24,6 @@ pub struct TimeColumns {
 /// One stored column and where its cells stand in the file.
 #[derive(Debug, Clone)]
 pub struct Slot {
-    pub name: String,
     pub treatment: Treatment,
     pub kind: ColumnKind,
     /// Place in the file; none where the file lacks the column (all NULL).
@@ -79,20 +78,28 @@ impl Layout {
     }
 
     fn of_event(event: EventType, headings: &[String], row_seed: u64) -> Result<Self, String> {
-        let places: Vec<Option<String>> =
-            headings.iter().map(|h| event.column(h).map(|c| c.heading.clone())).collect();
-        let place = |heading: &str| {
-            places.iter().position(|p| p.as_deref() == Some(heading))
-        };
+        let places: Vec<Option<String>> = headings
+            .iter()
+            .map(|h| event.column(h).map(|c| c.heading.clone()))
+            .collect();
+        let place = |heading: &str| places.iter().position(|p| p.as_deref() == Some(heading));
         let mut seen = HashSet::new();
         if let Some(twice) = places.iter().flatten().find(|h| !seen.insert(h.as_str())) {
             return Err(format!("two headings stand for the column {twice}"));
         }
         let all = |treatment: Treatment| -> Vec<usize> {
-            event.columns.iter().filter(|c| c.treatment == treatment).filter_map(|c| place(&c.heading)).collect()
+            event
+                .columns
+                .iter()
+                .filter(|c| c.treatment == treatment)
+                .filter_map(|c| place(&c.heading))
+                .collect()
         };
         let times: Vec<usize> = all(Treatment::OccurredAt);
-        let derived = times.iter().copied().find(|&t| ends_with_derived(&headings[t]));
+        let derived = times
+            .iter()
+            .copied()
+            .find(|&t| ends_with_derived(&headings[t]));
         let time = TimeColumns {
             first: derived.or(times.first().copied()),
             fallback: derived.and(times.iter().copied().find(|t| Some(*t) != derived)),
@@ -105,16 +112,20 @@ impl Layout {
             .columns
             .iter()
             .filter(|c| {
-                !matches!(c.treatment, Treatment::OccurredAt | Treatment::UserId | Treatment::Drop)
+                !matches!(
+                    c.treatment,
+                    Treatment::OccurredAt | Treatment::UserId | Treatment::Drop
+                )
             })
             .map(|c| Slot {
-                name: c.name.clone(),
                 treatment: c.treatment,
                 kind: c.kind,
                 column: place(&c.heading),
             })
             .collect();
-        let own_id = (event.family != LogFamily::EventLogFile).then(|| place("Id")).flatten();
+        let own_id = (event.family != LogFamily::EventLogFile)
+            .then(|| place("Id"))
+            .flatten();
         let identity = match own_id {
             // An export's row id is the one identity that is promised to be unique.
             Some(id) => vec![(id, row_seed)],
@@ -200,11 +211,18 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_name_in_any_order_and_spelling() {
-        let layout =
-            layout(&["login_type", "EVENT_TYPE", "TIMESTAMP", "USER_ID_DERIVED", "USER_ID"], "Login")
-                .unwrap();
-        let slot = layout.slots.iter().find(|s| s.name == "login_type").unwrap();
-        assert_eq!(slot.column, Some(0));
+        let layout = layout(
+            &[
+                "login_type",
+                "EVENT_TYPE",
+                "TIMESTAMP",
+                "USER_ID_DERIVED",
+                "USER_ID",
+            ],
+            "Login",
+        )
+        .unwrap();
+        assert!(layout.slots.iter().any(|s| s.column == Some(0)));
         assert_eq!(layout.user_ids, [4, 3]);
         assert_eq!(layout.time.first, Some(2));
     }

@@ -27,7 +27,10 @@ impl Field {
     fn new(start: usize, end: usize, doubled: bool) -> Self {
         // A chunk is shorter than 4 GiB and a record shorter than MAX_RECORD.
         let len = (end - start) as u32 | if doubled { DOUBLED } else { 0 };
-        Self { start: start as u32, len }
+        Self {
+            start: start as u32,
+            len,
+        }
     }
 
     pub fn start(self) -> usize {
@@ -114,15 +117,14 @@ pub struct Records {
 
 impl Records {
     pub fn new(width: usize) -> Self {
-        Self { width, ..Self::default() }
+        Self {
+            width,
+            ..Self::default()
+        }
     }
 
     pub fn len(&self) -> usize {
         self.starts.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.starts.is_empty()
     }
 
     pub fn field(&self, row: usize, column: usize) -> Field {
@@ -141,7 +143,8 @@ impl Records {
             if keep(row) {
                 if to != row {
                     self.starts[to] = self.starts[row];
-                    self.fields.copy_within(row * width..(row + 1) * width, to * width);
+                    self.fields
+                        .copy_within(row * width..(row + 1) * width, to * width);
                 }
                 to += 1;
             }
@@ -240,7 +243,9 @@ impl Records {
         let read = split_record(window, start, &mut self.fields);
         let found = self.fields.len() - mark;
         let fault = match read {
-            Ok(Split { complete: false, .. }) if !at_end && !cut_by_limit => {
+            Ok(Split {
+                complete: false, ..
+            }) if !at_end && !cut_by_limit => {
                 self.fields.truncate(mark);
                 return if bytes.len() - start >= MAX_RECORD {
                     self.give_up(bytes, start, Fault::TooLong)
@@ -248,7 +253,11 @@ impl Records {
                     None
                 };
             }
-            Ok(Split { complete: false, unclosed: true, .. }) if cut_by_limit => Fault::TooLong,
+            Ok(Split {
+                complete: false,
+                unclosed: true,
+                ..
+            }) if cut_by_limit => Fault::TooLong,
             Ok(Split { unclosed: true, .. }) => Fault::UnbalancedQuote,
             Ok(Split { end, .. }) if is_blank(&bytes[start..end]) => {
                 self.fields.truncate(mark);
@@ -261,7 +270,10 @@ impl Records {
                 }
                 Fault::UnbalancedQuote
             }
-            Ok(_) => Fault::FieldCount { found, expected: self.width },
+            Ok(_) => Fault::FieldCount {
+                found,
+                expected: self.width,
+            },
             Err(fault) => fault,
         };
         self.fields.truncate(mark);
@@ -320,7 +332,11 @@ fn split_record(bytes: &[u8], start: usize, fields: &mut Vec<Field>) -> Result<S
             let close = loop {
                 let Some(found) = memchr(b'"', &bytes[from..]) else {
                     fields.push(Field::new(open, bytes.len(), doubled));
-                    return Ok(Split { end: bytes.len(), complete: false, unclosed: true });
+                    return Ok(Split {
+                        end: bytes.len(),
+                        complete: false,
+                        unclosed: true,
+                    });
                 };
                 let close = from + found;
                 if bytes.get(close + 1) != Some(&b'"') {
@@ -334,18 +350,36 @@ fn split_record(bytes: &[u8], start: usize, fields: &mut Vec<Field>) -> Result<S
         } else {
             let end = memchr2(b',', b'\n', &bytes[at..]).map_or(bytes.len(), |found| at + found);
             let ends_line = bytes.get(end) != Some(&b',');
-            let text_end = if ends_line && end > at && bytes[end - 1] == b'\r' { end - 1 } else { end };
+            let text_end = if ends_line && end > at && bytes[end - 1] == b'\r' {
+                end - 1
+            } else {
+                end
+            };
             fields.push(Field::new(at, text_end, false));
             end
         };
         match (bytes.get(next), bytes.get(next + 1)) {
             (Some(b','), _) => at = next + 1,
-            (Some(b'\n'), _) => return Ok(Split { end: next + 1, complete: true, unclosed: false }),
+            (Some(b'\n'), _) => {
+                return Ok(Split {
+                    end: next + 1,
+                    complete: true,
+                    unclosed: false,
+                });
+            }
             (Some(b'\r'), Some(b'\n')) => {
-                return Ok(Split { end: next + 2, complete: true, unclosed: false });
+                return Ok(Split {
+                    end: next + 2,
+                    complete: true,
+                    unclosed: false,
+                });
             }
             (Some(b'\r'), None) | (None, _) => {
-                return Ok(Split { end: bytes.len(), complete: false, unclosed: false });
+                return Ok(Split {
+                    end: bytes.len(),
+                    complete: false,
+                    unclosed: false,
+                });
             }
             _ => return Err(Fault::TextAfterQuote),
         }
@@ -366,15 +400,25 @@ pub fn read_header(bytes: &[u8]) -> Result<(Vec<String>, usize), Fault> {
     let mut scratch = Vec::new();
     let cells = fields
         .iter()
-        .map(|f| String::from_utf8_lossy(f.text(bytes, &mut scratch)).trim().to_owned())
+        .map(|f| {
+            String::from_utf8_lossy(f.text(bytes, &mut scratch))
+                .trim()
+                .to_owned()
+        })
         .collect();
     Ok((cells, split.end))
 }
 
 /// Whether the bytes start with `"Word",`: the start of an Event Log File record.
 pub fn is_anchor(bytes: &[u8]) -> bool {
-    let Some((b'"', rest)) = bytes.split_first() else { return false };
-    let word = rest.iter().take(81).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+    let Some((b'"', rest)) = bytes.split_first() else {
+        return false;
+    };
+    let word = rest
+        .iter()
+        .take(81)
+        .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_')
+        .count();
     (1..=80).contains(&word) && rest[word..].starts_with(b"\",")
 }
 
@@ -407,7 +451,11 @@ struct Quotes<'a> {
 impl<'a> Quotes<'a> {
     fn new(bytes: &'a [u8], from: usize) -> Self {
         let base = from & !63;
-        let mut quotes = Self { bytes, base, mask: 0 };
+        let mut quotes = Self {
+            bytes,
+            base,
+            mask: 0,
+        };
         quotes.load();
         quotes.mask &= u64::MAX << (from - base);
         quotes
@@ -417,7 +465,10 @@ impl<'a> Quotes<'a> {
         let rest = self.bytes.get(self.base..).unwrap_or(&[]);
         self.mask = match rest.first_chunk::<64>() {
             Some(block) => quote_mask(block),
-            None => rest.iter().enumerate().fold(0, |m, (i, b)| m | (u64::from(*b == b'"') << i)),
+            None => rest
+                .iter()
+                .enumerate()
+                .fold(0, |m, (i, b)| m | (u64::from(*b == b'"') << i)),
         };
     }
 
@@ -463,5 +514,138 @@ fn quote_mask(block: &[u8; 64]) -> u64 {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn quote_mask(block: &[u8; 64]) -> u64 {
-    block.iter().enumerate().fold(0, |m, (i, b)| m | (u64::from(*b == b'"') << i))
+    block
+        .iter()
+        .enumerate()
+        .fold(0, |m, (i, b)| m | (u64::from(*b == b'"') << i))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn texts(bytes: &[u8], records: &Records) -> Vec<Vec<Vec<u8>>> {
+        let mut scratch = vec![];
+        (0..records.len())
+            .map(|row| {
+                (0..records.width)
+                    .map(|column| {
+                        records
+                            .field(row, column)
+                            .text(bytes, &mut scratch)
+                            .to_vec()
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+
+    fn by_csv_crate(bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(bytes);
+        reader
+            .byte_records()
+            .map(|r| r.unwrap().iter().map(<[u8]>::to_vec).collect())
+            .collect()
+    }
+
+    fn general(bytes: &[u8], width: usize) -> Records {
+        let mut records = Records::new(width);
+        let used = records.read_general(bytes, true);
+        assert_eq!(used, bytes.len());
+        records
+    }
+
+    fn anchored(bytes: &[u8], width: usize) -> Records {
+        let mut records = Records::new(width);
+        records.read_anchored(bytes);
+        records
+    }
+
+    fn rows() -> impl Strategy<Value = Vec<Vec<String>>> {
+        let cell = prop_oneof![
+            "[a-zA-Z0-9 ./:-]{0,20}",
+            "[\\PC\n\r\",]{0,30}",
+            Just("\n\"Login\",\"x\"".to_owned()),
+            Just("\"".to_owned()),
+        ];
+        proptest::collection::vec(proptest::collection::vec(cell, 4), 0..30)
+    }
+
+    fn write(rows: &[Vec<String>], quoted: bool, line_end: csv::Terminator) -> Vec<u8> {
+        let style = if quoted {
+            csv::QuoteStyle::Always
+        } else {
+            csv::QuoteStyle::Necessary
+        };
+        let mut writer = csv::WriterBuilder::new()
+            .quote_style(style)
+            .terminator(line_end)
+            .from_writer(vec![]);
+        for row in rows {
+            writer
+                .write_record(std::iter::once("Login").chain(row.iter().map(String::as_str)))
+                .unwrap();
+        }
+        writer.into_inner().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn well_formed_files_read_as_the_csv_crate_reads_them(rows in rows(), quoted: bool, crlf: bool) {
+            let end = if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
+            let bytes = write(&rows, quoted, end);
+            let expected = by_csv_crate(&bytes);
+            let records = general(&bytes, 5);
+            prop_assert_eq!(&records.broken, &vec![]);
+            prop_assert_eq!(texts(&bytes, &records), expected.clone());
+            if quoted {
+                let records = anchored(&bytes, 5);
+                prop_assert_eq!(&records.broken, &vec![]);
+                prop_assert_eq!(texts(&bytes, &records), expected);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_to_their_end(bytes in proptest::collection::vec(any::<u8>(), 0..400), width in 1usize..6) {
+            general(&bytes, width);
+            anchored(&bytes, width);
+        }
+
+        #[test]
+        fn noise_in_one_row_does_not_hide_its_neighbours(noise in "[\\PC\n\",]{0,40}", quoted: bool) {
+            let row = |n: usize| vec![format!("r{n}"), "a".into(), "b".into(), "c".into()];
+            let end = csv::Terminator::Any(b'\n');
+            let mut bytes = write(&[row(1), row(2)], quoted, end);
+            bytes.extend_from_slice(format!("\"Login\",\"r3\",\"{noise}\n").as_bytes());
+            bytes.extend(write(&[row(4), row(5)], quoted, end));
+            let mut read = vec![texts(&bytes, &general(&bytes, 5))];
+            if quoted {
+                read.push(texts(&bytes, &anchored(&bytes, 5)));
+            }
+            for rows in read {
+                for name in ["r1", "r2", "r4", "r5"] {
+                    prop_assert!(rows.iter().any(|r| r[1] == name.as_bytes()), "{} is hidden", name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_chunk_border_inside_a_quoted_field_is_waited_for() {
+        let mut records = Records::new(2);
+        assert_eq!(records.read_general(b"a,b\nc,\"d\n", false), 4);
+        assert_eq!(records.len(), 1);
+    }
+
+    #[test]
+    fn an_anchor_is_never_found_inside_a_quoted_cell() {
+        assert!(is_anchor(b"\"Login\",\"2026"));
+        assert!(!is_anchor(b"\"\"Login\"\",\"\""));
+        assert!(!is_anchor(b"\",\"x"));
+    }
 }

@@ -13,7 +13,10 @@ const FORWARDED_MAX: usize = 8;
 
 /// Appends text cut to [`CUT_CHARS`] characters.
 pub fn cut(text: &str, out: &mut Vec<u8>) {
-    let end = text.char_indices().nth(CUT_CHARS).map_or(text.len(), |(at, _)| at);
+    let end = text
+        .char_indices()
+        .nth(CUT_CHARS)
+        .map_or(text.len(), |(at, _)| at);
     out.extend_from_slice(&text.as_bytes()[..end]);
 }
 
@@ -24,7 +27,10 @@ pub fn address(cell: &[u8], out: &mut Vec<u8>) -> bool {
         return true;
     }
     let word = cell.trim_ascii();
-    match ["Salesforce.com IP", "Internal IP"].iter().find(|w| w.as_bytes().eq_ignore_ascii_case(word)) {
+    match ["Salesforce.com IP", "Internal IP"]
+        .iter()
+        .find(|w| w.as_bytes().eq_ignore_ascii_case(word))
+    {
         Some(word) => out.extend_from_slice(word.as_bytes()),
         None => return false,
     }
@@ -35,7 +41,11 @@ pub fn address(cell: &[u8], out: &mut Vec<u8>) -> bool {
 /// put there is dropped. False: no address in it.
 pub fn address_list(cell: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
-    for ip in cell.split(|b| matches!(b, b',' | b';' | b' ')).filter_map(without_port).take(FORWARDED_MAX) {
+    for ip in cell
+        .split(|b| matches!(b, b',' | b';' | b' '))
+        .filter_map(without_port)
+        .take(FORWARDED_MAX)
+    {
         if out.len() > start {
             out.push(b',');
         }
@@ -67,15 +77,21 @@ fn is_name_at_domain(name: &str) -> bool {
     name.split_once('@').is_some_and(|(user, domain)| {
         !user.is_empty()
             && !domain.contains('@')
-            && domain.split_once('.').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty())
-            && domain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+            && domain
+                .split_once('.')
+                .is_some_and(|(a, b)| !a.is_empty() && !b.is_empty())
+            && domain
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
             && !name.contains(char::is_whitespace)
     })
 }
 
 /// The object that a SOQL or SOSL text reads first: the word behind FROM (or RETURNING).
 pub fn query_object(soql: &str) -> Option<&str> {
-    let mut words = soql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|w| !w.is_empty());
+    let mut words = soql
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|w| !w.is_empty());
     words.find(|w| w.eq_ignore_ascii_case("from") || w.eq_ignore_ascii_case("returning"))?;
     words.next().filter(|w| is_object(w))
 }
@@ -102,9 +118,13 @@ pub fn query_shape(soql: &str) -> String {
                     shape.push(' ');
                 }
             }
-            c if c.is_ascii_digit() && !shape.ends_with(|p: char| p.is_ascii_alphanumeric() || p == '_') => {
+            c if c.is_ascii_digit()
+                && !shape.ends_with(|p: char| p.is_ascii_alphanumeric() || p == '_') =>
+            {
                 shape.push('?');
-                while chars.peek().is_some_and(|n| n.is_ascii_alphanumeric() || matches!(n, '.' | ':' | '-' | '+')) {
+                while chars.peek().is_some_and(|n| {
+                    n.is_ascii_alphanumeric() || matches!(n, '.' | ':' | '-' | '+')
+                }) {
                     chars.next();
                 }
             }
@@ -127,7 +147,10 @@ mod tests {
     #[test]
     fn of_a_forwarded_for_header_only_the_addresses_are_kept() {
         let kept = text(|o| {
-            address_list(b"198.51.100.3, jane@example.com <script>,2001:db8::1, [2001:db8::2]:443,unknown", o);
+            address_list(
+                b"198.51.100.3, jane@example.com <script>,2001:db8::1, [2001:db8::2]:443,unknown",
+                o,
+            );
         });
         assert_eq!(kept, "198.51.100.3,2001:db8::1,2001:db8::2");
     }
@@ -137,20 +160,30 @@ mod tests {
         let key = DigestKey::from_bytes([1; 32]);
         assert!(text(|o| username("Tr0ub4dor&3", false, &key, o)).starts_with('~'));
         assert!(text(|o| username("p@ss word.x", false, &key, o)).starts_with('~'));
-        assert_eq!(text(|o| username(" Jane@Example.COM ", false, &key, o)), "jane@example.com");
+        assert_eq!(
+            text(|o| username(" Jane@Example.COM ", false, &key, o)),
+            "jane@example.com"
+        );
     }
 
     #[test]
     fn queries_of_one_shape_differ_in_literals_only() {
-        let a = query_shape("SELECT Id FROM  Account WHERE Name = 'Jane\\'s' AND Size__c > 10 LIMIT 5");
+        let a =
+            query_shape("SELECT Id FROM  Account WHERE Name = 'Jane\\'s' AND Size__c > 10 LIMIT 5");
         let b = query_shape("select id from Account where name = 'Bob' and size__c > 2000 limit 2");
         assert_eq!(a, b);
-        assert_eq!(query_object("SELECT Id FROM Account WHERE x"), Some("Account"));
+        assert_eq!(
+            query_object("SELECT Id FROM Account WHERE x"),
+            Some("Account")
+        );
         assert_eq!(query_object("SELECT Id FROM Jane"), None);
     }
 
     #[test]
     fn text_is_cut_between_characters() {
-        assert_eq!(text(|o| cut(&"ä".repeat(500), o)).chars().count(), CUT_CHARS);
+        assert_eq!(
+            text(|o| cut(&"ä".repeat(500), o)).chars().count(),
+            CUT_CHARS
+        );
     }
 }

@@ -30,7 +30,9 @@ impl std::fmt::Display for TimeFault {
         f.write_str(match self {
             TimeFault::Missing => "the time is missing",
             TimeFault::Unreadable => "the time is not in a known format",
-            TimeFault::NoZone => "the time is local: give its zone (--timezone, or inputs.timezone)",
+            TimeFault::NoZone => {
+                "the time is local: give its zone (--timezone, or inputs.timezone)"
+            }
             TimeFault::NoSuchTime => "the local time was skipped by daylight saving",
         })
     }
@@ -49,7 +51,10 @@ pub struct TimeReader {
 
 impl TimeReader {
     pub fn new(local: LocalDates) -> Self {
-        Self { local, ..Self::default() }
+        Self {
+            local,
+            ..Self::default()
+        }
     }
 
     /// Milliseconds since 1970 UTC.
@@ -57,7 +62,9 @@ impl TimeReader {
         if let Some(ms) = self.read_derived(cell) {
             return Ok(ms);
         }
-        let text = std::str::from_utf8(cell).map_err(|_| TimeFault::Unreadable)?.trim();
+        let text = std::str::from_utf8(cell)
+            .map_err(|_| TimeFault::Unreadable)?
+            .trim();
         if text.is_empty() {
             return Err(TimeFault::Missing);
         }
@@ -71,11 +78,17 @@ impl TimeReader {
     /// `2026-01-15T10:00:00.000Z`, which nearly every row has.
     fn read_derived(&mut self, cell: &[u8]) -> Option<i64> {
         let cell: &[u8; 24] = cell.try_into().ok()?;
-        if cell[10] != b'T' || cell[13] != b':' || cell[16] != b':' || cell[19] != b'.' || cell[23] != b'Z' {
+        if cell[10] != b'T'
+            || cell[13] != b':'
+            || cell[16] != b':'
+            || cell[19] != b'.'
+            || cell[23] != b'Z'
+        {
             return None;
         }
         if cell[..10] != self.day {
-            let day = NaiveDate::parse_from_str(std::str::from_utf8(&cell[..10]).ok()?, "%Y-%m-%d").ok()?;
+            let day = NaiveDate::parse_from_str(std::str::from_utf8(&cell[..10]).ok()?, "%Y-%m-%d")
+                .ok()?;
             let day = day.and_time(chrono::NaiveTime::MIN).and_utc();
             if !in_years(&day) {
                 return None;
@@ -84,7 +97,9 @@ impl TimeReader {
             self.day_ms = day.timestamp_millis();
         }
         let number = |digits: &[u8]| -> Option<i64> {
-            digits.iter().try_fold(0, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0')))
+            digits.iter().try_fold(0, |n, d| {
+                d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0'))
+            })
         };
         let (hour, minute) = (number(&cell[11..13])?, number(&cell[14..16])?);
         let (second, milli) = (number(&cell[17..19])?, number(&cell[20..23])?);
@@ -119,9 +134,18 @@ impl TimeReader {
         } else {
             &["%m/%d/%Y", "%m-%d-%Y", "%Y-%m-%d"]
         };
-        const TIMES: [&str; 5] = ["%I:%M:%S %p", "%I:%M %p", "%H:%M:%S%.f", "%H:%M:%S", "%H:%M"];
-        let stamp = stamp.replace(['\u{202f}', '\u{a0}'], " ").replace(", ", " ");
-        let with_date_of_four_digits = |at: &NaiveDateTime| YEARS.contains(&chrono::Datelike::year(at));
+        const TIMES: [&str; 5] = [
+            "%I:%M:%S %p",
+            "%I:%M %p",
+            "%H:%M:%S%.f",
+            "%H:%M:%S",
+            "%H:%M",
+        ];
+        let stamp = stamp
+            .replace(['\u{202f}', '\u{a0}'], " ")
+            .replace(", ", " ");
+        let with_date_of_four_digits =
+            |at: &NaiveDateTime| YEARS.contains(&chrono::Datelike::year(at));
         dates
             .iter()
             .flat_map(|date| TIMES.iter().map(move |time| format!("{date} {time}")))
@@ -147,7 +171,9 @@ fn read_compact(text: &str) -> Option<DateTime<Utc>> {
         }
         _ => return None,
     };
-    let at = NaiveDateTime::parse_from_str(whole, "%Y%m%d%H%M%S").ok()?.and_utc();
+    let at = NaiveDateTime::parse_from_str(whole, "%Y%m%d%H%M%S")
+        .ok()?
+        .and_utc();
     Some(at + chrono::TimeDelta::milliseconds(milli))
 }
 
@@ -178,7 +204,9 @@ mod tests {
     use super::*;
 
     fn utc(text: &str) -> i64 {
-        DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis()
+        DateTime::parse_from_rfc3339(text)
+            .unwrap()
+            .timestamp_millis()
     }
 
     fn read(cell: &str) -> Result<i64, TimeFault> {
@@ -203,8 +231,16 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for cell in ["yesterday", "20260230000000.000", "2026-13-01T00:00:00.000Z", "0001-01-01T00:00:00.000Z",
-            "2026-01-01T25:00:00.000Z", "1767225600000", "-", "+262142-01-01T00:00:00Z"] {
+        for cell in [
+            "yesterday",
+            "20260230000000.000",
+            "2026-13-01T00:00:00.000Z",
+            "0001-01-01T00:00:00.000Z",
+            "2026-01-01T25:00:00.000Z",
+            "1767225600000",
+            "-",
+            "+262142-01-01T00:00:00Z",
+        ] {
             assert_eq!(read(cell), Err(TimeFault::Unreadable), "{cell}");
         }
         assert_eq!(read("  "), Err(TimeFault::Missing));
@@ -215,19 +251,46 @@ mod tests {
         let cell = "4/26/2026, 10:51:16 AM PDT";
         assert_eq!(read(cell), Err(TimeFault::NoZone));
         let zone = Some(chrono_tz::America::Los_Angeles);
-        let mut reader = TimeReader::new(LocalDates { zone, day_first: false });
-        assert_eq!(reader.read(cell.as_bytes()), Ok(utc("2026-04-26T17:51:16Z")));
-        assert_eq!(reader.read(b"04/26/2026 10:51 AM"), Ok(utc("2026-04-26T17:51:00Z")));
-        let mut reader = TimeReader::new(LocalDates { zone, day_first: true });
-        assert_eq!(reader.read(b"26/04/2026, 23:49:15"), Ok(utc("2026-04-27T06:49:15Z")));
+        let mut reader = TimeReader::new(LocalDates {
+            zone,
+            day_first: false,
+        });
+        assert_eq!(
+            reader.read(cell.as_bytes()),
+            Ok(utc("2026-04-26T17:51:16Z"))
+        );
+        assert_eq!(
+            reader.read(b"04/26/2026 10:51 AM"),
+            Ok(utc("2026-04-26T17:51:00Z"))
+        );
+        let mut reader = TimeReader::new(LocalDates {
+            zone,
+            day_first: true,
+        });
+        assert_eq!(
+            reader.read(b"26/04/2026, 23:49:15"),
+            Ok(utc("2026-04-27T06:49:15Z"))
+        );
     }
 
     #[test]
     fn the_hour_that_daylight_saving_repeats_is_told_apart_by_its_word() {
         let zone = Some(chrono_tz::America::Los_Angeles);
-        let mut reader = TimeReader::new(LocalDates { zone, day_first: false });
-        assert_eq!(reader.read(b"11/1/2026, 1:30:00 AM PDT"), Ok(utc("2026-11-01T08:30:00Z")));
-        assert_eq!(reader.read(b"11/1/2026, 1:30:00 AM PST"), Ok(utc("2026-11-01T09:30:00Z")));
-        assert_eq!(reader.read(b"3/8/2026, 2:30:00 AM PST"), Err(TimeFault::NoSuchTime));
+        let mut reader = TimeReader::new(LocalDates {
+            zone,
+            day_first: false,
+        });
+        assert_eq!(
+            reader.read(b"11/1/2026, 1:30:00 AM PDT"),
+            Ok(utc("2026-11-01T08:30:00Z"))
+        );
+        assert_eq!(
+            reader.read(b"11/1/2026, 1:30:00 AM PST"),
+            Ok(utc("2026-11-01T09:30:00Z"))
+        );
+        assert_eq!(
+            reader.read(b"3/8/2026, 2:30:00 AM PST"),
+            Err(TimeFault::NoSuchTime)
+        );
     }
 }

@@ -14,10 +14,16 @@ use crate::catalog::sf_id18;
 /// Longest template, in segments.
 const SEGMENTS: usize = 12;
 
-static WORDS: LazyLock<HashSet<&'static str>> =
-    LazyLock::new(|| include_str!("data/uri_words.txt").split_whitespace().collect());
+static WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    include_str!("data/uri_words.txt")
+        .split_whitespace()
+        .collect()
+});
 static OBJECTS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    include_str!("data/standard_objects.txt").split_whitespace().map(str::to_ascii_lowercase).collect()
+    include_str!("data/standard_objects.txt")
+        .split_whitespace()
+        .map(str::to_ascii_lowercase)
+        .collect()
 });
 
 /// Appends the template of a URI (or of an API resource, or a page) to `out`.
@@ -62,11 +68,23 @@ pub fn template(raw: &[u8], out: &mut Vec<u8>) {
 /// Whether a word is the API name of an object: a standard one, or one with the suffix that
 /// custom objects have.
 pub fn is_object(word: &str) -> bool {
-    const SUFFIXES: [&str; 10] =
-        ["__c", "__e", "__x", "__b", "__mdt", "__kav", "__share", "__history", "__feed", "__changeevent"];
+    const SUFFIXES: [&str; 10] = [
+        "__c",
+        "__e",
+        "__x",
+        "__b",
+        "__mdt",
+        "__kav",
+        "__share",
+        "__history",
+        "__feed",
+        "__changeevent",
+    ];
     let lower = word.to_ascii_lowercase();
     lower.len() <= 80
-        && lower.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && lower
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && (OBJECTS.contains(lower.as_str()) || SUFFIXES.iter().any(|s| lower.ends_with(s)))
 }
 
@@ -78,7 +96,10 @@ fn is_version(segment: &str) -> bool {
         .is_some_and(|(major, minor)| {
             (1..=3).contains(&major.len())
                 && minor.len() == 1
-                && major.bytes().chain(minor.bytes()).all(|b| b.is_ascii_digit())
+                && major
+                    .bytes()
+                    .chain(minor.bytes())
+                    .all(|b| b.is_ascii_digit())
         })
 }
 
@@ -98,8 +119,17 @@ mod tests {
 
     #[test]
     fn the_paths_that_decide_a_login_path_survive_verbatim() {
-        for path in ["/index.jsp", "/services/oauth2/token", "Api", "XIApi", "/login", "/secur/frontdoor.jsp",
-            "/services/oauth2/singleaccess", "/_ui/identity/oauth", "/aura"] {
+        for path in [
+            "/index.jsp",
+            "/services/oauth2/token",
+            "Api",
+            "XIApi",
+            "/login",
+            "/secur/frontdoor.jsp",
+            "/services/oauth2/singleaccess",
+            "/_ui/identity/oauth",
+            "/aura",
+        ] {
             assert_eq!(of(path), path);
         }
     }
@@ -110,10 +140,22 @@ mod tests {
             of("/services/data/v60.0/sobjects/Account/001000000000001AAA?fields=Jane+Doe"),
             "/services/data/v60.0/sobjects/Account/{id}"
         );
-        assert_eq!(of("/services/data/v60.0/sobjects/Secret_Project/x"), "/services/data/v60.0/sobjects/{name}/{name}");
-        assert_eq!(of("/services/data/v60.0/sobjects/Invoice__c/Number__c/42"), "/services/data/v60.0/sobjects/Invoice__c/{name}/{n}");
-        assert_eq!(of("/services/apexrest/patients/Jane"), "/services/apexrest/{name}/{name}");
-        assert_eq!(of("https://jane.example.com/secret/page?x"), "{host}/{name}/{name}");
+        assert_eq!(
+            of("/services/data/v60.0/sobjects/Secret_Project/x"),
+            "/services/data/v60.0/sobjects/{name}/{name}"
+        );
+        assert_eq!(
+            of("/services/data/v60.0/sobjects/Invoice__c/Number__c/42"),
+            "/services/data/v60.0/sobjects/Invoice__c/{name}/{n}"
+        );
+        assert_eq!(
+            of("/services/apexrest/patients/Jane"),
+            "/services/apexrest/{name}/{name}"
+        );
+        assert_eq!(
+            of("https://jane.example.com/secret/jane?x"),
+            "{host}/{name}/{name}"
+        );
         assert_eq!(of("\"/aura\""), "/aura");
     }
 }
