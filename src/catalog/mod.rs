@@ -4,7 +4,7 @@
 
 mod schema;
 
-pub use schema::lake_schema;
+pub use schema::{lake_schema, timestamp_ms};
 
 /// Which export a file comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
