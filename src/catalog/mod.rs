@@ -13,12 +13,16 @@
 use serde::Deserialize;
 
 pub mod extension;
+mod id;
 mod identify;
+mod ip;
 mod load;
 mod lookup;
 mod schema;
 
+pub use id::{has_own_suffix, sf_id18, sf_id18_bytes};
 pub use identify::Identified;
+pub use ip::{IpKind, classify, ip_key, ip_of_key, parse_ip};
 pub use lookup::{Catalog, CatalogError, LOGIN_HISTORY, SETUP_AUDIT_TRAIL};
 pub use schema::{lake_schema, timestamp_ms};
 
