@@ -151,7 +151,7 @@ pub(super) fn register_view(
 }
 
 fn register(context: &SessionContext, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
-    let name = datafusion::sql::TableReference::bare(name);
+    let name = datafusion::common::TableReference::bare(name);
     context.register_table(name, table).map(|_| ())
 }
 
