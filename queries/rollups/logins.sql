@@ -9,11 +9,7 @@ spelling           which of its identifying columns a LoginHistory row has: expo
 account_path       the door that this account alone names
 user_key           user id, else the username in lower case; a known username stands for its id
 */
-WITH ids AS (
-    -- A username may have passed from one user to another: one id, whatever the order of files.
-    SELECT lower(username) AS username, max(user_id) AS user_id FROM usernames GROUP BY lower(username)
-),
-accounts AS (
+WITH accounts AS (
     SELECT
         'elf' AS account, occurred_at, user_id, lower(trim(user_name)) AS username,
         ip, ip_key, ip_kind, login_status AS status, login_type, login_sub_type,
@@ -56,8 +52,8 @@ SELECT
     login_path(
         a.login_type, a.login_sub_type, a.uri, a.api_type, a.use_api_token, a.app, a.browser
     ) AS account_path,
-    coalesce(a.user_id, i.user_id, a.username) AS user_key,
-    coalesce(a.user_id, i.user_id) AS user_id,
+    coalesce(a.user_id, known_user_id(a.username), a.username) AS user_key,
+    coalesce(a.user_id, known_user_id(a.username)) AS user_id,
     a.username,
     a.ip,
     a.ip_key,
@@ -90,5 +86,4 @@ SELECT
     a.line_no,
     a.row_key
 FROM accounts AS a
-LEFT JOIN ids AS i ON i.username = a.username
 ORDER BY user_key NULLS FIRST, a.occurred_at, account, a.row_key, a.line_no, a.file_id

@@ -19,10 +19,11 @@ use tokio::runtime::Runtime;
 use super::damage::damaged_file;
 use super::error::EngineError;
 use super::params::Params;
+use super::functions::KnownUsers;
 use super::{functions, tables, views};
 use crate::catalog::Catalog;
 use crate::lake::Lake;
-use crate::registry::Registry;
+use crate::registry::{Networks, Registry, Resolution};
 
 /// Share of the memory limit that DataFusion's own accounting may use. Decode buffers, in-memory
 /// side tables and hash-join builds are not in its books.
@@ -61,9 +62,13 @@ impl Session {
         options: &EngineOptions,
     ) -> Result<Self, EngineError> {
         let session = Self::with_raw_tables(lake, catalog, options)?;
-        session.add_registry(registry)?;
+        let resolution = Resolution::new(registry, lake.ledger().usernames()?);
+        let networks = Arc::new(Networks::build(registry, &resolution));
+        for function in functions::of_registry(&networks) {
+            session.context.register_udf(function);
+        }
         tables::register_ledger(&session.context, lake)?;
-        tables::register_registry(&session.context, registry)?;
+        tables::register_registry(&session.context, registry, &resolution)?;
         for (name, sql) in views::VIEWS {
             session.add_view(name, sql)?;
         }
@@ -82,19 +87,15 @@ impl Session {
             .build()
             .map_err(EngineError::Start)?;
         let session = Self { context: context(options)?, runtime };
-        for function in functions::of_catalog(catalog) {
+        let names = lake.ledger().usernames()?;
+        tables::register_usernames(&session.context, &names)?;
+        let mut functions = functions::of_catalog(catalog);
+        functions.extend(functions::of_users(KnownUsers::new(names)));
+        for function in functions {
             session.context.register_udf(function);
         }
         tables::register_events(&session.context, lake, catalog)?;
-        tables::register_usernames(&session.context, lake)?;
         Ok(session)
-    }
-
-    fn add_registry(&self, registry: &Registry) -> Result<(), EngineError> {
-        for function in functions::of_registry(registry) {
-            self.context.register_udf(function);
-        }
-        Ok(())
     }
 
     fn add_view(&self, name: &'static str, sql: &str) -> Result<(), EngineError> {
