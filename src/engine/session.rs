@@ -13,6 +13,8 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use futures::StreamExt;
 use tokio::runtime::Runtime;
 
@@ -163,9 +165,16 @@ impl Session {
     }
 
     fn logical_plan(&self, sql: &str, params: &Params) -> Result<LogicalPlan, EngineError> {
+        let state = self.context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let statement =
+            state.sql_to_statement(sql, &dialect).map_err(|error| self.explain(&error))?;
+        if let Some(what) = changing(&statement) {
+            return Err(EngineError::ReadOnly { what });
+        }
         let plan = self
             .runtime
-            .block_on(self.context.state().create_logical_plan(sql))
+            .block_on(state.statement_to_plan(statement))
             .map_err(|error| self.explain(&error))?;
         read_only()
             .verify_plan(&plan)
@@ -243,6 +252,24 @@ fn damage_in(error: &DataFusionError) -> Option<EngineError> {
         }
         _ => None,
     }
+}
+
+/// The verb of a statement that is no question. Told before planning, so that the answer to
+/// `INSERT` is not that its columns do not fit.
+fn changing(statement: &Statement) -> Option<String> {
+    let plain = match statement {
+        Statement::Statement(plain) => plain,
+        Statement::Explain(explain) => return changing(&explain.statement),
+        other => return Some(verb(&other.to_string())),
+    };
+    match plain.as_ref() {
+        SqlStatement::Query(_) | SqlStatement::Explain { .. } => None,
+        other => Some(verb(&other.to_string())),
+    }
+}
+
+fn verb(sql: &str) -> String {
+    sql.split_whitespace().next().unwrap_or_default().to_uppercase()
 }
 
 fn read_only() -> SQLOptions {

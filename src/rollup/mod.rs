@@ -13,6 +13,8 @@ mod compose;
 mod days;
 mod pairing;
 mod spellings;
+#[cfg(test)]
+mod tests;
 mod usernames;
 mod writer;
 
@@ -21,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::concat_batches;
+use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -168,9 +170,10 @@ fn merge_day(
         writer.write(&compose::compose(accounts, &attempts, catalog, inside)?)
     };
     let stream = session.stream(ACCOUNTS, &params)?;
-    let mut waiting = RecordBatch::new_empty(stream.schema());
+    let mut waiting = with_text_views(&RecordBatch::new_empty(stream.schema()))?;
     for batch in stream {
-        waiting = concat_batches(&waiting.schema(), [&waiting, &batch?])?;
+        let batch = with_text_views(&batch?)?;
+        waiting = concat_batches(&batch.schema(), [&waiting, &batch])?;
         if waiting.num_rows() < CHUNK_ROWS {
             continue;
         }
@@ -180,6 +183,19 @@ fn merge_day(
     }
     write(&waiting)?;
     writer.finish()
+}
+
+/// Literals and functions of SQL make plain text columns; the lake's text is Utf8View.
+fn with_text_views(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
+        let column = match column.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 => cast(column, &DataType::Utf8View)?,
+            _ => Arc::clone(column),
+        };
+        Ok((field.name().clone(), column, true))
+    });
+    RecordBatch::try_from_iter_with_nullable(columns.collect::<Result<Vec<_>, ArrowError>>()?)
 }
 
 /// The same rows without the text buffers of the rows that were before them.
