@@ -183,10 +183,10 @@ judged AS (
     FROM apps a
     JOIN against_own o
       ON o.user_key = a.user_key AND o.day = a.day
-     AND o.app_id IS NOT DISTINCT FROM a.app_id AND o.app_name IS NOT DISTINCT FROM a.app_name
+     AND (o.app_id IS NOT DISTINCT FROM a.app_id) AND (o.app_name IS NOT DISTINCT FROM a.app_name)
     LEFT JOIN against_known k
       ON k.user_key = a.user_key AND k.day = a.day
-     AND k.app_id IS NOT DISTINCT FROM a.app_id AND k.app_name IS NOT DISTINCT FROM a.app_name
+     AND (k.app_id IS NOT DISTINCT FROM a.app_id) AND (k.app_name IS NOT DISTINCT FROM a.app_name)
 ),
 by_app AS (
     SELECT
