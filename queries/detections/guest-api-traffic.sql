@@ -9,7 +9,7 @@ attack = ["T1190", "T1213.004"]
 description = """
 The guest user of a public site is everybody on the internet. It has no business in the standard API. Custom \
 endpoints (Apex REST, Apex SOAP) may be meant to be public: they are reported at medium, and at high when the \
-registry declares a gateway (networks of the guest user) and the call did not come through it."""
+registry declares a gateway (gateway_networks of the guest user) and the call did not come through it."""
 false_positives = [
   "A public endpoint without gateway (booking, status): accept by suppression with an end, and keep a ceiling on its rate",
   "Pages of the site itself (Aura, API_CLIENT_CATEGORY LIGHTNING_UI) are left out",
@@ -64,16 +64,31 @@ WITH calls AS (
     WHERE s.occurred_at >= $window_start AND s.occurred_at < $window_end
       AND s.is_guest AND s.is_api
 ),
+-- The gateways of a guest user: declared as such, or simply as its networks.
+gateways AS (
+    SELECT user_key, network, valid_from, valid_to FROM registry_gateways
+    UNION ALL
+    SELECT user_key, network, valid_from, valid_to FROM registry_networks
+),
+through AS (
+    SELECT c.user_key, c.ip, c.occurred_at, coalesce(bool_or(ip_in(c.ip, g.network)), false) AS by_gateway
+    FROM (SELECT DISTINCT user_key, ip, occurred_at FROM calls WHERE ip IS NOT NULL) c
+    JOIN gateways g
+      ON g.user_key = c.user_key
+     AND (g.valid_from IS NULL OR c.occurred_at >= g.valid_from)
+     AND (g.valid_to IS NULL OR c.occurred_at < g.valid_to)
+    GROUP BY c.user_key, c.ip, c.occurred_at
+),
 judged AS (
     SELECT
-        *,
+        c.*,
         CASE
             WHEN array_has($custom_families, family) OR event_type IN ('ApexRestApi', 'ApexSoap', 'Sites')
             THEN 'custom' ELSE 'standard'
         END AS api_kind,
-        -- The declared networks of a guest user are those of its gateway.
-        coalesce(NOT in_networks(user_key, ip, occurred_at), false) AS past_gateway
-    FROM calls
+        coalesce(NOT t.by_gateway, false) AS past_gateway
+    FROM calls c
+    LEFT JOIN through t ON t.user_key = c.user_key AND t.ip = c.ip AND t.occurred_at = c.occurred_at
     WHERE NOT array_has($page_families, family)
 ),
 by_day AS (

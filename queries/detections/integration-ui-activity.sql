@@ -14,7 +14,7 @@ witnesses, so that removing one log does not hide the act."""
 false_positives = [
   "Dashboards and reports that run as the user: they carry no client address, or an origin that says so",
   "Pages of a ticketed `consent` or `breakglass` window of the registry are left out",
-  "Content previews by an approved app: suppress by user and page type",
+  "Content previews by an approved app: declare allow_ui_paths for the user in the registry",
 ]
 response = [
   "Critical (frontdoor): revoke the OAuth tokens of the user's apps and end its sessions now",
@@ -129,6 +129,13 @@ judged AS (
             WHERE a.login_key = e.login_key
               AND a.occurred_at >= $window_start - INTERVAL '24 hours' AND a.occurred_at < $window_end)
       AND k.ticketed IS NOT TRUE
+      -- Pages that the registry allows this user, such as previews by an approved app.
+      AND NOT EXISTS (
+            SELECT 1 FROM registry_ui_paths r
+            WHERE r.user_key = e.user_key
+              AND starts_with(e.page, lower(r.path))
+              AND (r.valid_from IS NULL OR e.occurred_at >= r.valid_from)
+              AND (r.valid_to IS NULL OR e.occurred_at < r.valid_to))
       AND in_window(e.user_key, e.ip, e.occurred_at, 'consent') IS NOT TRUE
       AND in_window(e.user_key, e.ip, e.occurred_at, 'breakglass') IS NOT TRUE
 ),
