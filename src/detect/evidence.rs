@@ -30,15 +30,6 @@ pub fn cell_to_json(array: &ArrayRef, row: usize) -> Result<Value, ArrowError> {
     cell(array, row, DEEPEST)
 }
 
-/// The cell as text: what stands between the quotes of its JSON.
-pub fn cell_to_text(array: &ArrayRef, row: usize) -> Result<Option<String>, ArrowError> {
-    Ok(match cell_to_json(array, row)? {
-        Value::Null => None,
-        Value::String(text) => Some(text),
-        other => Some(other.to_string()),
-    })
-}
-
 /// The cell's text as it is in the result, for keys and joins; null where it is no text.
 pub fn raw_text(array: &ArrayRef, row: usize) -> Result<Option<String>, ArrowError> {
     if array.is_null(row) {

@@ -166,9 +166,8 @@ impl<'a> Merger<'a> {
                 suppressed_by,
             });
         }
-        findings.sort_by(|a, b| {
-            (a.bucket_start, &a.finding_id).cmp(&(b.bucket_start, &b.finding_id))
-        });
+        findings
+            .sort_by(|a, b| (a.bucket_start, &a.finding_id).cmp(&(b.bucket_start, &b.finding_id)));
         findings
     }
 }
@@ -221,8 +220,8 @@ impl Merged {
 /// (new, ongoing, resolved, acknowledged, suppressed). Times are RFC 3339 in UTC.
 pub fn to_json(finding: &FindingRow, status: &str) -> Value {
     // Evidence was written by us; a damaged ledger must still be listed.
-    let evidence: Value = serde_json::from_str(&finding.evidence_json)
-        .unwrap_or_else(|_| Value::Object(Map::new()));
+    let evidence: Value =
+        serde_json::from_str(&finding.evidence_json).unwrap_or_else(|_| Value::Object(Map::new()));
     json!({
         "finding_id": finding.finding_id,
         "dedupe_key": finding.dedupe_key,
@@ -315,10 +314,17 @@ mod tests {
 
     #[test]
     fn the_ids_never_change_between_versions() {
-        let key = dedupe_key("integration-ui-login", "00D000000000001AAA", &[Some("u".into())]);
+        let key = dedupe_key(
+            "integration-ui-login",
+            "00D000000000001AAA",
+            &[Some("u".into())],
+        );
         assert_eq!(key, "bcc3c78c6e37b8fabf54ff4a70509058");
         let day: DateTime<Utc> = "2026-01-15T00:00:00Z".parse().unwrap();
-        assert_eq!(finding_id(&key, Some(day)), "ID");
+        assert_eq!(
+            finding_id(&key, Some(day)),
+            "b101e50232a60106ef9c213c9e50037a"
+        );
     }
 
     #[test]
@@ -374,7 +380,12 @@ mod tests {
 
     #[test]
     fn a_finding_is_one_line_of_json_with_its_fields_in_order() {
-        let found = merged(vec![row("u\n", "2026-01-15T09:00:00Z", Severity::High, "a")]);
+        let found = merged(vec![row(
+            "u\n",
+            "2026-01-15T09:00:00Z",
+            Severity::High,
+            "a",
+        )]);
         let line = to_jsonl(&found[0], "new");
         assert!(!line.contains('\n'));
         let value: Value = serde_json::from_str(&line).unwrap();
@@ -398,7 +409,10 @@ mod tests {
             "observed",
             "attack",
         ];
-        let kept: Vec<_> = keys.iter().filter(|k| promised.contains(&k.as_str())).collect();
+        let kept: Vec<_> = keys
+            .iter()
+            .filter(|k| promised.contains(&k.as_str()))
+            .collect();
         assert_eq!(kept, promised.iter().collect::<Vec<_>>());
         assert_eq!(value["first_seen"], json!("2026-01-15T09:00:00.000Z"));
     }

@@ -154,7 +154,10 @@ impl Coverage {
                 coverage.add(&event_type, part.day);
             }
         }
-        let tables = catalog.event_types().iter().map(|e| (e.table.clone(), e.name.clone()));
+        let tables = catalog
+            .event_types()
+            .iter()
+            .map(|e| (e.table.clone(), e.name.clone()));
         coverage.tables = tables.collect();
         Ok(coverage)
     }
@@ -180,12 +183,7 @@ impl Coverage {
     }
 
     /// Judges required inputs over the `blind_days` days that end with `last_day`.
-    pub fn judge(
-        &self,
-        inputs: &[Input],
-        last_day: NaiveDate,
-        blind_days: u32,
-    ) -> Sight {
+    pub fn judge(&self, inputs: &[Input], last_day: NaiveDate, blind_days: u32) -> Sight {
         let raw_table = |table: &str| self.tables.get(table).cloned();
         let mut blind = None;
         for input in inputs.iter().filter(|input| !input.optional) {

@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::cases::{CaseFile, CaseKind};
 use super::error::RuleError;
-use super::front_matter::BUILT_IN_PARAMS;
+use super::front_matter::{BUILT_IN_PARAMS, Bucket};
 use super::inputs::is_known_view;
 use super::rows::COMMON_COLUMNS;
 use super::rule::Rule;
@@ -39,12 +39,17 @@ pub fn lint(rule: &Rule, plans: &dyn Plans, catalog: &Catalog) -> Vec<RuleError>
         fault(what);
     }
     for name in &rule.statement.unordered_aggregates {
-        fault(format!("`{name}` without ORDER BY gives another result on every run"));
+        fault(format!(
+            "`{name}` without ORDER BY gives another result on every run"
+        ));
     }
     match plans.plan(&rule.sql, &sample_bindings(rule)) {
         Err(why) => fault(format!("the query cannot be planned: {why}")),
         Ok(schema) => {
-            for what in result_faults(rule, &schema).into_iter().chain(order_faults(rule, &schema)) {
+            for what in result_faults(rule, &schema)
+                .into_iter()
+                .chain(order_faults(rule, &schema))
+            {
                 fault(what);
             }
         }
@@ -73,12 +78,16 @@ fn head_faults(rule: &Rule, catalog: &Catalog) -> Vec<String> {
         faults.push(format!("`{key}` is empty"));
     }
     for id in rule.attack.iter().filter(|id| !is_attack_id(id)) {
-        faults.push(format!("`{id}` in `attack` is no MITRE ATT&CK id, such as T1078.004"));
+        faults.push(format!(
+            "`{id}` in `attack` is no MITRE ATT&CK id, such as T1078.004"
+        ));
     }
     for name in rule.inputs.iter().flat_map(|input| &input.alternatives) {
         let table = |name: &str| catalog.event_types().iter().any(|e| e.table == name);
         if !is_known_view(name) && catalog.event_type(name).is_none() && !table(name) {
-            faults.push(format!("`{name}` in `inputs` is no event type, table or view"));
+            faults.push(format!(
+                "`{name}` in `inputs` is no event type, table or view"
+            ));
         }
     }
     for (name, param) in &rule.params {
@@ -104,17 +113,21 @@ fn param_faults(rule: &Rule) -> Vec<String> {
     let declared: BTreeSet<&str> = rule.params.keys().map(String::as_str).collect();
     let unknown = used
         .iter()
-        .filter(|name| !declared.contains(name.as_str()) && !BUILT_IN_PARAMS.contains(&name.as_str()))
+        .filter(|name| {
+            !declared.contains(name.as_str()) && !BUILT_IN_PARAMS.contains(&name.as_str())
+        })
         .map(|name| format!("`${name}` is not declared in [params]"));
     let unused = declared
         .iter()
         .filter(|name| !used.contains(**name))
         .map(|name| format!("parameter `{name}` is declared and not used"));
     let mut faults: Vec<_> = unknown.chain(unused).collect();
-    for bound in ["window_start", "window_end"] {
-        if !used.contains(bound) {
-            faults.push(format!("the query does not use `${bound}`"));
-        }
+    // A standing condition looks back as far as it likes; the others must keep to their window.
+    if rule.bucket != Bucket::None {
+        let missing = ["window_start", "window_end"]
+            .into_iter()
+            .filter(|name| !used.contains(*name));
+        faults.extend(missing.map(|name| format!("the query does not use `${name}`")));
     }
     faults
 }
@@ -127,13 +140,18 @@ fn result_faults(rule: &Rule, schema: &Schema) -> Vec<String> {
             && !fits(field.data_type())
             && field.data_type() != &DataType::Null
         {
-            faults.push(format!("column `{name}` must be {expected}, not {}", field.data_type()));
+            faults.push(format!(
+                "column `{name}` must be {expected}, not {}",
+                field.data_type()
+            ));
         }
     };
     typed("occurred_at", "a timestamp", is_time);
     typed("last_at", "a timestamp", is_time);
     typed("event_count", "a whole number", DataType::is_integer);
-    for name in ["user_key", "user_id", "username", "severity", "expected", "observed", "role"] {
+    for name in [
+        "user_key", "user_id", "username", "severity", "expected", "observed", "role",
+    ] {
         typed(name, "text", is_text);
     }
     if !has("occurred_at") {
@@ -148,7 +166,10 @@ fn result_faults(rule: &Rule, schema: &Schema) -> Vec<String> {
     let mut seen = BTreeSet::new();
     for field in schema.fields() {
         if !seen.insert(field.name().as_str()) {
-            faults.push(format!("the result has the column `{}` twice", field.name()));
+            faults.push(format!(
+                "the result has the column `{}` twice",
+                field.name()
+            ));
         }
     }
     if seen.iter().all(|name| COMMON_COLUMNS.contains(name)) {
@@ -195,7 +216,10 @@ fn order_faults(rule: &Rule, schema: &Schema) -> Vec<String> {
 fn case_faults(rule: &Rule) -> Vec<RuleError> {
     let file = rule.origin.file();
     let Some(text) = &rule.cases else {
-        let what = format!("there is no `{}.cases.toml` beside the rule", rule.file_stem());
+        let what = format!(
+            "there is no `{}.cases.toml` beside the rule",
+            rule.file_stem()
+        );
         return vec![RuleError::new(&file, 0, what)];
     };
     let cases = match CaseFile::read(text) {
@@ -236,7 +260,10 @@ mod tests {
 
     impl Plans for Columns {
         fn plan(&self, _: &str, _: &Bindings) -> Result<SchemaRef, String> {
-            let fields = self.0.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true));
+            let fields = self
+                .0
+                .iter()
+                .map(|(name, kind)| Field::new(*name, kind.clone(), true));
             Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
         }
     }
@@ -251,7 +278,10 @@ mod tests {
 
     fn good_columns() -> Vec<(&'static str, DataType)> {
         vec![
-            ("occurred_at", DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))),
+            (
+                "occurred_at",
+                DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+            ),
             ("user_key", DataType::Utf8View),
             ("user_id", DataType::Utf8View),
             ("username", DataType::Utf8),
@@ -316,7 +346,10 @@ kind = "negative"
             ("\"For tests\"", "\" \"", "`description`"),
         ] {
             let found = faults(from, to);
-            assert!(found.len() == 1 && found[0].contains(word), "{to}: {found:?}");
+            assert!(
+                found.len() == 1 && found[0].contains(word),
+                "{to}: {found:?}"
+            );
         }
     }
 
@@ -327,17 +360,29 @@ kind = "negative"
         let extra = "[params.x]\ntype = 'int'\ndefault = 1\nmeaning = 'm'\n";
         let unused = rule(&test_rule("some-rule", extra), Some(CASES));
         let found = faults_of(&unused, &Columns(good_columns()));
-        assert!(found.len() == 1 && found[0].contains("not used"), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains("not used"),
+            "{found:?}"
+        );
         let found = faults("$window_start", "'2026-01-01'");
-        assert!(found.len() == 1 && found[0].contains("window_start"), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains("window_start"),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn the_order_covers_time_and_subject() {
         let found = faults("ORDER BY occurred_at, user_key", "");
-        assert!(found.len() == 1 && found[0].contains("no ORDER BY"), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains("no ORDER BY"),
+            "{found:?}"
+        );
         let found = faults("ORDER BY occurred_at, user_key", "ORDER BY occurred_at");
-        assert!(found.len() == 1 && found[0].contains("`user_key`"), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains("`user_key`"),
+            "{found:?}"
+        );
         assert!(faults("ORDER BY occurred_at, user_key", "ORDER BY 2, 1 DESC").is_empty());
     }
 
@@ -347,8 +392,16 @@ kind = "negative"
             let columns = good_columns().into_iter().filter(|(n, _)| *n != name);
             with_columns(columns.collect())
         };
-        assert!(without("occurred_at").iter().any(|f| f.contains("no column `occurred_at`")));
-        assert!(without("user_key").iter().any(|f| f.contains("dedupe column `user_key`")));
+        assert!(
+            without("occurred_at")
+                .iter()
+                .any(|f| f.contains("no column `occurred_at`"))
+        );
+        assert!(
+            without("user_key")
+                .iter()
+                .any(|f| f.contains("dedupe column `user_key`"))
+        );
         assert!(without("ip").iter().any(|f| f.contains("no evidence")));
         let mut columns = good_columns();
         columns[0].1 = DataType::Utf8;
@@ -361,7 +414,10 @@ kind = "negative"
     fn a_query_that_cannot_be_planned_is_a_fault() {
         let rule = rule(&test_rule("some-rule", ""), Some(CASES));
         let found = faults_of(&rule, &Unplannable);
-        assert!(found.len() == 1 && found[0].contains("ocurred_at"), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains("ocurred_at"),
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -371,6 +427,9 @@ kind = "negative"
         let one = CASES.rsplit_once("[[case]]").unwrap().0;
         let few = rule(&test_rule("some-rule", ""), Some(one));
         let found = faults_of(&few, &Columns(good_columns()));
-        assert!(found.len() == 1 && found[0].contains("1 negative"), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains("1 negative"),
+            "{found:?}"
+        );
     }
 }

@@ -20,11 +20,12 @@ mod params;
 mod rows;
 mod rule;
 mod runner;
+mod session;
 mod statement;
 mod suppress;
 mod windows;
 
-pub use cases::{Case, CaseFile, CaseKind};
+pub use cases::{Case, CaseFile, CaseKind, CaseResult, CaseRunner, Expected, RefreshRollups};
 pub use error::RuleError;
 pub use evidence::rfc3339;
 pub use finding::{to_json, to_jsonl};

@@ -136,7 +136,9 @@ impl<'a> Columns<'a> {
             .unwrap_or(occurred_at)
             .max(occurred_at);
         let severity = match text(severity, "severity")? {
-            Some(word) => Severity::from_word(&word).ok_or_else(|| wrong("severity", "a severity"))?,
+            Some(word) => {
+                Severity::from_word(&word).ok_or_else(|| wrong("severity", "a severity"))?
+            }
             None => rule.severity,
         };
         let count = count.map(|c| integer(c, row)).transpose();

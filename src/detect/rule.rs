@@ -418,7 +418,8 @@ mod tests {
         };
         let mut apply = |id: &str, setting: RuleSetting| {
             let settings = BTreeMap::from([(id.to_owned(), setting)]);
-            set.apply(&settings, "orgwatch.toml").map_err(|e| e.to_string())
+            set.apply(&settings, "orgwatch.toml")
+                .map_err(|e| e.to_string())
         };
         let five = || config::ParamValue::Integer(5);
         apply("one", with("limit", five())).unwrap();
@@ -428,7 +429,10 @@ mod tests {
         let mistyped = apply("one", with("limit", config::ParamValue::Text("5".into())));
         assert!(mistyped.unwrap_err().contains("whole number"));
         let absent = apply("ona", with("limit", five())).unwrap_err();
-        assert!(absent.contains("no rule `ona`") && absent.contains("`one`"), "{absent}");
+        assert!(
+            absent.contains("no rule `ona`") && absent.contains("`one`"),
+            "{absent}"
+        );
 
         let rule = set.get("one").unwrap();
         assert_eq!(rule.status, RuleStatus::Staging);

@@ -16,7 +16,7 @@ use super::rule::{Rule, RuleSet};
 use super::suppress::Suppressions;
 use super::windows::{Window, Windows};
 use crate::config::RuleStatus;
-use crate::lake::{EvaluatedWindow, FindingRow, RuleRun, RunId, RuleStatus as RunStatus};
+use crate::lake::{EvaluatedWindow, FindingRow, RuleRun, RuleStatus as RunStatus, RunId};
 use crate::privacy::printable;
 
 /// Mark of findings of a rule in staging: they are kept and never mailed.
@@ -210,7 +210,10 @@ fn run_rule(
     }
     let findings = merger.finish();
     outcome.findings = findings.len() as u64;
-    outcome.suppressed = findings.iter().filter(|f| f.suppressed_by.is_some()).count() as u64;
+    outcome.suppressed = findings
+        .iter()
+        .filter(|f| f.suppressed_by.is_some())
+        .count() as u64;
     outcome.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     report.findings.extend(findings);
     report.rules.push(outcome);
@@ -347,7 +350,10 @@ mod tests {
         assert_eq!(report.findings.len(), 2);
         assert_eq!(report.rules[0].rows_outside_window, 1);
         assert_eq!(report.evaluated.len(), 1);
-        assert_eq!(report.evaluated[0].from, super::super::windows::midnight(day(11)));
+        assert_eq!(
+            report.evaluated[0].from,
+            super::super::windows::midnight(day(11))
+        );
     }
 
     #[test]
@@ -375,7 +381,13 @@ mod tests {
         }
         let report = night(&canned(), &set, &[11]);
         assert_eq!(report.rules[0].status, RunStatus::NeverHadInput);
-        assert!(report.rules[0].reason.as_deref().unwrap().contains("ApiTotalUsage"));
+        assert!(
+            report.rules[0]
+                .reason
+                .as_deref()
+                .unwrap()
+                .contains("ApiTotalUsage")
+        );
         assert_eq!(report.rules[1].status, RunStatus::Ok);
         assert!(report.may_clear_dirty_days());
     }
@@ -404,7 +416,12 @@ mod tests {
         let report = night(&canned(), &set, &[11]);
         assert_eq!(report.rules.len(), 1);
         assert_eq!(report.rules[0].suppressed, 2);
-        assert!(report.findings.iter().all(|f| f.suppressed_by.as_deref() == Some(STAGING)));
+        assert!(
+            report
+                .findings
+                .iter()
+                .all(|f| f.suppressed_by.as_deref() == Some(STAGING))
+        );
     }
 
     #[test]

@@ -95,7 +95,11 @@ impl Entry {
         let column = |name: &str| row.evidence.get(name).unwrap_or(&Value::Null);
         self.said.is_active(now)
             && glob_matches(&self.said.rule, rule_id)
-            && self.said.user.as_ref().is_none_or(|user| is_user(user, row))
+            && self
+                .said
+                .user
+                .as_ref()
+                .is_none_or(|user| is_user(user, row))
             && self
                 .conditions
                 .iter()
@@ -192,17 +196,34 @@ mod tests {
 
     #[test]
     fn rules_match_by_id_or_pattern() {
-        for rule in ["integration-ui-login", "*", "integration-*", "*-ui-*", "*login"] {
+        for rule in [
+            "integration-ui-login",
+            "*",
+            "integration-*",
+            "*-ui-*",
+            "*login",
+        ] {
             assert!(hits(entry(rule, None, &[])), "{rule}");
         }
-        for rule in ["integration-ui", "ui-login", "*-ui", "guest-*", "", "login*"] {
+        for rule in [
+            "integration-ui",
+            "ui-login",
+            "*-ui",
+            "guest-*",
+            "",
+            "login*",
+        ] {
             assert!(!hits(entry(rule, None, &[])), "{rule}");
         }
     }
 
     #[test]
     fn users_match_by_name_or_by_id_in_15_or_18_characters() {
-        for user in ["INT_ERP@example.com", "005000000000001", "005000000000001AAA"] {
+        for user in [
+            "INT_ERP@example.com",
+            "005000000000001",
+            "005000000000001AAA",
+        ] {
             assert!(hits(entry("*", Some(user), &[])), "{user}");
         }
         for user in ["other@example.com", "005000000000002"] {

@@ -11,7 +11,12 @@ use crate::lake::FindingRow;
 pub fn compare(expected: &[Expected], found: &[FindingRow]) -> Vec<String> {
     let misses: Vec<Vec<Vec<String>>> = expected
         .iter()
-        .map(|wanted| found.iter().map(|finding| misses(wanted, finding)).collect())
+        .map(|wanted| {
+            found
+                .iter()
+                .map(|finding| misses(wanted, finding))
+                .collect()
+        })
         .collect();
     let taken = assign(&misses, found.len());
 
@@ -25,13 +30,25 @@ pub fn compare(expected: &[Expected], found: &[FindingRow]) -> Vec<String> {
             .min_by_key(|f| misses[n][*f].len());
         let name = wanted.user.as_deref().unwrap_or("any user");
         differences.push(match nearest {
-            Some(f) => format!("expected finding {} ({name}): {}", n + 1, misses[n][f].join("; ")),
+            Some(f) => format!(
+                "expected finding {} ({name}): {}",
+                n + 1,
+                misses[n][f].join("; ")
+            ),
             None => format!("expected finding {} ({name}) did not come", n + 1),
         });
     }
     if expected.len() != found.len() {
-        differences.push(format!("{} findings expected, {} came", expected.len(), found.len()));
-        for (f, _) in taken.iter().enumerate().filter(|(_, owner)| owner.is_none()) {
+        differences.push(format!(
+            "{} findings expected, {} came",
+            expected.len(),
+            found.len()
+        ));
+        for (f, _) in taken
+            .iter()
+            .enumerate()
+            .filter(|(_, owner)| owner.is_none())
+        {
             differences.push(format!("came: {}", describe(&found[f])));
         }
     }
@@ -79,7 +96,10 @@ fn misses(wanted: &Expected, found: &FindingRow) -> Vec<String> {
         let known = [&found.username, &found.user_id, &found.user_key];
         let is_user = match user.as_str() {
             "" => found.user_key.is_none() && found.user_id.is_none(),
-            name => known.into_iter().flatten().any(|k| k.eq_ignore_ascii_case(name)),
+            name => known
+                .into_iter()
+                .flatten()
+                .any(|k| k.eq_ignore_ascii_case(name)),
         };
         if !is_user {
             differ("user", format!("{user:?}"), user_of(found));
@@ -92,7 +112,11 @@ fn misses(wanted: &Expected, found: &FindingRow) -> Vec<String> {
         differ("count", count.to_string(), found.count.to_string());
     }
     if wanted.user_kind.is_some() && wanted.user_kind != found.user_kind {
-        differ("user_kind", format!("{:?}", wanted.user_kind), format!("{:?}", found.user_kind));
+        differ(
+            "user_kind",
+            format!("{:?}", wanted.user_kind),
+            format!("{:?}", found.user_kind),
+        );
     }
     for (what, wanted, found) in [
         ("first_seen", &wanted.first_seen, found.first_seen),
@@ -108,7 +132,10 @@ fn misses(wanted: &Expected, found: &FindingRow) -> Vec<String> {
         ("expected", &wanted.expected, &found.expected),
         ("observed", &wanted.observed, &found.observed),
     ] {
-        if let Some(part) = wanted.as_ref().filter(|part| !found.contains(part.as_str())) {
+        if let Some(part) = wanted
+            .as_ref()
+            .filter(|part| !found.contains(part.as_str()))
+        {
             differ(what, format!("a text with {part:?}"), format!("{found:?}"));
         }
     }
@@ -203,7 +230,8 @@ mod tests {
 
     #[test]
     fn each_given_key_must_match_and_no_other_is_compared() {
-        let evidence = r#"{"n":3,"x":0.5,"on":true,"gone":null,"list":["a"],"at":"2026-01-15T10:00:00.000Z"}"#;
+        let evidence =
+            r#"{"n":3,"x":0.5,"on":true,"gone":null,"list":["a"],"at":"2026-01-15T10:00:00.000Z"}"#;
         let found = [finding("u@example.com", Severity::High, evidence)];
         let good = r#"
 user = "U@example.com"
@@ -246,10 +274,7 @@ evidence = { n = 3, x = 0.5, on = true, gone = "<null>", list = ["a"], at = 2026
             finding("u", Severity::High, "{}"),
             finding("u", Severity::Low, "{}"),
         ];
-        let expected = [
-            expect("user = 'u'"),
-            expect("severity = 'high'"),
-        ];
+        let expected = [expect("user = 'u'"), expect("severity = 'high'")];
         assert!(compare(&expected, &found).is_empty());
         let twice = [expect("severity = 'high'"), expect("severity = 'high'")];
         assert_eq!(compare(&twice, &found).len(), 1);

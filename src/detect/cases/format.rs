@@ -101,11 +101,6 @@ pub struct Expected {
     pub evidence: toml::Table,
 }
 
-/// Texts of registries by name.
-pub trait Registries {
-    fn registry_text(&self, name: &str) -> Option<&str>;
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -159,7 +154,12 @@ impl CaseFile {
         let source = text.text.trim_start_matches('\u{feff}');
         let written: Written = toml::from_str(source)
             .map_err(|error| RuleError::of_toml(&text.file, source, 1, &error))?;
-        let line_at = |offset: usize| 1 + source.as_bytes()[..offset].iter().filter(|b| **b == b'\n').count();
+        let line_at = |offset: usize| {
+            1 + source.as_bytes()[..offset]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count()
+        };
         let mut names = BTreeMap::new();
         let mut cases = vec![];
         for case in written.cases {
@@ -167,7 +167,10 @@ impl CaseFile {
             let refuse = |line: usize, what: String| RuleError::new(&text.file, line, what);
             let name = case.name.into_inner();
             if let Some(first) = names.insert(name.clone(), line) {
-                return Err(refuse(line, format!("the case of line {first} has the same name")));
+                return Err(refuse(
+                    line,
+                    format!("the case of line {first} has the same name"),
+                ));
             }
             if case.kind == CaseKind::Positive && case.expect.is_empty() {
                 return Err(refuse(line, "a positive case expects no finding".into())
@@ -221,9 +224,7 @@ fn input(file: WrittenFile, number: usize) -> Result<CaseInput, String> {
     {
         return Err(format!("the file has more than {ROWS_MAX} rows"));
     }
-    let name = file
-        .name
-        .unwrap_or_else(|| format!("{number}_{event}.csv"));
+    let name = file.name.unwrap_or_else(|| format!("{number}_{event}.csv"));
     let plain = !name.starts_with('.')
         && name
             .chars()
@@ -297,7 +298,10 @@ registry = "[[user]]\n"
     fn a_cases_file_is_read_with_its_defaults() {
         let cases = read(GOOD).unwrap().cases;
         assert_eq!(cases.len(), 2);
-        assert_eq!((cases[0].line, cases[0].registry.as_deref()), (6, Some("cast")));
+        assert_eq!(
+            (cases[0].line, cases[0].registry.as_deref()),
+            (6, Some("cast"))
+        );
         assert_eq!(cases[0].files[0].name, "0_Login.csv");
         let Content::Rows(rows) = &cases[0].files[0].content else {
             panic!("rows expected");

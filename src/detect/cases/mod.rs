@@ -4,5 +4,7 @@
 mod compare;
 mod csv_text;
 mod format;
+mod run;
 
-pub use format::{Case, CaseFile, CaseInput, CaseKind, Expected, Registries};
+pub use format::{Case, CaseFile, CaseKind, Expected};
+pub use run::{CaseResult, CaseRunner, RefreshRollups};
