@@ -1,0 +1,10 @@
+//! The cases beside a rule (`<id>.cases.toml`): rows in, findings out. Rows become real CSV text
+//! and go the way of every log: ingest, rollup, query, findings.
+
+mod compare;
+mod csv_text;
+mod format;
+mod run;
+
+pub use format::{Case, CaseFile, CaseKind, Expected};
+pub use run::{CaseResult, CaseRunner, RefreshRollups};

@@ -1,0 +1,277 @@
+//! Runs cases: each in a lake of its own that is gone afterwards.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use tempfile::TempDir;
+
+use super::compare::compare;
+use super::csv_text::csv_text;
+use super::format::{Case, CaseFile, CaseKind, Content};
+use crate::catalog::Catalog;
+use crate::detect::error::RuleError;
+use crate::detect::inputs::Coverage;
+use crate::detect::rule::{Rule, RuleSet};
+use crate::detect::runner::{RunOptions, run};
+use crate::detect::suppress::Suppressions;
+use crate::detect::windows::Windows;
+use crate::engine::{EngineOptions, Session};
+use crate::ingest::{self, IngestOptions, Input, LocalDates};
+use crate::lake::{Lake, RuleStatus as RunStatus, RunId};
+use crate::registry::Registry;
+
+/// The org of all cases.
+const ORG_ID: &str = "00D000000000001AAA";
+/// Memory of one case's queries, in bytes.
+const MEMORY_BYTES: usize = 256 << 20;
+const LOOKBACK_DAYS: u32 = 366;
+const BLIND_DAYS: u32 = 3;
+
+/// Brings the rollups of a lake up to date; the rollups are on the rules' own floor, so they
+/// are handed in.
+pub type RefreshRollups<'a> =
+    dyn Fn(&mut Lake, &EngineOptions, RunId, DateTime<Utc>) -> Result<(), String> + Sync + 'a;
+
+/// What cases need besides the rule.
+pub struct CaseRunner<'a> {
+    pub catalog: &'a Arc<Catalog>,
+    /// Holds the registries that cases name.
+    pub rules: &'a RuleSet,
+    /// Cases that run at the same time.
+    pub threads: usize,
+    pub refresh_rollups: &'a RefreshRollups<'a>,
+}
+
+/// What came of one case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseResult {
+    pub rule_id: String,
+    pub file: String,
+    pub line: usize,
+    pub name: String,
+    pub kind: CaseKind,
+    /// What differs from the expectation; empty where the case passed.
+    pub differences: Vec<String>,
+    pub elapsed_ms: u64,
+}
+
+impl CaseResult {
+    pub fn passed(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+impl CaseRunner<'_> {
+    /// Runs all cases of the given rules, in their order. A rule without cases has no results.
+    ///
+    /// # Errors
+    /// The first cases file that cannot be read.
+    pub fn run<'r>(
+        &self,
+        rules: impl IntoIterator<Item = &'r Rule>,
+    ) -> Result<Vec<CaseResult>, RuleError> {
+        let mut jobs = vec![];
+        for rule in rules {
+            if let Some(text) = &rule.cases {
+                let cases = CaseFile::read(text)?.cases;
+                jobs.extend(
+                    cases
+                        .into_iter()
+                        .map(|case| (rule, text.file.as_str(), case)),
+                );
+            }
+        }
+        let next = AtomicUsize::new(0);
+        let results = Mutex::new(vec![None; jobs.len()]);
+        std::thread::scope(|scope| {
+            for _ in 0..self.threads.clamp(1, jobs.len().max(1)) {
+                scope.spawn(|| {
+                    while let Some((n, (rule, file, case))) = {
+                        let n = next.fetch_add(1, Ordering::Relaxed);
+                        jobs.get(n).map(|job| (n, job))
+                    } {
+                        let result = self.run_case(rule, file, case);
+                        results.lock().unwrap_or_else(PoisonError::into_inner)[n] = Some(result);
+                    }
+                });
+            }
+        });
+        let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(results.into_iter().flatten().collect())
+    }
+
+    fn run_case(&self, rule: &Rule, file: &str, case: &Case) -> CaseResult {
+        let started = Instant::now();
+        let differences = self
+            .differences(rule, case)
+            .unwrap_or_else(|failure| vec![failure]);
+        CaseResult {
+            rule_id: rule.id.clone(),
+            file: file.to_owned(),
+            line: case.line,
+            name: case.name.clone(),
+            kind: case.kind,
+            differences,
+            elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// What differs; an error says why the case could not be run at all.
+    fn differences(&self, rule: &Rule, case: &Case) -> Result<Vec<String>, String> {
+        let mut rule = rule.clone();
+        // A rule that is off or in staging must still pass its cases, at its own severity.
+        rule.status = crate::config::RuleStatus::Active;
+        for (name, value) in &case.params {
+            rule.set_param(name, value)?;
+        }
+        let registry = self.registry(case)?;
+
+        let folder = temporary_folder().map_err(|e| format!("no temporary folder: {e}"))?;
+        let options = EngineOptions {
+            memory_bytes: MEMORY_BYTES,
+            threads: 1,
+            temp_dir: folder.path().join("spill"),
+        };
+        let mut lake = Lake::open_writer(&folder.path().join("data")).map_err(|e| e.to_string())?;
+        let mut misreadings = vec![];
+        if !case.files.is_empty() {
+            misreadings = self.fill(&mut lake, case, folder.path(), &options)?;
+        }
+
+        let coverage = Coverage::of_lake(&lake, self.catalog).map_err(|e| e.to_string())?;
+        let dirty = lake
+            .ledger()
+            .dirty_days("detect")
+            .map_err(|e| e.to_string())?;
+        let windows = Windows::of_dirty_days(&dirty, &coverage, case.now, LOOKBACK_DAYS);
+        let session =
+            Session::open(&lake, self.catalog, &registry, &options).map_err(|e| e.to_string())?;
+        let run_options = RunOptions {
+            org_id: ORG_ID,
+            now: case.now,
+            blind_days: BLIND_DAYS,
+            only: None,
+            suppressions: &Suppressions::default(),
+        };
+        let mut rules = RuleSet::default();
+        rules.add(rule).map_err(|e| e.to_string())?;
+        let report = run(
+            &session,
+            &rules,
+            &windows,
+            &coverage,
+            &run_options,
+            &mut |_| {},
+        );
+
+        let mut differences = misreadings;
+        for outcome in &report.rules {
+            let reason = outcome.reason.as_deref().unwrap_or_default();
+            match outcome.status {
+                RunStatus::Failed => differences.push(format!("the rule failed: {reason}")),
+                // Quiet for want of input proves nothing.
+                RunStatus::NeverHadInput => {
+                    differences.push(format!("nothing was judged: {reason}"))
+                }
+                RunStatus::Ok | RunStatus::Blind => {}
+            }
+            if outcome.rows_outside_window > 0 {
+                let n = outcome.rows_outside_window;
+                differences.push(format!("{n} rows of the result lie outside the window"));
+            }
+        }
+        differences.extend(compare(&case.expect, &report.findings));
+        Ok(differences)
+    }
+
+    fn registry(&self, case: &Case) -> Result<Registry, String> {
+        let text = match case.registry.as_deref() {
+            None => return Ok(Registry::empty()),
+            Some(text) if text.contains(['\n', '[']) || text.trim().is_empty() => text,
+            Some(name) => self
+                .rules
+                .registry_text(name)
+                .ok_or_else(|| format!("there is no registry `{name}.registry.toml`"))?,
+        };
+        Registry::parse(text, "registry of the case").map_err(|e| e.to_string())
+    }
+
+    /// Brings the case's files into the lake. Returns what was misread of files given as rows: a
+    /// slip in a cell must not make a case quiet.
+    fn fill(
+        &self,
+        lake: &mut Lake,
+        case: &Case,
+        folder: &Path,
+        options: &EngineOptions,
+    ) -> Result<Vec<String>, String> {
+        let inbox = folder.join("inbox");
+        fs::create_dir(&inbox).map_err(|e| format!("no temporary folder: {e}"))?;
+        for input in &case.files {
+            let path = inbox.join(&input.name);
+            if path.exists() {
+                return Err(format!("two files are called {}", input.name));
+            }
+            let text = csv_text(input, self.catalog)?;
+            fs::write(&path, text).map_err(|e| format!("{}: {e}", input.name))?;
+        }
+        let run_id = lake
+            .ledger_mut()
+            .start_run("rules test", case.now)
+            .map_err(|e| e.to_string())?;
+        let inputs = Input::expand(&[inbox.display().to_string()]).map_err(|e| e.to_string())?;
+        let ingest_options = IngestOptions {
+            threads: 1,
+            local_dates: LocalDates::default(),
+        };
+        let silent = &ingest::Silent;
+        let report = ingest::ingest(
+            lake,
+            self.catalog,
+            &inputs,
+            &ingest_options,
+            silent,
+            run_id,
+            case.now,
+        )
+        .map_err(|e| e.to_string())?;
+        (self.refresh_rollups)(lake, options, run_id, case.now)?;
+
+        let mut misreadings = vec![];
+        for file in &report.files {
+            let name = Path::new(&file.name).file_name().unwrap_or_default();
+            let from_rows = case.files.iter().any(|input| {
+                matches!(input.content, Content::Rows(_)) && name == input.name.as_str()
+            });
+            if !from_rows {
+                continue;
+            }
+            let name = name.to_string_lossy();
+            if let Some(reason) = &file.reason {
+                misreadings.push(format!("{name} was not read: {reason}"));
+            }
+            if file.rows_quarantined > 0 {
+                let n = file.rows_quarantined;
+                misreadings.push(format!(
+                    "{name}: {n} rows went to quarantine (use `raw` to mean that)"
+                ));
+            }
+        }
+        Ok(misreadings)
+    }
+}
+
+/// A private folder, in memory where there is such a place: a case is all writes and no data.
+fn temporary_folder() -> std::io::Result<TempDir> {
+    let build = |place: &Path| {
+        tempfile::Builder::new()
+            .prefix("orgwatch-case-")
+            .tempdir_in(place)
+    };
+    build(Path::new("/dev/shm")).or_else(|_| build(&std::env::temp_dir()))
+}
