@@ -91,7 +91,10 @@ mod tests {
     #[test]
     fn control_bidi_and_invisible_characters_are_shown_as_escapes() {
         let shown = printable("a\u{1b}[31m\r\n\u{202e}b\u{200b}\u{e0041}", 100);
-        assert_eq!(shown, "a\\u{1b}[31m\\u{d}\\u{a}\\u{202e}b\\u{200b}\\u{e0041}");
+        assert_eq!(
+            shown,
+            "a\\u{1b}[31m\\u{d}\\u{a}\\u{202e}b\\u{200b}\\u{e0041}"
+        );
     }
 
     #[test]
@@ -107,7 +110,10 @@ mod tests {
 
     #[test]
     fn digests_differ_by_key_and_join_within_one() {
-        let (a, b) = (DigestKey::from_bytes([1; 32]), DigestKey::from_bytes([2; 32]));
+        let (a, b) = (
+            DigestKey::from_bytes([1; 32]),
+            DigestKey::from_bytes([2; 32]),
+        );
         assert_eq!(a.digest(b"k"), a.digest(b"k"));
         assert_ne!(a.digest(b"k"), b.digest(b"k"));
     }
