@@ -2,8 +2,12 @@
 //! login-path map and the lists of known codes. The facts are data files compiled in
 //! (`src/catalog/data/`); a user's own file can extend them.
 
+mod id;
+mod ip;
 mod schema;
 
+pub use id::{has_own_suffix, sf_id18, sf_id18_bytes};
+pub use ip::{IpKind, classify, ip_key, ip_of_key, parse_ip};
 pub use schema::lake_schema;
 
 /// Which export a file comes from.

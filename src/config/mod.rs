@@ -1,5 +1,29 @@
-//! Settings with their origin.
+//! Settings with their origin: flag over environment over file over default. Unknown keys are
+//! refused, and each refusal names file, line and column, and what to write instead.
 
+mod document;
+mod environment;
+mod fault;
+mod file;
+mod origin;
+mod rule;
+mod settings;
 mod severity;
+mod suppress;
+mod value;
 
+#[cfg(test)]
+mod tests;
+
+pub use document::{Document, Item, Section};
+pub use environment::find_file;
+pub use fault::{Fault, Position, hint_for_word, nearest};
+pub use origin::{Origin, Setting};
+pub use rule::{ParamValue, RuleParam, RuleSetting, RuleStatus};
+pub use settings::{ConfigError, Detect, Email, Inputs, Limits, Org, Overrides, Settings, Store};
 pub use severity::Severity;
+pub use suppress::{LONGEST_SUPPRESSION_DAYS, Suppression};
+pub use value::{
+    BadValue, ByteSize, LEAST_MEMORY, UserRef, canonical_username, parse_fail_on, parse_id,
+    parse_mailbox, parse_memory, parse_timezone, parse_user_id, parse_username,
+};

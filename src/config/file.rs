@@ -1,0 +1,268 @@
+//! The sections of `orgwatch.toml`, each key checked and placed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::document::{Document, Item, Section};
+use super::fault::{Fault, Position};
+use super::suppress::{self, Suppression, check_rule_id};
+use super::value::{
+    BadValue, ByteSize, parse_fail_on, parse_id, parse_mailbox, parse_memory, parse_timezone,
+    quoted,
+};
+use super::{RuleParam, RuleSetting, RuleStatus, Severity};
+
+/// A value that the file gives, with its place.
+pub(super) type Given<T> = Option<(T, Position)>;
+
+/// What the file says. Paths are already relative to the file's folder.
+#[derive(Debug, Default)]
+pub(super) struct FileSettings {
+    pub org_name: Given<Option<String>>,
+    pub org_id: Given<Option<String>>,
+    pub org_timezone: Given<Tz>,
+    pub data_dir: Given<PathBuf>,
+    pub retention_days: Given<Option<u32>>,
+    pub input_paths: Given<Vec<PathBuf>>,
+    pub input_timezone: Given<Option<Tz>>,
+    pub input_day_first: Given<Option<bool>>,
+    pub registry_file: Given<Option<PathBuf>>,
+    pub catalog_file: Given<Option<PathBuf>>,
+    pub lookback_days: Given<u32>,
+    pub fail_on: Given<Option<Severity>>,
+    pub rules_dir: Given<Option<PathBuf>>,
+    pub rules: BTreeMap<String, RuleSetting>,
+    pub suppressions: Vec<Suppression>,
+    pub mail_from: Given<String>,
+    pub mail_to: Given<Vec<String>>,
+    pub mail_min_severity: Given<Severity>,
+    pub report_html: Given<Option<PathBuf>>,
+    pub memory: Given<ByteSize>,
+    pub threads: Given<usize>,
+    pub quarantine_ratio: Given<f64>,
+}
+
+const TOP: [&str; 12] = [
+    "org",
+    "store",
+    "inputs",
+    "registry",
+    "catalog",
+    "detect",
+    "rules",
+    "suppress",
+    "alert",
+    "report",
+    "salesforce",
+    "limits",
+];
+
+const EMAIL: [&str; 9] = [
+    "transport",
+    "from",
+    "to",
+    "min_severity",
+    "host",
+    "port",
+    "tls",
+    "username",
+    "password_file",
+];
+
+/// Reads the text of a configuration file; relative paths are joined to `folder`.
+pub(super) fn read(
+    doc: &Document,
+    folder: &Path,
+    now: DateTime<Utc>,
+) -> Result<FileSettings, Fault> {
+    let table = doc.parse()?;
+    let top = doc.root(&table, &TOP)?;
+    if let Some(item) = top.get("salesforce") {
+        let hint = "download the logs and name their folder in [inputs] paths";
+        return Err(not_available(&item, "[salesforce]", hint));
+    }
+    let path = |item: &Item<'_>| item.text().map(|text| folder.join(text));
+    let section = |name: &str, keys: &[&str]| {
+        top.get(name)
+            .map(|item| item.table(&format!("in [{name}]"), keys))
+            .transpose()
+    };
+    let mut file = FileSettings::default();
+
+    if let Some(org) = section("org", &["name", "id", "timezone"])? {
+        file.org_name = given(&org, "name", |item| Ok(Some(item.text()?.to_owned())))?;
+        file.org_id = given(&org, "id", |item| item.parsed(parse_org_id).map(Some))?;
+        file.org_timezone = given(&org, "timezone", |item| item.parsed(parse_timezone))?;
+    }
+    if let Some(store) = section("store", &["data_dir", "retention_days"])? {
+        file.data_dir = given(&store, "data_dir", path)?;
+        file.retention_days = given(&store, "retention_days", |item| {
+            Ok(Some(days(item, 36_500)?))
+        })?;
+    }
+    if let Some(inputs) = section("inputs", &["paths", "timezone", "day_first"])? {
+        file.input_paths = given(&inputs, "paths", |item| {
+            item.list()?.iter().map(path).collect()
+        })?;
+        file.input_timezone = given(&inputs, "timezone", |item| {
+            item.parsed(parse_timezone).map(Some)
+        })?;
+        file.input_day_first = given(&inputs, "day_first", |item| item.boolean().map(Some))?;
+    }
+    if let Some(registry) = section("registry", &["file"])? {
+        file.registry_file = given(&registry, "file", |item| path(item).map(Some))?;
+    }
+    if let Some(catalog) = section("catalog", &["file"])? {
+        file.catalog_file = given(&catalog, "file", |item| path(item).map(Some))?;
+    }
+    if let Some(detect) = section("detect", &["lookback_days", "fail_on", "rules_dir"])? {
+        file.lookback_days = given(&detect, "lookback_days", |item| days(item, 3_660))?;
+        file.fail_on = given(&detect, "fail_on", |item| item.parsed(parse_fail_on))?;
+        file.rules_dir = given(&detect, "rules_dir", |item| path(item).map(Some))?;
+    }
+    if let Some(rules) = top.get("rules") {
+        for item in rules.open_table("in [rules]")?.items() {
+            file.rules.insert(item.name.clone(), rule_setting(&item)?);
+        }
+    }
+    if let Some(suppress) = top.get("suppress") {
+        for entry in suppress.tables("in [[suppress]]", &suppress::KEYS)? {
+            file.suppressions.push(Suppression::read(&entry, now)?);
+        }
+    }
+    if let Some(alert) = section("alert", &["email", "webhook"])? {
+        if let Some(item) = alert.get("webhook") {
+            let hint = "alerts go to [alert.email] for now";
+            return Err(not_available(&item, "[[alert.webhook]]", hint));
+        }
+        if let Some(email) = alert.get("email") {
+            read_email(&email.table("in [alert.email]", &EMAIL)?, &mut file)?;
+        }
+    }
+    if let Some(report) = section("report", &["html"])? {
+        file.report_html = given(&report, "html", |item| path(item).map(Some))?;
+    }
+    if let Some(limits) = section("limits", &["memory", "threads", "quarantine_ratio"])? {
+        file.memory = given(&limits, "memory", |item| item.parsed(parse_memory))?;
+        file.threads = given(&limits, "threads", |item| {
+            Ok(item.integer(1..=1024)? as usize)
+        })?;
+        file.quarantine_ratio = given(&limits, "quarantine_ratio", |item| item.number(0.0..=1.0))?;
+    }
+    Ok(file)
+}
+
+fn read_email(email: &Section<'_>, file: &mut FileSettings) -> Result<(), Fault> {
+    if let Some(item) = email.get("transport") {
+        let word = item.word(&["file", "smtp", "sendmail"])?;
+        if word != "file" {
+            let what = format!("transport = \"{word}\" in [alert.email]");
+            let hint = "use transport = \"file\", which writes the mail as .eml into the outbox";
+            return Err(not_available(&item, &what, hint));
+        }
+    }
+    file.mail_from = given(email, "from", |item| item.parsed(parse_mailbox))?;
+    file.mail_to = given(email, "to", |item| {
+        let to: Vec<_> = item
+            .list()?
+            .iter()
+            .map(|one| one.parsed(parse_mailbox))
+            .collect::<Result<_, _>>()?;
+        if to.is_empty() {
+            return Err(item.fault(
+                "`to` names nobody",
+                Some("give at least one mail address".into()),
+            ));
+        }
+        Ok(to)
+    })?;
+    file.mail_min_severity = given(email, "min_severity", |item| item.parsed(parse_severity))?;
+    // The server's keys may stay in place while the transport is `file`, but not wrong.
+    given(email, "port", |item| item.integer(1..=65_535))?;
+    given(email, "tls", |item| {
+        item.word(&["starttls", "implicit", "none"])
+    })?;
+    for key in ["host", "username", "password_file"] {
+        given(email, key, Item::text)?;
+    }
+    Ok(())
+}
+
+fn rule_setting(item: &Item<'_>) -> Result<RuleSetting, Fault> {
+    if let Err(hint) = check_rule_id(&item.name) {
+        return Err(item.key_fault(format!("{} is no rule id", quoted(&item.name)), Some(hint)));
+    }
+    let title = format!("in [rules.\"{}\"]", item.name);
+    let section = item.table(&title, &["status", "severity", "params"])?;
+    let mut params = BTreeMap::new();
+    if let Some(table) = section.get("params") {
+        for param in table.open_table("in `params`")?.items() {
+            let value = param.plain()?;
+            params.insert(
+                param.name.clone(),
+                RuleParam {
+                    value,
+                    at: param.position(),
+                },
+            );
+        }
+    }
+    let words = RuleStatus::ALL.map(RuleStatus::as_str);
+    let status = section
+        .get("status")
+        .map(|item| item.word(&words))
+        .transpose()?;
+    let severity = section
+        .get("severity")
+        .map(|item| item.parsed(parse_severity))
+        .transpose()?;
+    Ok(RuleSetting {
+        status: status.and_then(RuleStatus::from_word),
+        severity,
+        params,
+        at: item.key_position(),
+    })
+}
+
+fn parse_severity(text: &str) -> Result<Severity, BadValue> {
+    Severity::from_word(text).ok_or_else(|| {
+        let words = Severity::ALL.map(Severity::as_str);
+        let hint = super::fault::hint_for_word(text, &words);
+        BadValue::new(format!("unknown severity {}", quoted(text)), hint)
+    })
+}
+
+pub(super) fn parse_org_id(text: &str) -> Result<String, BadValue> {
+    let id = parse_id(text)?;
+    if !id.starts_with("00D") {
+        let message = format!("{} is no org id", quoted(text));
+        return Err(BadValue::new(message, "ids of orgs begin with 00D"));
+    }
+    Ok(id)
+}
+
+fn days(item: &Item<'_>, most: u32) -> Result<u32, Fault> {
+    // The range makes the conversion lossless.
+    Ok(item.integer(1..=i64::from(most))? as u32)
+}
+
+fn given<'a, T>(
+    section: &Section<'a>,
+    key: &str,
+    read: impl FnOnce(&Item<'a>) -> Result<T, Fault>,
+) -> Result<Given<T>, Fault> {
+    let Some(item) = section.get(key) else {
+        return Ok(None);
+    };
+    Ok(Some((read(&item)?, item.position())))
+}
+
+fn not_available(item: &Item<'_>, what: &str, hint: &str) -> Fault {
+    item.key_fault(
+        format!("{what} is not available in this release"),
+        Some(hint.to_owned()),
+    )
+}
