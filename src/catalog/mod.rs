@@ -1,14 +1,30 @@
 //! What the logs are: event types, their columns, each column's type and privacy class, the
 //! login-path map and the lists of known codes. The facts are data files compiled in
-//! (`src/catalog/data/`); a user's own file can extend them.
+//! (`src/catalog/data/`); a user's own file can extend them (see [`extension`]).
+//!
+//! | data file | what it says |
+//! |---|---|
+//! | `event_types.toml` | EventLogFile types and their headings, newest order |
+//! | `columns.csv` | every heading of those types: type, privacy class, treatment |
+//! | `exports.csv` | LoginHistory and SetupAuditTrail columns in all spellings of their headings |
+//! | `login_types.csv`, `login_sub_types.csv` | login codes and labels with the login path they mean |
+//! | `codes.csv` | values known of other coded fields |
 
+use serde::Deserialize;
+
+pub mod extension;
 mod id;
+mod identify;
 mod ip;
+mod load;
+mod lookup;
 mod schema;
 
 pub use id::{has_own_suffix, sf_id18, sf_id18_bytes};
+pub use identify::Identified;
 pub use ip::{IpKind, classify, ip_key, ip_of_key, parse_ip};
-pub use schema::lake_schema;
+pub use lookup::{Catalog, CatalogError, LOGIN_HISTORY, SETUP_AUDIT_TRAIL};
+pub use schema::{lake_schema, timestamp_ms};
 
 /// Which export a file comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,7 +35,8 @@ pub enum LogFamily {
 }
 
 /// Privacy class of a column. A column that the catalogue does not know is `RecordData`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PrivacyClass {
     Metadata,
     Identifier,
@@ -28,7 +45,8 @@ pub enum PrivacyClass {
 }
 
 /// Type of a stored column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ColumnKind {
     /// Arrow `Utf8View`
     Text,
@@ -41,7 +59,8 @@ pub enum ColumnKind {
 }
 
 /// What ingest does with a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Treatment {
     /// Kept as it is, by `kind`.
     Keep,
@@ -105,10 +124,10 @@ pub struct EventType {
 }
 
 impl EventType {
-    /// The column of a heading, by canonical spelling or alias, without regard to case,
-    /// spaces or underscores at the ends.
+    /// The column of a heading, by canonical spelling or alias, without regard to case or to
+    /// blanks and a byte order mark around it.
     pub fn column(&self, heading: &str) -> Option<&Column> {
-        let heading = heading.trim();
+        let heading = trimmed_heading(heading);
         self.columns.iter().find(|c| {
             c.heading.eq_ignore_ascii_case(heading)
                 || c.aliases.iter().any(|a| a.eq_ignore_ascii_case(heading))
@@ -118,4 +137,9 @@ impl EventType {
     pub fn has(&self, treatment: Treatment) -> bool {
         self.columns.iter().any(|c| c.treatment == treatment)
     }
+}
+
+/// A heading without a byte order mark and blanks around it.
+fn trimmed_heading(heading: &str) -> &str {
+    heading.trim_start_matches('\u{feff}').trim()
 }
