@@ -1,0 +1,145 @@
+//! Accounts of the input files, the quarantine, and the usernames met in logs.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::Ledger;
+use super::values::{int, ms, opt_ms};
+use crate::lake::error::Result;
+use crate::lake::model::{ContentHash, FileId, FileState, Quarantined, RunId, SourceFile};
+
+fn state_word(state: FileState) -> &'static str {
+    match state {
+        FileState::Ingested => "ingested",
+        FileState::Torn => "torn",
+        FileState::Rejected => "rejected",
+    }
+}
+
+impl Ledger {
+    pub(in crate::lake) fn last_file_id(&self) -> Result<FileId> {
+        self.last_id("files")
+    }
+
+    /// The highest id that a table has ever given out.
+    pub(super) fn last_id(&self, table: &str) -> Result<i64> {
+        let last = self
+            .conn
+            .query_row(
+                "SELECT seq FROM sqlite_sequence WHERE name = ?1",
+                [table],
+                |row| row.get(0),
+            )
+            .optional()?;
+        Ok(last.unwrap_or(0))
+    }
+
+    /// Sizes of the ingested files: a file of another size cannot be one of them.
+    pub(in crate::lake) fn known_sizes(&self) -> Result<HashSet<u64>> {
+        let mut statement = self
+            .conn
+            .prepare("SELECT DISTINCT size_bytes FROM files WHERE state = 'ingested'")?;
+        let sizes = statement.query_map([], |row| row.get::<_, i64>(0))?;
+        let sizes: rusqlite::Result<Vec<i64>> = sizes.collect();
+        Ok(sizes?
+            .into_iter()
+            .filter_map(|n| u64::try_from(n).ok())
+            .collect())
+    }
+
+    pub(in crate::lake) fn file_by_hash(&self, hash: &ContentHash) -> Result<Option<FileId>> {
+        Ok(self.conn.query_row(
+            "SELECT max(file_id) FROM files WHERE content_hash = ?1 AND state = 'ingested'",
+            [hash.as_slice()],
+            |row| row.get(0),
+        )?)
+    }
+
+    /// Adds or renews what user ids are called; the latest sighting wins.
+    pub fn upsert_usernames(&mut self, seen: &[(String, String, DateTime<Utc>)]) -> Result<()> {
+        let tx = self.write()?;
+        {
+            let mut upsert = tx.prepare(
+                "INSERT INTO usernames (user_id, username, last_seen) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (user_id) DO UPDATE
+                 SET username = excluded.username, last_seen = excluded.last_seen
+                 WHERE (excluded.last_seen, excluded.username) > (last_seen, username)",
+            )?;
+            for (user_id, username, last_seen) in seen {
+                upsert.execute(params![user_id, username, ms(*last_seen)])?;
+            }
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// `(user_id, username)` of every user met, ordered by id.
+    pub fn usernames(&self) -> Result<Vec<(String, String)>> {
+        let mut statement = self
+            .conn
+            .prepare("SELECT user_id, username FROM usernames ORDER BY user_id")?;
+        let names = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(names.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+pub(in crate::lake) fn insert_file(
+    conn: &Connection,
+    run_id: RunId,
+    at: DateTime<Utc>,
+    file: &SourceFile,
+) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO files (file_id, name, content_hash, size_bytes, event_type, interval, state,
+             reason, unknown_columns, missing_columns, first_event_at, last_event_at, rows_read,
+             rows_kept, rows_duplicate, rows_quarantined, repeated_headers, timestamp_fallbacks,
+             unreadable_values, run_id, ingested_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+             ?19, ?20, ?21)",
+    )?
+    .execute(params![
+        file.file_id,
+        file.name,
+        file.content_hash.as_slice(),
+        int(file.size_bytes),
+        file.event_type,
+        file.interval,
+        state_word(file.state),
+        file.reason,
+        file.unknown_columns.join(","),
+        file.missing_columns.join(","),
+        opt_ms(file.first_event_at),
+        opt_ms(file.last_event_at),
+        int(file.rows_read),
+        int(file.rows_kept),
+        int(file.rows_duplicate),
+        int(file.rows_quarantined),
+        int(file.repeated_headers),
+        int(file.timestamp_fallbacks),
+        int(file.unreadable_values),
+        run_id,
+        ms(at),
+    ])?;
+    Ok(())
+}
+
+pub(in crate::lake) fn insert_quarantine(conn: &Connection, rows: &[Quarantined]) -> Result<()> {
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO quarantine (file_id, event_type, line_no, column_name, reason, user_id, ip)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for row in rows {
+        insert.execute(params![
+            row.file_id,
+            row.event_type,
+            int(row.line_no),
+            row.column,
+            row.reason,
+            row.user_id,
+            row.ip,
+        ])?;
+    }
+    Ok(())
+}
