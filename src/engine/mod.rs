@@ -1,1 +1,18 @@
-//! (to be written)
+//! A DataFusion session over the lake: one table per event type, the ledger's and the registry's
+//! tables, the unified views, our functions, and limits on memory and threads. Only reads.
+
+mod damage;
+mod error;
+mod functions;
+mod lake_table;
+mod params;
+mod rollup_schema;
+mod session;
+mod tables;
+mod views;
+
+pub use error::{EngineError, SqlPlace};
+pub use functions::login;
+pub use params::Params;
+pub use rollup_schema::{ROLLUP_LOGINS, login_attempt_schema};
+pub use session::{BatchStream, EngineOptions, Session};

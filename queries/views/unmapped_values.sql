@@ -1,0 +1,78 @@
+/*
+Coded fields whose value the catalogue does not know: one row per event and field. Nobody hides
+behind an odd value. The columns of the subject are those of `logins`.
+
+source_table       the view that has the row
+field              which coded field
+value              as written (show it through printable())
+outcome            of the login; NULL where the row is no login
+*/
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'logins' AS source_table, 'login_type' AS field, login_type AS value, outcome AS outcome,
+    file_id, line_no, day
+FROM logins
+WHERE NOT known_code('login_type', login_type)
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'logins' AS source_table, 'login_type' AS field, lh_login_type AS value, outcome AS outcome,
+    file_id, line_no, day
+FROM logins
+WHERE NOT known_code('login_type', lh_login_type) AND lh_login_type IS DISTINCT FROM login_type
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'logins' AS source_table, 'login_sub_type' AS field, login_sub_type AS value, outcome AS outcome,
+    file_id, line_no, day
+FROM logins
+WHERE NOT known_code('login_sub_type', login_sub_type)
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'logins' AS source_table, 'login_sub_type' AS field, lh_login_sub_type AS value, outcome AS outcome,
+    file_id, line_no, day
+FROM logins
+WHERE NOT known_code('login_sub_type', lh_login_sub_type) AND lh_login_sub_type IS DISTINCT FROM login_sub_type
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'logins' AS source_table, 'login_status' AS field, status AS value, outcome AS outcome,
+    file_id, line_no, day
+FROM logins
+WHERE NOT known_code('login_status', status)
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'logins' AS source_table, 'user_type' AS field, user_type AS value, outcome AS outcome,
+    file_id, line_no, day
+FROM logins
+WHERE NOT known_code('user_type', user_type)
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'logouts' AS source_table, 'session_type' AS field, session_type_raw AS value, CAST(NULL AS VARCHAR) AS outcome,
+    file_id, line_no, day
+FROM logouts
+WHERE NOT known_code('session_type', session_type_raw)
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'logouts' AS source_table, 'user_type' AS field, user_type AS value, CAST(NULL AS VARCHAR) AS outcome,
+    file_id, line_no, day
+FROM logouts
+WHERE NOT known_code('user_type', user_type)
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'api_calls' AS source_table, 'api_family' AS field, api_family AS value, CAST(NULL AS VARCHAR) AS outcome,
+    file_id, line_no, day
+FROM api_calls
+WHERE NOT known_code('api_family', api_family)
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'api_calls' AS source_table, 'user_type' AS field, user_type AS value, CAST(NULL AS VARCHAR) AS outcome,
+    file_id, line_no, day
+FROM api_calls
+WHERE NOT known_code('user_type', user_type)

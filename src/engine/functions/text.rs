@@ -1,0 +1,43 @@
+//! Names as people read them: `skeleton`, `app_name_key`, `printable`.
+
+use datafusion::logical_expr::ScalarUDF;
+use arrow::datatypes::DataType;
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::skeleton as confusable_skeleton;
+
+use super::scalar::{RowFunction, map_text};
+use crate::privacy;
+
+/// Longest text that `printable` shows.
+const PRINTABLE_CHARS: usize = 200;
+
+pub(super) fn functions() -> Vec<ScalarUDF> {
+    vec![
+        udf("skeleton", |name| Some(skeleton(name))),
+        udf("app_name_key", |name| Some(app_name_key(name))),
+        udf("printable", |shown| Some(privacy::printable(shown, PRINTABLE_CHARS))),
+    ]
+}
+
+fn udf(name: &'static str, of: fn(&str) -> Option<String>) -> ScalarUDF {
+    RowFunction::udf(name, vec![DataType::Utf8View], DataType::Utf8View, move |args| {
+        Ok(map_text(args, of))
+    })
+}
+
+/// `skeleton(text)`: what a name looks like. Names that a person takes for one another (`ERP
+/// Sync`, `ＥRP‐Sуnс`, `erpsync`) have equal skeletons: compatibility forms folded, case
+/// folded, look-alike characters of other scripts replaced, all but letters and digits removed.
+pub(super) fn skeleton(name: &str) -> String {
+    // Case is folded before and after: `I` and `l` look alike, `i` and `l` do not.
+    let folded: String = name.nfkc().collect::<String>().to_lowercase();
+    let latin: String = confusable_skeleton(&folded).collect();
+    latin.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// `app_name_key(text)`: names that differ only in case, in runs of blanks or in compatibility
+/// forms have one key. Look-alikes of other scripts keep their own.
+pub(super) fn app_name_key(name: &str) -> String {
+    let folded: String = name.nfkc().collect::<String>().to_lowercase();
+    folded.split_whitespace().collect::<Vec<_>>().join(" ")
+}

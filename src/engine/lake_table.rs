@@ -1,0 +1,230 @@
+//! One event type of the lake as a DataFusion table: the Parquet files that the ledger shows,
+//! and no others. Folders are never listed.
+
+use std::path::Path as FsPath;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use chrono::NaiveDate;
+use datafusion::catalog::Session;
+use datafusion::common::stats::Precision;
+use datafusion::common::{DFSchema, DataFusionError, Result, Statistics, project_schema};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::datasource::{TableProvider, TableType};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::object_store::{ObjectMeta, path::Path as StorePath};
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::common::pruning::PrunableStatistics;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::scalar::ScalarValue;
+
+use super::error::EngineError;
+use crate::lake::Part;
+
+/// Name and type of the column that the `day=` folder stands for.
+pub(super) const DAY: &str = "day";
+
+/// A table over a fixed list of parts, taken when the session opened. Columns that an older
+/// part lacks are NULL; `day` (Date32) comes last.
+#[derive(Debug)]
+pub(super) struct LakeTable {
+    table_schema: TableSchema,
+    files: Vec<LakeFile>,
+}
+
+#[derive(Debug)]
+struct LakeFile {
+    part: Part,
+    statistics: Arc<Statistics>,
+}
+
+impl LakeTable {
+    /// `stored` is the schema of the files, without `day`.
+    pub(super) fn new(stored: SchemaRef, parts: Vec<Part>) -> Self {
+        let day = Arc::new(Field::new(DAY, DataType::Date32, false));
+        let table_schema =
+            TableSchema::builder(stored).with_table_partition_cols(vec![day]).build();
+        let files = parts
+            .into_iter()
+            .map(|part| LakeFile {
+                statistics: Arc::new(part_statistics(&part, table_schema.table_schema())),
+                part,
+            })
+            .collect();
+        Self { table_schema, files }
+    }
+
+    /// The files that may hold rows for which all `filters` are true, by the ledger's knowledge
+    /// of days and times.
+    fn files_for(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&LakeFile>> {
+        let all = || self.files.iter().collect();
+        let Some(filter) = conjunction(filters.to_vec()) else {
+            return Ok(all());
+        };
+        let schema = self.schema();
+        let df_schema = DFSchema::try_from(Arc::clone(&schema))?;
+        let predicate = state.create_physical_expr(filter, &df_schema)?;
+        let Some(pruning) = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(&schema))
+            .build(predicate)
+        else {
+            return Ok(all());
+        };
+        let statistics = self.files.iter().map(|f| Arc::clone(&f.statistics)).collect();
+        let keep = pruning.prune(&PrunableStatistics::new(statistics, schema))?;
+        Ok(self.files.iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file).collect())
+    }
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.table_schema.table_schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = self.schema();
+        let files = self.files_for(state, filters)?;
+        if files.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(project_schema(&schema, projection)?)));
+        }
+        let statistics = summed(files.iter().map(|f| f.statistics.as_ref()), &schema);
+        let groups = in_groups(files, state.config().target_partitions())?;
+
+        let options = state.table_options().parquet.clone();
+        let mut source =
+            ParquetSource::new(self.table_schema.clone()).with_table_parquet_options(options);
+        if let Some(filter) = conjunction(filters.to_vec()) {
+            let df_schema = DFSchema::try_from(schema)?;
+            source = source.with_predicate(state.create_physical_expr(filter, &df_schema)?);
+        }
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+/// Spreads the files over at most `partitions` groups of about equal bytes, keeping their order.
+fn in_groups(files: Vec<&LakeFile>, partitions: usize) -> Result<Vec<FileGroup>> {
+    let total: u64 = files.iter().map(|f| f.part.bytes).sum();
+    let share = total.div_ceil(partitions.max(1) as u64).max(1);
+    let mut groups = vec![];
+    let (mut group, mut bytes) = (vec![], 0);
+    for file in files {
+        group.push(partitioned_file(file)?);
+        bytes += file.part.bytes;
+        if bytes >= share {
+            groups.push(FileGroup::new(std::mem::take(&mut group)));
+            bytes = 0;
+        }
+    }
+    if !group.is_empty() {
+        groups.push(FileGroup::new(group));
+    }
+    Ok(groups)
+}
+
+fn partitioned_file(file: &LakeFile) -> Result<PartitionedFile> {
+    let part = &file.part;
+    check_presence(part)?;
+    let meta = ObjectMeta {
+        location: store_path(&part.path)?,
+        last_modified: part.last_event_at,
+        size: part.bytes,
+        e_tag: None,
+        version: None,
+    };
+    Ok(PartitionedFile::new_from_meta(meta)
+        .with_partition_values(vec![ScalarValue::Date32(Some(days_since_epoch(part.day)))])
+        .with_statistics(Arc::clone(&file.statistics)))
+}
+
+/// A part that is gone or has another length than when it was committed would otherwise show as
+/// an obscure Parquet error, or not at all where only its row count is asked for.
+fn check_presence(part: &Part) -> Result<()> {
+    let problem = match std::fs::metadata(&part.path) {
+        Ok(meta) if meta.len() == part.bytes => return Ok(()),
+        Ok(meta) => format!("{} bytes long instead of {}", meta.len(), part.bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "missing".to_owned(),
+        Err(error) => format!("unreadable ({error})"),
+    };
+    let path = part.path.clone();
+    Err(DataFusionError::External(Box::new(EngineError::DamagedPart { path, problem })))
+}
+
+fn store_path(path: &FsPath) -> Result<StorePath> {
+    let absolute = std::path::absolute(path)?;
+    StorePath::from_absolute_path(absolute)
+        .map_err(|error| DataFusionError::External(Box::new(error)))
+}
+
+pub(super) fn days_since_epoch(day: NaiveDate) -> i32 {
+    day.signed_duration_since(NaiveDate::default()).num_days() as i32
+}
+
+/// What the ledger knows of a part. Exact, because parts are immutable.
+fn part_statistics(part: &Part, schema: &Schema) -> Statistics {
+    let mut statistics = Statistics::new_unknown(schema);
+    statistics.num_rows = Precision::Exact(part.rows as usize);
+    statistics.total_byte_size = Precision::Inexact(part.bytes as usize);
+    let time = |at: chrono::DateTime<chrono::Utc>| {
+        Precision::Exact(ScalarValue::TimestampMillisecond(
+            Some(at.timestamp_millis()),
+            Some("UTC".into()),
+        ))
+    };
+    if let Ok(index) = schema.index_of("occurred_at") {
+        let column = &mut statistics.column_statistics[index];
+        column.min_value = time(part.first_event_at);
+        column.max_value = time(part.last_event_at);
+        column.null_count = Precision::Exact(0);
+    }
+    if let Ok(index) = schema.index_of(DAY) {
+        let column = &mut statistics.column_statistics[index];
+        let day = Precision::Exact(ScalarValue::Date32(Some(days_since_epoch(part.day))));
+        column.min_value = day.clone();
+        column.max_value = day;
+        column.null_count = Precision::Exact(0);
+    }
+    statistics
+}
+
+fn summed<'a>(parts: impl Iterator<Item = &'a Statistics>, schema: &Schema) -> Statistics {
+    let mut sum = Statistics::new_unknown(schema);
+    let (mut rows, mut bytes) = (Precision::Exact(0), Precision::Inexact(0));
+    for part in parts {
+        rows = rows.add(&part.num_rows);
+        bytes = bytes.add(&part.total_byte_size);
+    }
+    sum.num_rows = rows;
+    sum.total_byte_size = bytes;
+    sum
+}

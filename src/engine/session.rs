@@ -1,0 +1,284 @@
+//! A read-only DataFusion session over the lake as it was when the session opened.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use futures::StreamExt;
+use tokio::runtime::Runtime;
+
+use super::damage::damaged_file;
+use super::error::EngineError;
+use super::params::Params;
+use super::{functions, tables, views};
+use crate::catalog::Catalog;
+use crate::lake::Lake;
+use crate::registry::Registry;
+
+/// Share of the memory limit that DataFusion's own accounting may use. Decode buffers, in-memory
+/// side tables and hash-join builds are not in its books.
+const POOL_SHARE: usize = 3;
+
+/// Least memory a pool needs for a sort of one batch per thread.
+const POOL_BYTES_MIN: usize = 32 << 20;
+
+const CATALOG_NAME: &str = "orgwatch";
+
+/// What a session may use.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// `limits.memory`, in bytes: the whole engine's share, of which a third is for operators.
+    pub memory_bytes: usize,
+    /// Worker threads and partitions per query; at least 1.
+    pub threads: usize,
+    /// Folder for what does not fit into memory; created if absent, emptied at the end.
+    pub temp_dir: PathBuf,
+}
+
+/// Tables, views and functions ready to be asked. Blocking: call it from a thread that runs no
+/// async tasks.
+pub struct Session {
+    context: SessionContext,
+    runtime: Runtime,
+}
+
+impl Session {
+    /// Opens a session: one table per event type, ledger and registry tables, views, functions.
+    /// Files that come later are not seen.
+    pub fn open(
+        lake: &Lake,
+        catalog: &Arc<Catalog>,
+        registry: &Registry,
+        options: &EngineOptions,
+    ) -> Result<Self, EngineError> {
+        let session = Self::with_raw_tables(lake, catalog, options)?;
+        session.add_registry(registry)?;
+        tables::register_ledger(&session.context, lake)?;
+        tables::register_registry(&session.context, registry)?;
+        for (name, sql) in views::VIEWS {
+            session.add_view(name, sql)?;
+        }
+        Ok(session)
+    }
+
+    /// A session of raw tables, `usernames` and functions: what the rollups are made from.
+    pub(crate) fn with_raw_tables(
+        lake: &Lake,
+        catalog: &Arc<Catalog>,
+        options: &EngineOptions,
+    ) -> Result<Self, EngineError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(options.threads.max(1))
+            .thread_name("orgwatch-engine")
+            .build()
+            .map_err(EngineError::Start)?;
+        let session = Self { context: context(options)?, runtime };
+        for function in functions::of_catalog(catalog) {
+            session.context.register_udf(function);
+        }
+        tables::register_events(&session.context, lake, catalog)?;
+        tables::register_usernames(&session.context, lake)?;
+        Ok(session)
+    }
+
+    fn add_registry(&self, registry: &Registry) -> Result<(), EngineError> {
+        for function in functions::of_registry(registry) {
+            self.context.register_udf(function);
+        }
+        Ok(())
+    }
+
+    fn add_view(&self, name: &'static str, sql: &str) -> Result<(), EngineError> {
+        let add = || {
+            let plan = self.runtime.block_on(self.context.state().create_logical_plan(sql))?;
+            tables::register_view(&self.context, name, plan)
+        };
+        add().map_err(|error: DataFusionError| EngineError::BuiltIn {
+            name,
+            message: EngineError::planning(&error, &[]).to_string(),
+        })
+    }
+
+    /// The whole answer in memory.
+    pub fn query(&self, sql: &str, params: &Params) -> Result<Vec<RecordBatch>, EngineError> {
+        self.stream(sql, params)?.collect()
+    }
+
+    /// The answer batch by batch, as it is computed.
+    pub fn stream(&self, sql: &str, params: &Params) -> Result<BatchStream<'_>, EngineError> {
+        let logical = self.logical_plan(sql, params)?;
+        let schema = Arc::clone(logical.schema().inner());
+        let plan = self
+            .runtime
+            .block_on(self.context.state().create_physical_plan(&logical))
+            .map_err(|error| self.explain(&error))?;
+        let batches = {
+            // Operators spawn their tasks on the runtime that is entered here.
+            let _entered = self.runtime.enter();
+            execute_stream(Arc::clone(&plan), self.context.task_ctx())
+                .map_err(|error| run_error(&error, &plan))?
+        };
+        Ok(BatchStream { runtime: &self.runtime, schema, plan, batches })
+    }
+
+    /// Plans a query without running it: its result columns, or what is wrong with it.
+    pub fn plan(&self, sql: &str, params: &Params) -> Result<SchemaRef, EngineError> {
+        let logical = self.logical_plan(sql, params)?;
+        self.runtime
+            .block_on(self.context.state().create_physical_plan(&logical))
+            .map_err(|error| self.explain(&error))?;
+        Ok(Arc::clone(logical.schema().inner()))
+    }
+
+    /// The physical plan of a query as indented text.
+    pub fn physical_plan(&self, sql: &str, params: &Params) -> Result<String, EngineError> {
+        let logical = self.logical_plan(sql, params)?;
+        let plan = self
+            .runtime
+            .block_on(self.context.state().create_physical_plan(&logical))
+            .map_err(|error| self.explain(&error))?;
+        Ok(displayable(plan.as_ref()).indent(false).to_string())
+    }
+
+    /// Names of all tables and views, sorted.
+    pub fn tables(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .context
+            .catalog(CATALOG_NAME)
+            .and_then(|catalog| catalog.schema("public"))
+            .map(|schema| schema.table_names())
+            .unwrap_or_default();
+        names.sort();
+        names
+    }
+
+    fn logical_plan(&self, sql: &str, params: &Params) -> Result<LogicalPlan, EngineError> {
+        let plan = self
+            .runtime
+            .block_on(self.context.state().create_logical_plan(sql))
+            .map_err(|error| self.explain(&error))?;
+        read_only()
+            .verify_plan(&plan)
+            .map_err(|error| EngineError::ReadOnly { what: error.strip_backtrace() })?;
+        let wanted = plan.get_parameter_names().map_err(|error| self.explain(&error))?;
+        let missing = wanted
+            .iter()
+            .map(|name| name.trim_start_matches('$'))
+            .filter(|name| params.get(name).is_none())
+            .min();
+        if let Some(name) = missing {
+            return Err(EngineError::MissingParameter { name: name.to_owned() });
+        }
+        if wanted.is_empty() {
+            return Ok(plan);
+        }
+        plan.with_param_values(params.values()).map_err(|error| self.explain(&error))
+    }
+
+    fn explain(&self, error: &DataFusionError) -> EngineError {
+        damage_in(error).unwrap_or_else(|| EngineError::planning(error, &self.tables()))
+    }
+}
+
+/// A running query. Dropping it stops the query.
+pub struct BatchStream<'a> {
+    runtime: &'a Runtime,
+    schema: SchemaRef,
+    plan: Arc<dyn ExecutionPlan>,
+    batches: SendableRecordBatchStream,
+}
+
+impl BatchStream<'_> {
+    /// Columns of every batch, known before the first.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+impl Iterator for BatchStream<'_> {
+    type Item = Result<RecordBatch, EngineError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.runtime.block_on(self.batches.next())?;
+        Some(next.map_err(|error| run_error(&error, &self.plan)))
+    }
+}
+
+fn run_error(error: &DataFusionError, plan: &Arc<dyn ExecutionPlan>) -> EngineError {
+    if let Some(damage) = damage_in(error) {
+        return damage;
+    }
+    let reading = matches!(
+        error.find_root(),
+        DataFusionError::ParquetError(_)
+            | DataFusionError::ArrowError(..)
+            | DataFusionError::ObjectStore(_)
+            | DataFusionError::External(_)
+            | DataFusionError::IoError(_)
+    );
+    match reading.then(|| damaged_file(plan)).flatten() {
+        Some((path, problem)) => EngineError::DamagedPart { path, problem },
+        None => EngineError::running(error),
+    }
+}
+
+/// The damaged part that a scan reported through DataFusion.
+fn damage_in(error: &DataFusionError) -> Option<EngineError> {
+    let DataFusionError::External(inner) = error.find_root() else {
+        return None;
+    };
+    match inner.downcast_ref::<EngineError>()? {
+        EngineError::DamagedPart { path, problem } => {
+            Some(EngineError::DamagedPart { path: path.clone(), problem: problem.clone() })
+        }
+        _ => None,
+    }
+}
+
+fn read_only() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
+    let threads = options.threads.max(1);
+    let pool_bytes = (options.memory_bytes / POOL_SHARE).max(POOL_BYTES_MIN);
+    let mut config = SessionConfig::new()
+        .with_target_partitions(threads)
+        .with_information_schema(false)
+        .with_default_catalog_and_schema(CATALOG_NAME, "public")
+        .with_create_default_catalog_and_schema(true)
+        .with_sort_spill_reservation_bytes((pool_bytes / (8 * threads)).min(10 << 20));
+    let settings = config.options_mut();
+    settings.sql_parser.collect_spans = true;
+    settings.execution.planning_concurrency = threads;
+    // Rows, not bytes, are what our filters skip; see the crate notes on late materialisation.
+    settings.execution.parquet.pushdown_filters = false;
+
+    create_private_dir(&options.temp_dir).map_err(EngineError::Start)?;
+    let disk = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::Directories(vec![options.temp_dir.clone()]));
+    let environment = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(pool_bytes)))
+        .with_disk_manager_builder(disk)
+        .build_arc()
+        .map_err(|error| EngineError::Start(std::io::Error::other(error.strip_backtrace())))?;
+    Ok(SessionContext::new_with_config_rt(config, environment))
+}
+
+/// What is spilled is as private as the lake itself.
+fn create_private_dir(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}

@@ -1,0 +1,160 @@
+//! What a session's names stand for: event types, rollups, the ledger's and the registry's rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, StringViewArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::{MemTable, TableProvider, ViewTable, provider_as_source};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
+use datafusion::prelude::SessionContext;
+
+use super::error::EngineError;
+use super::lake_table::{DAY, LakeTable};
+use super::rollup_schema::{ROLLUP_LOGINS, login_attempt_schema};
+use crate::catalog::{Catalog, EventType, Treatment, lake_schema};
+use crate::lake::{Lake, LedgerTable, Part};
+use crate::registry::Registry;
+
+/// One table per event type of the catalogue, with or without files, one per unknown type met in
+/// the lake, and the rollups.
+pub(super) fn register_events(
+    context: &SessionContext,
+    lake: &Lake,
+    catalog: &Catalog,
+) -> Result<(), EngineError> {
+    let mut tables: BTreeMap<String, (EventType, Vec<Part>)> = BTreeMap::new();
+    for event in catalog.event_types() {
+        tables.insert(event.table.clone(), (event.clone(), lake.parts(&event.name)?));
+    }
+    for name in lake.event_types()? {
+        if catalog.event_type(&name).is_some() || name.starts_with("rollup_") {
+            continue;
+        }
+        let Some(event) = catalog.unknown_event_type(&name) else {
+            tracing::warn!(event_type = %name, "the lake holds an event type without a table");
+            continue;
+        };
+        // Two spellings may come to one table (`FooBar`, `Foo_Bar`): its rows are both types'.
+        let parts = lake.parts(&name)?;
+        let place = tables.entry(event.table.clone()).or_insert((event, vec![]));
+        place.1.extend(parts);
+    }
+    for (table, (event, parts)) in tables {
+        register_event(context, &table, &event, parts).map_err(|error| built_in(&error))?;
+    }
+    let rollup = LakeTable::new(login_attempt_schema(), lake.parts(ROLLUP_LOGINS)?);
+    register(context, ROLLUP_LOGINS, Arc::new(rollup)).map_err(|error| built_in(&error))
+}
+
+fn register_event(
+    context: &SessionContext,
+    table: &str,
+    event: &EventType,
+    parts: Vec<Part>,
+) -> Result<()> {
+    let stored = lake_schema(event);
+    let columns = headings_as_columns(event, &stored);
+    let provider: Arc<dyn TableProvider> = Arc::new(LakeTable::new(stored, parts));
+    let plan = LogicalPlanBuilder::scan(table, provider_as_source(provider), None)?
+        .project(columns)?
+        .build()?;
+    register_view(context, table, plan)
+}
+
+/// The stored columns, and beside them every heading that is stored under another name or is
+/// constant: who knows the CSV finds its columns.
+fn headings_as_columns(event: &EventType, stored: &SchemaRef) -> Vec<Expr> {
+    let mut columns: Vec<Expr> = stored.fields().iter().map(|f| quoted(f.name())).collect();
+    let mut add = |name: String, value: Expr| {
+        if stored.index_of(&name).is_err() {
+            columns.push(value.alias(name));
+        }
+    };
+    for column in &event.columns {
+        let heading = column.heading.to_lowercase();
+        match column.treatment {
+            _ if heading == "event_type" => add(heading, lit(event.name.clone())),
+            Treatment::OccurredAt => add(heading, quoted("occurred_at")),
+            Treatment::UserId => add(heading, quoted("user_id")),
+            Treatment::Drop | Treatment::QueryShape => {}
+            _ => add(heading, quoted(&column.name)),
+        }
+    }
+    columns.push(quoted(DAY));
+    columns
+}
+
+/// A column by its exact name, whatever characters it has.
+fn quoted(name: &str) -> Expr {
+    col(datafusion::common::Column::from_name(name))
+}
+
+/// `usernames(user_id, username)`: the last known username of each user id.
+pub(super) fn register_usernames(context: &SessionContext, lake: &Lake) -> Result<(), EngineError> {
+    let mut names = lake.ledger().usernames()?;
+    names.sort();
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("user_id", DataType::Utf8View, false),
+        Field::new("username", DataType::Utf8View, false),
+    ]));
+    let ids = StringViewArray::from_iter_values(names.iter().map(|(id, _)| id));
+    let values = StringViewArray::from_iter_values(names.iter().map(|(_, name)| name));
+    RecordBatch::try_new(schema, vec![Arc::new(ids), Arc::new(values)])
+        .map_err(DataFusionError::from)
+        .and_then(|batch| register_batch(context, "usernames", batch))
+        .map_err(|error| built_in(&error))
+}
+
+/// `files`, `runs`, `quarantine`, `findings`, `rule_runs`, `alerts`, `parts`.
+pub(super) fn register_ledger(context: &SessionContext, lake: &Lake) -> Result<(), EngineError> {
+    let tables = [
+        ("files", LedgerTable::Files),
+        ("runs", LedgerTable::Runs),
+        ("quarantine", LedgerTable::Quarantine),
+        ("findings", LedgerTable::Findings),
+        ("rule_runs", LedgerTable::RuleRuns),
+        ("alerts", LedgerTable::Alerts),
+        ("parts", LedgerTable::Parts),
+    ];
+    for (name, table) in tables {
+        let batch = lake.ledger().snapshot(table)?;
+        register_batch(context, name, batch).map_err(|error| built_in(&error))?;
+    }
+    Ok(())
+}
+
+/// `registry_users`, `registry_networks`, `registry_apps`, `registry_flows`, `registry_windows`,
+/// `registry_org_apps`.
+pub(super) fn register_registry(
+    context: &SessionContext,
+    registry: &Registry,
+) -> Result<(), EngineError> {
+    for (name, batch) in registry.tables() {
+        register_batch(context, name, batch).map_err(|error| built_in(&error))?;
+    }
+    Ok(())
+}
+
+fn register_batch(context: &SessionContext, name: &str, batch: RecordBatch) -> Result<()> {
+    let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
+    register(context, name, Arc::new(table))
+}
+
+pub(super) fn register_view(
+    context: &SessionContext,
+    name: &str,
+    plan: LogicalPlan,
+) -> Result<()> {
+    register(context, name, Arc::new(ViewTable::new(plan, None)))
+}
+
+fn register(context: &SessionContext, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+    let name = datafusion::sql::TableReference::bare(name);
+    context.register_table(name, table).map(|_| ())
+}
+
+fn built_in(error: &DataFusionError) -> EngineError {
+    EngineError::BuiltIn { name: "tables", message: error.strip_backtrace() }
+}
