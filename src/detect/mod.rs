@@ -1,1 +1,53 @@
-//! (to be written)
+//! Detections: rule files and their tests, the runner, findings and suppression.
+//!
+//! ```text
+//! queries/detections/*.sql ─► RuleSet ─┐
+//! settings, suppressions ──────────────┼─► run(session, windows) ─► DetectReport ─► ledger
+//! days that received rows ─► Windows ──┘
+//! ```
+//! A rule is one SQL file with TOML front matter ([`rule`]). The runner binds its parameters, one
+//! window at a time, and merges its rows to findings whose ids are the same on every re-run
+//! ([`runner`], [`finding`]). A rule that fails or cannot see says so and silences no other.
+
+mod error;
+mod evidence;
+mod front_matter;
+mod inputs;
+mod params;
+mod rule;
+mod statement;
+mod windows;
+
+pub use error::RuleError;
+pub use evidence::rfc3339;
+pub use front_matter::{Bucket, RuleStatus};
+pub use inputs::{Coverage, Input, Sight};
+pub use params::{Param, ParamType, ParamValue};
+pub use rule::{CasesText, Origin, Rule, RuleSet, RuleSettings};
+pub use windows::{Window, Windows};
+
+/// A small well-formed rule for tests; `extra` goes to the end of its front matter.
+#[cfg(test)]
+fn test_rule(id: &str, extra: &str) -> String {
+    format!(
+        r#"/*
+id = "{id}"
+title = "A test rule"
+severity = "high"
+status = "active"
+version = 1
+control = ["S0.1"]
+attack = ["T1078.004"]
+description = "For tests"
+false_positives = "None"
+response = "None"
+references = []
+inputs = ["Login"]
+dedupe = ["user_key"]
+{extra}*/
+SELECT occurred_at, user_key, user_id, username FROM logins
+WHERE occurred_at >= $window_start AND occurred_at < $window_end
+ORDER BY occurred_at, user_key
+"#
+    )
+}

@@ -1,0 +1,375 @@
+//! The head of a rule file: one block comment that holds TOML, so that the whole file stays
+//! valid SQL for any tool.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::error::RuleError;
+use super::params::{Param, ParamType, RuleParams};
+use crate::config::Severity;
+
+/// Whether a rule runs, and whether its findings are mailed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleStatus {
+    Active,
+    /// Runs and records its findings; none is mailed or counted for the exit code.
+    Staging,
+    Off,
+}
+
+/// Span of time in which equal rows are one finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bucket {
+    Hour,
+    #[default]
+    Day,
+    /// A standing condition: one finding as long as it lasts.
+    None,
+}
+
+impl RuleStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Staging => "staging",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// The front matter as written, types and bounds checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrontMatter {
+    pub id: String,
+    pub title: String,
+    pub severity: Severity,
+    pub status: RuleStatus,
+    pub version: i64,
+    pub control: Vec<String>,
+    pub attack: Vec<String>,
+    pub description: String,
+    pub false_positives: Vec<String>,
+    pub response: Vec<String>,
+    pub references: Vec<String>,
+    pub inputs: Vec<String>,
+    pub dedupe: Vec<String>,
+    pub bucket: Bucket,
+    pub params: RuleParams,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    id: String,
+    title: String,
+    severity: Severity,
+    status: RuleStatus,
+    version: i64,
+    control: OneOrMany,
+    attack: OneOrMany,
+    description: String,
+    false_positives: OneOrMany,
+    response: OneOrMany,
+    references: OneOrMany,
+    inputs: Vec<String>,
+    dedupe: toml::Spanned<Vec<String>>,
+    #[serde(default)]
+    bucket: Bucket,
+    #[serde(default)]
+    params: BTreeMap<toml::Spanned<String>, WrittenParam>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenParam {
+    #[serde(rename = "type")]
+    kind: ParamType,
+    default: toml::Spanned<toml::Value>,
+    meaning: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a text or a list of texts")]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn into_list(self) -> Vec<String> {
+        match self {
+            Self::One(text) if text.trim().is_empty() => vec![],
+            Self::One(text) => vec![text.trim().to_owned()],
+            Self::Many(texts) => texts,
+        }
+    }
+}
+
+/// Names that a rule may use without declaring them: the window and the time of the run.
+pub const BUILT_IN_PARAMS: [&str; 3] = ["window_start", "window_end", "now"];
+
+impl FrontMatter {
+    /// Reads the front matter of a rule file. `file` is only for messages.
+    pub fn read(file: &str, text: &str) -> Result<Self, RuleError> {
+        let (toml_text, first_line) = leading_comment(file, text)?;
+        let written: Written = toml::from_str(toml_text)
+            .map_err(|e| RuleError::of_toml(file, toml_text, first_line, &e))?;
+        let line_at = |offset: usize| {
+            first_line
+                + toml_text.as_bytes()[..offset]
+                    .iter()
+                    .filter(|b| **b == b'\n')
+                    .count()
+        };
+        let refuse = |line: usize, what: String| RuleError::new(file, line, what);
+
+        if !is_rule_id(&written.id) {
+            return Err(
+                refuse(first_line, format!("`{}` is no rule id", written.id))
+                    .hint("lower-case letters, digits and `-`, beginning with a letter"),
+            );
+        }
+        if written.version < 1 {
+            return Err(refuse(first_line, "`version` counts from 1".into()));
+        }
+        if written.title.trim().is_empty() {
+            return Err(refuse(first_line, "`title` is empty".into()));
+        }
+        if written.inputs.is_empty() {
+            return Err(refuse(first_line, "`inputs` is empty".into())
+                .hint("name the event types or views that the rule cannot do without"));
+        }
+        let dedupe_line = line_at(written.dedupe.span().start);
+        let dedupe = written.dedupe.into_inner();
+        check_dedupe(&dedupe).map_err(|what| {
+            refuse(dedupe_line, what).hint("1 to 3 columns that name the subject, such as user_key")
+        })?;
+
+        let mut params = RuleParams::new();
+        for (name, param) in written.params {
+            let line = line_at(name.span().start);
+            let name = name.into_inner();
+            if !is_param_name(&name) {
+                return Err(refuse(line, format!("`{name}` is no parameter name"))
+                    .hint("lower-case letters, digits and `_`"));
+            }
+            if BUILT_IN_PARAMS.contains(&name.as_str()) {
+                return Err(refuse(line, format!("`${name}` is set by the runner")));
+            }
+            let line = line_at(param.default.span().start);
+            let value = param
+                .kind
+                .read(param.default.get_ref())
+                .map_err(|what| refuse(line, format!("default of parameter `{name}`: {what}")))?;
+            params.insert(
+                name,
+                Param {
+                    kind: param.kind,
+                    value,
+                    meaning: param.meaning,
+                },
+            );
+        }
+
+        Ok(Self {
+            id: written.id,
+            title: written.title.trim().to_owned(),
+            severity: written.severity,
+            status: written.status,
+            version: written.version,
+            control: written.control.into_list(),
+            attack: written.attack.into_list(),
+            description: written.description.trim().to_owned(),
+            false_positives: written.false_positives.into_list(),
+            response: written.response.into_list(),
+            references: written.references.into_list(),
+            inputs: written.inputs,
+            dedupe,
+            bucket: written.bucket,
+            params,
+        })
+    }
+}
+
+/// The text between `/*` and `*/` at the head of the file, and the line on which it begins.
+fn leading_comment<'a>(file: &str, text: &'a str) -> Result<(&'a str, usize), RuleError> {
+    const HOW: &str = "a rule begins with `/*`, its front matter in TOML, and `*/`";
+    let body = text.trim_start_matches('\u{feff}').trim_start();
+    let line = 1 + text[..text.len() - body.len()].matches('\n').count();
+    let Some(inside) = body.strip_prefix("/*") else {
+        return Err(RuleError::new(file, line, "no front matter").hint(HOW));
+    };
+    let Some(end) = inside.find("*/") else {
+        return Err(RuleError::new(file, line, "the front matter's comment never ends").hint(HOW));
+    };
+    let inside = &inside[..end];
+    // Some SQL dialects nest comments, some do not: the file must mean the same to all.
+    if let Some(at) = inside.find("/*") {
+        let line = line + inside[..at].matches('\n').count();
+        return Err(RuleError::new(file, line, "`/*` inside the front matter"));
+    }
+    Ok((inside, line))
+}
+
+fn check_dedupe(columns: &[String]) -> Result<(), String> {
+    /// A row id or a time would make every row a finding of its own.
+    const NEVER: [&str; 6] = [
+        "occurred_at",
+        "last_at",
+        "line_no",
+        "row_key",
+        "request_id",
+        "file_id",
+    ];
+    if columns.is_empty() || columns.len() > 3 {
+        return Err(format!("`dedupe` has {} columns", columns.len()));
+    }
+    if let Some(column) = columns.iter().find(|c| NEVER.contains(&c.as_str())) {
+        return Err(format!(
+            "`dedupe` must not hold `{column}`, a row id or a time"
+        ));
+    }
+    let mut seen = columns.to_vec();
+    seen.sort();
+    seen.dedup();
+    if seen.len() < columns.len() {
+        return Err("`dedupe` names a column twice".into());
+    }
+    Ok(())
+}
+
+fn is_rule_id(id: &str) -> bool {
+    id.len() <= 80
+        && id.starts_with(|c: char| c.is_ascii_lowercase())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn is_param_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = r#"/*
+id = "some-rule"
+title = "Something odd"
+severity = "high"
+status = "active"
+version = 2
+control = ["S0.1"]
+attack = ["T1078.004"]
+description = "What it is"
+false_positives = "None known"
+response = ["Ask", "Act"]
+references = []
+inputs = ["Login | LoginHistory"]
+dedupe = ["user_key", "app"]
+[params.repeat_threshold]
+type = "int"
+default = 3
+meaning = "attempts from which it is more than a slip"
+*/
+SELECT 1
+"#;
+
+    fn refused(from: &str, to: &str) -> RuleError {
+        let text = HEAD.replace(from, to);
+        assert_ne!(text, HEAD, "the test must change something");
+        FrontMatter::read("r.sql", &text).unwrap_err()
+    }
+
+    #[test]
+    fn a_complete_front_matter_is_read_with_its_defaults() {
+        let head = FrontMatter::read("r.sql", HEAD).unwrap();
+        assert_eq!(head.id, "some-rule");
+        assert_eq!(head.bucket, Bucket::Day);
+        assert_eq!(head.false_positives, ["None known"]);
+        assert_eq!(head.response, ["Ask", "Act"]);
+        assert_eq!(
+            head.params["repeat_threshold"].value,
+            super::super::params::ParamValue::Int(3)
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_file_line_and_hint() {
+        let error = refused("version = 2", "version = 2\nseverty = 1");
+        assert_eq!((error.file.as_str(), error.line), ("r.sql", 7));
+        assert!(error.what.contains("severty"), "{error}");
+        assert!(error.hint.unwrap().contains("severity"));
+    }
+
+    #[test]
+    fn a_missing_key_is_refused_by_name() {
+        assert!(
+            refused("title = \"Something odd\"\n", "")
+                .what
+                .contains("title")
+        );
+    }
+
+    #[test]
+    fn an_unknown_word_is_refused_on_its_line() {
+        let error = refused("\"high\"", "\"severe\"");
+        assert_eq!(error.line, 4);
+        assert!(error.hint.unwrap().contains("critical"));
+    }
+
+    #[test]
+    fn a_parameter_whose_default_has_another_type_is_refused_on_its_line() {
+        let error = refused("default = 3", "default = \"3\"");
+        assert_eq!(error.line, 17);
+        assert!(error.what.contains("repeat_threshold"), "{error}");
+    }
+
+    #[test]
+    fn a_dedupe_by_time_or_row_is_refused() {
+        assert!(
+            refused("\"app\"", "\"request_id\"")
+                .what
+                .contains("request_id")
+        );
+        assert!(
+            refused("\"app\"", "\"occurred_at\"")
+                .what
+                .contains("occurred_at")
+        );
+        assert_eq!(refused("\"app\"", "\"user_key\"").line, 14);
+        assert!(
+            refused("[\"user_key\", \"app\"]", "[]")
+                .what
+                .contains("0 columns")
+        );
+    }
+
+    #[test]
+    fn a_file_without_front_matter_or_with_an_open_comment_is_refused() {
+        let error = FrontMatter::read("r.sql", "\n\nSELECT 1").unwrap_err();
+        assert_eq!((error.line, error.what.as_str()), (3, "no front matter"));
+        assert!(refused("*/", "").what.contains("never ends"));
+        assert!(
+            refused("What it is", "What /* it is")
+                .what
+                .contains("inside")
+        );
+    }
+
+    #[test]
+    fn a_window_parameter_cannot_be_redefined() {
+        assert!(
+            refused("params.repeat_threshold", "params.window_end")
+                .what
+                .contains("window_end")
+        );
+    }
+}

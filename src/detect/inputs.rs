@@ -1,0 +1,282 @@
+//! What a rule reads, and whether that was there: a rule without its input is blind, which is
+//! not the same as having found nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{Days, NaiveDate};
+
+/// One input of a rule: `"Login | LoginHistory"` (either will do), `"ApiTotalUsage?"` (used
+/// where it exists). A name is an event type, a raw table, or a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    pub alternatives: Vec<String>,
+    pub optional: bool,
+}
+
+impl Input {
+    /// Reads one entry of `inputs`.
+    pub fn read(written: &str) -> Result<Self, String> {
+        let mut optional = false;
+        let mut alternatives = vec![];
+        for name in written.split('|') {
+            let name = name.trim();
+            let bare = name.strip_suffix('?').unwrap_or(name).trim();
+            optional |= bare.len() < name.len();
+            let plain =
+                !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !plain {
+                return Err(format!("`{written}` is no input (an event type or a view)"));
+            }
+            alternatives.push(bare.to_owned());
+        }
+        Ok(Self {
+            alternatives,
+            optional,
+        })
+    }
+}
+
+/// Event types behind each view; a view that is not listed here is itself no log (the registry,
+/// the ledger) and always there.
+const VIEWS: &[(&str, &[&str])] = &[
+    ("logins", &["Login", "LoginHistory"]),
+    ("logouts", &["Logout"]),
+    (
+        "api_calls",
+        &[
+            "ApiTotalUsage",
+            "RestApi",
+            "API",
+            "ApexRestApi",
+            "ApexSoap",
+            "BulkApi",
+            "BulkApi2",
+            "BulkApiRequest",
+            "CompositeApi",
+            "MetadataApiOperation",
+        ],
+    ),
+    ("bulk_jobs", &["BulkApi", "BulkApi2", "BulkApiRequest"]),
+    (
+        "ui_activity",
+        &[
+            "URI",
+            "LightningPageView",
+            "LightningInteraction",
+            "LightningError",
+            "LightningPerformance",
+            "AuraRequest",
+            "VisualforceRequest",
+            "Report",
+            "ReportExport",
+            "Dashboard",
+            "ListViewEvent",
+            "UITracking",
+            "Search",
+            "SearchClick",
+            "Console",
+        ],
+    ),
+    ("login_key_apps", &["Login", "LoginHistory"]),
+];
+
+/// Tables that hold no log: what the operator or the program itself wrote.
+const ALWAYS_THERE: &[&str] = &[
+    "registry_users",
+    "registry_networks",
+    "registry_apps",
+    "registry_flows",
+    "registry_windows",
+    "registry_org_apps",
+    "unmapped_values",
+    "files",
+    "runs",
+    "quarantine",
+    "findings",
+    "rule_runs",
+    "alerts",
+    "parts",
+];
+
+/// What an input's name stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    AlwaysThere,
+    /// Any of these event types.
+    Logs(Vec<String>),
+}
+
+/// Resolves a name; `raw_table` gives the event type of a raw table (`elf_login` → `Login`).
+pub fn source_of(name: &str, raw_table: impl Fn(&str) -> Option<String>) -> Source {
+    let lower = name.to_lowercase();
+    if ALWAYS_THERE.contains(&lower.as_str()) {
+        return Source::AlwaysThere;
+    }
+    // `logins` is the view, `Login` the event type: no event type has a view's name.
+    if let Some((_, events)) = VIEWS.iter().find(|(view, _)| *view == lower) {
+        return Source::Logs(events.iter().map(|e| (*e).to_owned()).collect());
+    }
+    Source::Logs(vec![raw_table(name).unwrap_or_else(|| name.to_owned())])
+}
+
+/// Whether a name is a view or a table of ours that is no raw log.
+pub fn is_known_view(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    ALWAYS_THERE.contains(&lower.as_str()) || VIEWS.iter().any(|(view, _)| *view == lower)
+}
+
+/// The days for which the lake holds each event type.
+#[derive(Debug, Clone, Default)]
+pub struct Coverage {
+    days: BTreeMap<String, BTreeSet<NaiveDate>>,
+}
+
+/// Verdict on a rule's inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    Sees,
+    /// Had input before, has none now; the text says which and since when.
+    Blind(String),
+    NeverHadInput(String),
+}
+
+impl Coverage {
+    pub fn add(&mut self, event_type: &str, day: NaiveDate) {
+        self.days
+            .entry(event_type.to_owned())
+            .or_default()
+            .insert(day);
+    }
+
+    /// Latest day up to `limit` that has rows of any log.
+    pub fn last_day(&self, limit: NaiveDate) -> Option<NaiveDate> {
+        self.days
+            .values()
+            .filter_map(|days| days.range(..=limit).next_back())
+            .max()
+            .copied()
+    }
+
+    pub fn has_day(&self, day: NaiveDate) -> bool {
+        self.days.values().any(|days| days.contains(&day))
+    }
+
+    /// Judges required inputs over the `blind_days` days that end with `last_day`.
+    pub fn judge(
+        &self,
+        inputs: &[Input],
+        last_day: NaiveDate,
+        blind_days: u32,
+        raw_table: impl Fn(&str) -> Option<String>,
+    ) -> Sight {
+        let mut blind = None;
+        for input in inputs.iter().filter(|input| !input.optional) {
+            let mut events = vec![];
+            let mut always = false;
+            for name in &input.alternatives {
+                match source_of(name, &raw_table) {
+                    Source::AlwaysThere => always = true,
+                    Source::Logs(types) => events.extend(types),
+                }
+            }
+            if always {
+                continue;
+            }
+            let days = || events.iter().filter_map(|event| self.days.get(event));
+            let shown = input.alternatives.join(" or ");
+            if days().all(BTreeSet::is_empty) {
+                let reason = format!("never had input: no {shown} files in the lake");
+                return Sight::NeverHadInput(reason);
+            }
+            let first = last_day
+                .checked_sub_days(Days::new(u64::from(blind_days.max(1)) - 1))
+                .unwrap_or(last_day);
+            if days().any(|days| days.range(first..).next().is_some()) {
+                continue;
+            }
+            if let Some(seen) = days().filter_map(BTreeSet::last).max() {
+                let missing = (last_day - *seen).num_days();
+                let reason = format!("blind: no {shown} files for {missing} days");
+                blind.get_or_insert(reason);
+            }
+        }
+        blind.map_or(Sight::Sees, Sight::Blind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(n: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 1, n).unwrap()
+    }
+
+    fn coverage(days: &[(&str, u32)]) -> Coverage {
+        let mut coverage = Coverage::default();
+        for (event, n) in days {
+            coverage.add(event, day(*n));
+        }
+        coverage
+    }
+
+    fn judge(coverage: &Coverage, inputs: &[&str]) -> Sight {
+        let inputs: Vec<_> = inputs.iter().map(|i| Input::read(i).unwrap()).collect();
+        coverage.judge(&inputs, day(15), 3, |_| None)
+    }
+
+    #[test]
+    fn alternatives_and_optional_inputs_are_read() {
+        let input = Input::read("Login | LoginHistory ?").unwrap();
+        assert_eq!(input.alternatives, ["Login", "LoginHistory"]);
+        assert!(input.optional);
+        assert!(Input::read("").is_err() && Input::read("a |").is_err());
+        assert!(Input::read("../x").is_err());
+    }
+
+    #[test]
+    fn a_rule_whose_input_never_came_is_told_apart_from_a_blind_one() {
+        let had = coverage(&[("Login", 15), ("ApiTotalUsage", 12)]);
+        assert_eq!(
+            judge(&had, &["ApiTotalUsage"]),
+            Sight::Blind("blind: no ApiTotalUsage files for 3 days".into())
+        );
+        assert_eq!(
+            judge(&had, &["Logout"]),
+            Sight::NeverHadInput("never had input: no Logout files in the lake".into())
+        );
+    }
+
+    #[test]
+    fn input_within_the_last_days_is_enough() {
+        let recent = coverage(&[("ApiTotalUsage", 13)]);
+        assert_eq!(judge(&recent, &["ApiTotalUsage"]), Sight::Sees);
+        assert_eq!(judge(&recent, &["api_calls"]), Sight::Sees);
+    }
+
+    #[test]
+    fn one_alternative_is_enough_and_an_optional_input_never_blinds() {
+        let logins = coverage(&[("LoginHistory", 15), ("Login", 1)]);
+        assert_eq!(
+            judge(&logins, &["Login | LoginHistory", "ApiTotalUsage?"]),
+            Sight::Sees
+        );
+        assert_eq!(judge(&logins, &["registry_users", "logins"]), Sight::Sees);
+        assert!(matches!(judge(&logins, &["Login"]), Sight::Blind(_)));
+    }
+
+    #[test]
+    fn every_required_input_must_be_there() {
+        let logins = coverage(&[("Login", 15)]);
+        assert!(matches!(
+            judge(&logins, &["Login", "ApiTotalUsage"]),
+            Sight::NeverHadInput(_)
+        ));
+    }
+
+    #[test]
+    fn a_raw_table_stands_for_its_event_type() {
+        let source = source_of("elf_login", |t| (t == "elf_login").then(|| "Login".into()));
+        assert_eq!(source, Source::Logs(vec!["Login".into()]));
+    }
+}

@@ -1,0 +1,238 @@
+//! Runs rules over windows and turns their rows into findings. Rules are independent: one that
+//! fails or cannot see is reported with its reason, and the others run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::scalar::ScalarValue;
+
+use super::finding::Merger;
+use super::front_matter::{Bucket, RuleStatus};
+use super::inputs::{Coverage, Sight};
+use super::rows::read_rows;
+use super::rule::{Rule, RuleSet};
+use super::suppress::Suppressions;
+use super::windows::{Window, Windows};
+use crate::lake::{EvaluatedWindow, FindingRow, RuleRun, RunId, RuleStatus as RunStatus};
+use crate::privacy::printable;
+
+/// Mark of findings of a rule in staging: they are kept and never mailed.
+pub const STAGING: &str = "staging";
+
+/// Longest reason kept, in characters.
+const REASON_CHARS: usize = 500;
+
+/// Values bound to a query by name, without `$`.
+pub type Bindings = BTreeMap<String, ScalarValue>;
+
+/// Who answers a rule's query: the engine's session, or a test.
+pub trait Answers {
+    /// The result of a query, or why there is none.
+    fn answer(&self, sql: &str, bindings: &Bindings) -> Result<Vec<RecordBatch>, String>;
+}
+
+/// What a run of the rules needs besides the rules.
+pub struct RunOptions<'a> {
+    /// Part of every dedupe key.
+    pub org_id: &'a str,
+    pub now: DateTime<Utc>,
+    /// A rule is blind when its input is missing for this many days.
+    pub blind_days: u32,
+    /// Only these rules; none means all.
+    pub only: Option<&'a BTreeSet<String>>,
+    pub suppressions: &'a Suppressions,
+}
+
+/// What became of one rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleOutcome {
+    pub rule_id: String,
+    pub version: i64,
+    pub status: RunStatus,
+    /// Why it failed or cannot see.
+    pub reason: Option<String>,
+    pub rows: u64,
+    /// Rows that the query gave for a time outside the window: the rule's mistake, not judged.
+    pub rows_outside_window: u64,
+    /// Findings, those suppressed included.
+    pub findings: u64,
+    pub suppressed: u64,
+    pub elapsed_ms: u64,
+}
+
+/// What a run found.
+#[derive(Debug, Clone, Default)]
+pub struct DetectReport {
+    /// By rule, bucket and id; suppressed ones included.
+    pub findings: Vec<FindingRow>,
+    /// Where a finding that is open and was not produced again is over.
+    pub evaluated: Vec<EvaluatedWindow>,
+    /// One per rule that is not off, by id.
+    pub rules: Vec<RuleOutcome>,
+    /// Not all rules were asked to run.
+    pub partial: bool,
+}
+
+impl DetectReport {
+    /// Whether the judged days are done with. Days stay dirty as long as a rule fails on them.
+    pub fn may_clear_dirty_days(&self) -> bool {
+        !self.partial && self.count_of(RunStatus::Failed) == 0
+    }
+
+    pub fn count_of(&self, status: RunStatus) -> usize {
+        self.rules.iter().filter(|r| r.status == status).count()
+    }
+}
+
+impl RuleOutcome {
+    /// The outcome as the ledger keeps it.
+    pub fn to_rule_run(&self, run_id: RunId) -> RuleRun {
+        RuleRun {
+            run_id,
+            rule_id: self.rule_id.clone(),
+            version: self.version,
+            status: self.status,
+            reason: self.reason.clone(),
+            findings: self.findings,
+            elapsed_ms: self.elapsed_ms,
+        }
+    }
+}
+
+/// Runs every rule that is not off, in the order of their ids. `watch` hears of each rule before
+/// it runs (for a progress bar).
+pub fn run(
+    answers: &dyn Answers,
+    rules: &RuleSet,
+    windows: &Windows,
+    coverage: &Coverage,
+    options: &RunOptions,
+    watch: &mut dyn FnMut(&Rule),
+) -> DetectReport {
+    let mut report = DetectReport {
+        partial: options.only.is_some(),
+        ..DetectReport::default()
+    };
+    for rule in rules.iter() {
+        let asked = options.only.is_none_or(|only| only.contains(&rule.id));
+        if rule.status == RuleStatus::Off || !asked {
+            continue;
+        }
+        watch(rule);
+        run_rule(answers, rule, windows, coverage, options, &mut report);
+    }
+    report
+}
+
+fn run_rule(
+    answers: &dyn Answers,
+    rule: &Rule,
+    windows: &Windows,
+    coverage: &Coverage,
+    options: &RunOptions,
+    report: &mut DetectReport,
+) {
+    let started = Instant::now();
+    let mut outcome = RuleOutcome {
+        rule_id: rule.id.clone(),
+        version: rule.version,
+        status: RunStatus::Ok,
+        reason: None,
+        rows: 0,
+        rows_outside_window: 0,
+        findings: 0,
+        suppressed: 0,
+        elapsed_ms: 0,
+    };
+    let last_day = windows.last_day.unwrap_or_else(|| options.now.date_naive());
+    match coverage.judge(&rule.inputs, last_day, options.blind_days) {
+        Sight::Sees => {}
+        Sight::Blind(reason) => {
+            outcome.status = RunStatus::Blind;
+            outcome.reason = Some(reason);
+        }
+        Sight::NeverHadInput(reason) => {
+            outcome.status = RunStatus::NeverHadInput;
+            outcome.reason = Some(reason);
+            report.rules.push(outcome);
+            return;
+        }
+    }
+
+    let spans: Vec<Window> = match rule.bucket {
+        Bucket::None => windows.standing.into_iter().collect(),
+        Bucket::Day | Bucket::Hour => windows.ranges.clone(),
+    };
+    let mut merger = Merger::new(rule, options.org_id);
+    for window in spans {
+        let bindings = bindings(rule, window, options.now);
+        let rows = answers
+            .answer(&rule.sql, &bindings)
+            .and_then(|batches| read_rows(rule, &batches));
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(reason) => {
+                outcome.status = RunStatus::Failed;
+                outcome.reason = Some(printable(&reason, REASON_CHARS));
+                continue;
+            }
+        };
+        outcome.rows += rows.len() as u64;
+        for row in rows {
+            if rule.bucket != Bucket::None && !window.contains(row.occurred_at) {
+                outcome.rows_outside_window += 1;
+                continue;
+            }
+            let mark = match rule.status {
+                RuleStatus::Staging => Some(STAGING.to_owned()),
+                _ => options.suppressions.of(&rule.id, &row, options.now),
+            };
+            merger.add(row, mark);
+        }
+        // A blind rule has not seen that a finding is over.
+        if outcome.status != RunStatus::Blind {
+            report.evaluated.push(EvaluatedWindow {
+                rule_id: rule.id.clone(),
+                from: window.from,
+                to: window.to,
+            });
+        }
+    }
+    if outcome.rows_outside_window > 0 {
+        tracing::warn!(
+            rule = rule.id,
+            rows = outcome.rows_outside_window,
+            "the rule gave rows outside its window, which are not judged"
+        );
+    }
+    let findings = merger.finish();
+    outcome.findings = findings.len() as u64;
+    outcome.suppressed = findings.iter().filter(|f| f.suppressed_by.is_some()).count() as u64;
+    outcome.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    report.findings.extend(findings);
+    report.rules.push(outcome);
+}
+
+/// The values of the parameters that the rule's query uses.
+pub fn bindings(rule: &Rule, window: Window, now: DateTime<Utc>) -> Bindings {
+    let time = |at: DateTime<Utc>| {
+        ScalarValue::TimestampMillisecond(Some(at.timestamp_millis()), Some("UTC".into()))
+    };
+    let built_in = [
+        ("window_start", time(window.from)),
+        ("window_end", time(window.to)),
+        ("now", time(now)),
+    ];
+    built_in
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .chain(
+            rule.params
+                .iter()
+                .map(|(name, param)| (name.clone(), param.value.to_scalar())),
+        )
+        .filter(|(name, _)| rule.statement.params.contains(name))
+        .collect()
+}

@@ -1,0 +1,215 @@
+//! Which spans of time a run judges: the days that received rows since the last run, and the day
+//! after each, because rules look back 24 hours.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+
+use super::inputs::Coverage;
+
+/// A half-open span `[from, to)` of whole UTC days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+}
+
+impl Window {
+    /// Both days inclusive.
+    pub fn of_days(first: NaiveDate, last: NaiveDate) -> Self {
+        Self {
+            from: midnight(first),
+            to: midnight(next(last)),
+        }
+    }
+
+    pub fn contains(&self, at: DateTime<Utc>) -> bool {
+        self.from <= at && at < self.to
+    }
+}
+
+/// The windows of one run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Windows {
+    /// In order, apart from each other by at least a day.
+    pub ranges: Vec<Window>,
+    /// Where standing conditions are judged: the look-back up to the last day that has rows.
+    pub standing: Option<Window>,
+    /// Last day that brought rows (or was asked for): the day by which blindness is judged.
+    pub last_day: Option<NaiveDate>,
+    /// Days that received rows but lie before the look-back: not judged, to be reported.
+    pub beyond_lookback: Vec<NaiveDate>,
+}
+
+impl Windows {
+    /// Windows of the days that received rows. Days are measured back from the last day up to
+    /// `now` that has any rows, not from `now` itself, so that an archive is judged whenever it
+    /// is read; a row from the future is judged on its own day and moves nothing else.
+    pub fn of_dirty_days(
+        dirty: &[NaiveDate],
+        coverage: &Coverage,
+        now: DateTime<Utc>,
+        lookback_days: u32,
+    ) -> Self {
+        let today = now.date_naive();
+        let dirty: BTreeSet<NaiveDate> = dirty.iter().copied().collect();
+        let last_with_rows = coverage
+            .last_day(today)
+            .into_iter()
+            .chain(dirty.range(..=today).next_back().copied())
+            .max();
+        let anchor = last_with_rows.unwrap_or(today);
+        let earliest = back(anchor, lookback_days);
+
+        let mut days = BTreeSet::new();
+        let mut beyond_lookback = vec![];
+        for day in &dirty {
+            if *day < earliest {
+                beyond_lookback.push(*day);
+                continue;
+            }
+            days.insert(*day);
+            if coverage.has_day(next(*day)) {
+                days.insert(next(*day));
+            }
+        }
+        let last_day = dirty
+            .range(..=today)
+            .next_back()
+            .or(dirty.last())
+            .copied()
+            .or(last_with_rows);
+        Self {
+            ranges: contiguous(&days),
+            standing: last_with_rows.map(|last| Window::of_days(earliest, last)),
+            last_day,
+            beyond_lookback,
+        }
+    }
+
+    /// Windows of the days that the operator asks for, both inclusive.
+    pub fn between(first: NaiveDate, last: NaiveDate) -> Self {
+        let window = Window::of_days(first, last.max(first));
+        Self {
+            ranges: vec![window],
+            standing: Some(window),
+            last_day: Some(last.max(first)),
+            beyond_lookback: vec![],
+        }
+    }
+}
+
+/// Midnight UTC at which a day begins.
+pub fn midnight(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
+}
+
+fn next(day: NaiveDate) -> NaiveDate {
+    day.checked_add_days(Days::new(1)).unwrap_or(day)
+}
+
+fn back(day: NaiveDate, days: u32) -> NaiveDate {
+    day.checked_sub_days(Days::new(u64::from(days)))
+        .unwrap_or(NaiveDate::MIN)
+}
+
+fn contiguous(days: &BTreeSet<NaiveDate>) -> Vec<Window> {
+    let mut spans: Vec<(NaiveDate, NaiveDate)> = vec![];
+    for day in days {
+        match spans.last_mut() {
+            Some((_, last)) if next(*last) == *day => *last = *day,
+            _ => spans.push((*day, *day)),
+        }
+    }
+    spans
+        .into_iter()
+        .map(|(first, last)| Window::of_days(first, last))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(n: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 1, n).unwrap()
+    }
+
+    fn windows(dirty: &[u32], covered: std::ops::RangeInclusive<u32>, lookback: u32) -> Windows {
+        let mut coverage = Coverage::default();
+        for n in covered {
+            coverage.add("Login", day(n));
+        }
+        let dirty: Vec<_> = dirty.iter().map(|n| day(*n)).collect();
+        let now = midnight(day(31)) + chrono::Duration::hours(3);
+        Windows::of_dirty_days(&dirty, &coverage, now, lookback)
+    }
+
+    #[test]
+    fn dirty_days_and_the_day_after_each_make_contiguous_windows() {
+        let found = windows(&[3, 5, 6, 20], 1..=25, 35);
+        let spans = [(3, 7), (20, 21)];
+        let expected: Vec<_> = spans
+            .iter()
+            .map(|(a, b)| Window::of_days(day(*a), day(*b)))
+            .collect();
+        assert_eq!(found.ranges, expected);
+        assert_eq!(found.last_day, Some(day(20)));
+    }
+
+    #[test]
+    fn the_day_after_the_last_one_with_rows_is_not_judged() {
+        let found = windows(&[25], 1..=25, 35);
+        assert_eq!(found.ranges, [Window::of_days(day(25), day(25))]);
+    }
+
+    #[test]
+    fn days_beyond_the_look_back_are_reported_and_not_judged() {
+        let found = windows(&[2, 30], 1..=30, 7);
+        assert_eq!(found.ranges, [Window::of_days(day(30), day(30))]);
+        assert_eq!(found.beyond_lookback, [day(2)]);
+    }
+
+    #[test]
+    fn an_archive_is_judged_whatever_the_clock_says() {
+        let mut coverage = Coverage::default();
+        coverage.add("Login", day(10));
+        let years_later = midnight(NaiveDate::from_ymd_opt(2031, 1, 1).unwrap());
+        let found = Windows::of_dirty_days(&[day(10)], &coverage, years_later, 7);
+        assert_eq!(found.ranges, [Window::of_days(day(10), day(10))]);
+    }
+
+    #[test]
+    fn a_row_from_the_future_is_judged_and_hides_nothing() {
+        let future = NaiveDate::from_ymd_opt(2099, 1, 1).unwrap();
+        let mut coverage = Coverage::default();
+        coverage.add("Login", day(10));
+        coverage.add("Login", future);
+        let now = midnight(day(11));
+        let found = Windows::of_dirty_days(&[day(10), future], &coverage, now, 7);
+        let expected = [
+            Window::of_days(day(10), day(10)),
+            Window::of_days(future, future),
+        ];
+        assert_eq!(found.ranges, expected);
+        assert_eq!(found.last_day, Some(day(10)));
+        assert_eq!(found.standing.unwrap().to, midnight(day(11)));
+    }
+
+    #[test]
+    fn the_last_day_of_the_calendar_does_not_panic() {
+        let mut coverage = Coverage::default();
+        coverage.add("Login", day(1));
+        let dirty = [NaiveDate::MAX, NaiveDate::MIN];
+        let found = Windows::of_dirty_days(&dirty, &coverage, midnight(day(1)), 3);
+        assert_eq!(found.beyond_lookback, [NaiveDate::MIN]);
+    }
+
+    #[test]
+    fn a_standing_condition_is_judged_even_when_nothing_is_new() {
+        let found = windows(&[], 1..=25, 7);
+        assert!(found.ranges.is_empty());
+        assert_eq!(found.standing, Some(Window::of_days(day(18), day(25))));
+        assert_eq!(found.last_day, Some(day(25)));
+    }
+}
