@@ -11,14 +11,22 @@
 //! - **Private.** Folders are 0700 and files 0600 whatever the umask.
 
 mod commit;
+mod compact;
 mod error;
+#[cfg(test)]
+mod fault;
 mod fs;
+mod info;
 mod layout;
 mod ledger;
 mod lock;
 mod model;
 mod open;
 mod parquet;
+mod prune;
+#[cfg(test)]
+mod tests;
+mod verify;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -26,12 +34,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::NaiveDate;
 
+pub use self::compact::Compacted;
 pub use self::error::LakeError;
 pub use self::fs::create_private;
-pub use self::ledger::{DirtyDays, Ledger, RuleRun, RuleStatus, Run, RunState};
+pub use self::info::LakeInfo;
+pub use self::ledger::{
+    DirtyDays, EvaluatedWindow, EventTypeInfo, Finding, FindingChanges, FindingEvent,
+    FindingFilter, FindingRow, Ledger, LedgerTable, OutboxMail, PendingMail, RuleRun, RuleStatus,
+    Run, RunState, Status,
+};
 pub use self::model::*;
 pub use self::open::Damage;
 pub use self::parquet::{MAX_ROW_GROUP_ROWS, writer_properties};
+pub use self::prune::{Pruned, SetAside};
+pub use self::verify::{Depth, VerifyReport};
 
 use self::error::Result;
 use self::fs::LakeFs;

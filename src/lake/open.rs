@@ -12,7 +12,7 @@ use super::fs::{LakeFs, RealFs, create_private};
 use super::ledger::{Ledger, PartState};
 use super::lock::WriterLock;
 use super::model::Part;
-use super::{Lake, layout};
+use super::{Lake, layout, verify};
 use crate::privacy::DigestKey;
 
 const KEY_BYTES: usize = 32;
@@ -184,7 +184,7 @@ fn make_data_dir(fs: &dyn LakeFs, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_dir(fs: &dyn LakeFs, path: &Path) -> Result<()> {
+pub(super) fn make_dir(fs: &dyn LakeFs, path: &Path) -> Result<()> {
     fs.create_dir(path).map_err(LakeError::io("create", path))?;
     fs.make_private(path)
         .map_err(LakeError::io("protect", path))
@@ -248,19 +248,16 @@ fn check_key(key: &DigestKey, ledger: &Ledger, data_dir: &Path) -> Result<()> {
 }
 
 fn damaged_parts(ledger: &Ledger) -> Result<Vec<Damage>> {
-    let mut damaged = Vec::new();
-    for recorded in ledger.all_parts()? {
-        let part = recorded.part;
-        let detail = match fs::symlink_metadata(&part.path) {
-            Ok(m) if m.is_file() && m.len() == part.bytes => continue,
-            Ok(m) if m.is_file() => format!("has {} bytes instead of {}", m.len(), part.bytes),
-            Ok(_) => "is not a plain file".to_owned(),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => "is gone".to_owned(),
-            Err(e) => format!("cannot be read: {e}"),
-        };
-        damaged.push(Damage { part, detail });
-    }
-    Ok(damaged)
+    let parts = ledger
+        .all_parts()?
+        .into_iter()
+        .map(|recorded| recorded.part);
+    Ok(parts
+        .filter_map(|part| {
+            let detail = verify::check_size(&part).err()?;
+            Some(Damage { part, detail })
+        })
+        .collect())
 }
 
 fn holds_parquet(dir: &Path) -> Result<bool> {

@@ -71,3 +71,11 @@ pub(in crate::lake) fn mark_dirty(conn: &Connection, day: NaiveDate, part: PartI
     .execute(params![day.to_string(), part])?;
     Ok(())
 }
+
+/// Forgets days that retention has emptied.
+pub(in crate::lake) fn forget_days(conn: &Connection, before: NaiveDate) -> Result<()> {
+    let before = before.to_string();
+    conn.execute("DELETE FROM dirty_days WHERE day < ?1", [&before])?;
+    conn.execute("DELETE FROM cleared_days WHERE day < ?1", [&before])?;
+    Ok(())
+}

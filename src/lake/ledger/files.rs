@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Ledger;
 use super::values::{int, ms, opt_ms};
 use crate::lake::error::Result;
-use crate::lake::model::{ContentHash, FileId, FileState, Quarantined, RunId, SourceFile};
+use crate::lake::model::{ContentHash, FileId, FileState, PartId, Quarantined, RunId, SourceFile};
 
 fn state_word(state: FileState) -> &'static str {
     match state {
@@ -142,4 +142,26 @@ pub(in crate::lake) fn insert_quarantine(conn: &Connection, rows: &[Quarantined]
         ])?;
     }
     Ok(())
+}
+
+/// Deletes the quarantine of files whose last event (or else whose ingestion) lies before a day.
+pub(in crate::lake) fn forget_quarantine(conn: &Connection, before: NaiveDate) -> Result<u64> {
+    let before = ms(before.and_time(NaiveTime::MIN).and_utc());
+    let deleted = conn.execute(
+        "DELETE FROM quarantine WHERE file_id IN
+             (SELECT file_id FROM files WHERE coalesce(last_event_at, ingested_at) < ?1)",
+        [before],
+    )?;
+    Ok(deleted as u64)
+}
+
+/// Makes the files that had rows in a part unknown, so that they may be ingested again.
+pub(in crate::lake) fn lose_files(conn: &Connection, part: PartId) -> Result<Vec<FileId>> {
+    let mut statement = conn.prepare_cached(
+        "UPDATE files SET state = 'lost', reason = 'a part with rows of it was damaged'
+         WHERE file_id IN (SELECT file_id FROM part_files WHERE part_id = ?1)
+         RETURNING file_id",
+    )?;
+    let files = statement.query_map([part], |row| row.get(0))?;
+    Ok(files.collect::<rusqlite::Result<_>>()?)
 }

@@ -6,10 +6,14 @@
 //! waits for a writer and creates no file. The `-wal` and `-shm` files stay beside the ledger
 //! when the writer closes, so that the next reader finds them and need not make them.
 
+mod accounts;
 mod days;
 mod files;
+mod findings;
+mod outbox;
 mod parts;
 mod runs;
+mod snapshot;
 mod values;
 
 use std::fs;
@@ -19,11 +23,20 @@ use std::time::Duration;
 
 use rusqlite::{Connection, FileControl, OpenFlags, Transaction, TransactionBehavior};
 
+pub use accounts::EventTypeInfo;
+pub(super) use accounts::{Departed, Departure, record_departure};
 pub use days::DirtyDays;
-pub(super) use days::mark_dirty;
-pub(super) use files::{insert_file, insert_quarantine};
-pub(super) use parts::{NewPart, PartState, inherit_files, insert_part, link_file, remove_part};
+pub(super) use days::{forget_days, mark_dirty};
+pub(super) use files::{forget_quarantine, insert_file, insert_quarantine, lose_files};
+pub use findings::{
+    EvaluatedWindow, Finding, FindingChanges, FindingEvent, FindingFilter, FindingRow, Status,
+};
+pub use outbox::{OutboxMail, PendingMail};
+pub(super) use parts::{
+    NewPart, PartState, RecordedPart, inherit_files, insert_part, link_file, remove_part,
+};
 pub use runs::{RuleRun, RuleStatus, Run, RunState};
+pub use snapshot::LedgerTable;
 
 use super::error::{LakeError, Result};
 use super::fs::create_private;

@@ -1,0 +1,292 @@
+//! The ledger's tables as Arrow batches, for SQL. Text is Utf8View, counts and ids are Int64,
+//! times are Timestamp(ms, UTC). Schemas only ever grow at their end.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayBuilder, ArrayRef, Date32Builder, Int64Builder, RecordBatch, StringViewBuilder,
+    TimestampMillisecondBuilder,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use rusqlite::Row;
+
+use super::Ledger;
+use super::values::day_at;
+use crate::catalog::timestamp_ms;
+use crate::lake::error::Result;
+
+/// A table of the ledger that SQL can ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerTable {
+    /// `file_id, name, event_type, interval, state, reason, size_bytes, unknown_columns,
+    /// missing_columns` (headings, comma separated), `first_event_at, last_event_at, rows_read,
+    /// rows_kept, rows_duplicate, rows_quarantined, repeated_headers, timestamp_fallbacks,
+    /// unreadable_values, run_id, ingested_at`; by `file_id`.
+    Files,
+    /// `run_id, kind, started_at, finished_at, state, exit_code, summary` (JSON); by `run_id`.
+    Runs,
+    /// `file_id, file` (its name), `event_type, line_no, column_name, reason, user_id, ip`; by
+    /// file and line.
+    Quarantine,
+    /// `finding_id, dedupe_key, rule_id, rule_version, severity, title, status, user_key,
+    /// user_id, username, user_kind, bucket_start, first_seen, last_seen, count, expected,
+    /// observed, evidence_json, attack` (comma separated), `suppressed_by, held_by,
+    /// first_run, last_run, new_in_run`; by first sight and id.
+    Findings,
+    /// `run_id, rule_id, version, status, reason, findings, elapsed_ms`; by run and rule.
+    RuleRuns,
+    /// The outbox without its messages: `outbox_id, run_id, created_at, message_id, recipients,
+    /// subject, state, attempts, last_error, sent_at, response, reference`; by `outbox_id`.
+    Alerts,
+    /// `part_id, event_type, day` (Date32), `path` (relative to the data folder), `rows, bytes,
+    /// first_event_at, last_event_at, run_id, added_at`; visible ones, by event type, day, part.
+    Parts,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Integer,
+    Time,
+    Day,
+}
+
+use Kind::{Day, Integer, Text, Time};
+
+type Columns = &'static [(&'static str, Kind)];
+
+impl LedgerTable {
+    pub const ALL: [LedgerTable; 7] = [
+        LedgerTable::Files,
+        LedgerTable::Runs,
+        LedgerTable::Quarantine,
+        LedgerTable::Findings,
+        LedgerTable::RuleRuns,
+        LedgerTable::Alerts,
+        LedgerTable::Parts,
+    ];
+
+    /// Name of the SQL table.
+    pub fn name(self) -> &'static str {
+        match self {
+            LedgerTable::Files => "files",
+            LedgerTable::Runs => "runs",
+            LedgerTable::Quarantine => "quarantine",
+            LedgerTable::Findings => "findings",
+            LedgerTable::RuleRuns => "rule_runs",
+            LedgerTable::Alerts => "alerts",
+            LedgerTable::Parts => "parts",
+        }
+    }
+
+    /// Schema of [`Ledger::snapshot`]. Every column is nullable.
+    pub fn schema(self) -> SchemaRef {
+        let fields: Vec<Field> = self
+            .columns()
+            .iter()
+            .map(|(name, kind)| Field::new(*name, kind.data_type(), true))
+            .collect();
+        Arc::new(Schema::new(fields))
+    }
+
+    fn columns(self) -> Columns {
+        match self {
+            LedgerTable::Files => &[
+                ("file_id", Integer),
+                ("name", Text),
+                ("event_type", Text),
+                ("interval", Text),
+                ("state", Text),
+                ("reason", Text),
+                ("size_bytes", Integer),
+                ("unknown_columns", Text),
+                ("missing_columns", Text),
+                ("first_event_at", Time),
+                ("last_event_at", Time),
+                ("rows_read", Integer),
+                ("rows_kept", Integer),
+                ("rows_duplicate", Integer),
+                ("rows_quarantined", Integer),
+                ("repeated_headers", Integer),
+                ("timestamp_fallbacks", Integer),
+                ("unreadable_values", Integer),
+                ("run_id", Integer),
+                ("ingested_at", Time),
+            ],
+            LedgerTable::Runs => &[
+                ("run_id", Integer),
+                ("kind", Text),
+                ("started_at", Time),
+                ("finished_at", Time),
+                ("state", Text),
+                ("exit_code", Integer),
+                ("summary", Text),
+            ],
+            LedgerTable::Quarantine => &[
+                ("file_id", Integer),
+                ("file", Text),
+                ("event_type", Text),
+                ("line_no", Integer),
+                ("column_name", Text),
+                ("reason", Text),
+                ("user_id", Text),
+                ("ip", Text),
+            ],
+            LedgerTable::Findings => &[
+                ("finding_id", Text),
+                ("dedupe_key", Text),
+                ("rule_id", Text),
+                ("rule_version", Integer),
+                ("severity", Text),
+                ("title", Text),
+                ("status", Text),
+                ("user_key", Text),
+                ("user_id", Text),
+                ("username", Text),
+                ("user_kind", Text),
+                ("bucket_start", Time),
+                ("first_seen", Time),
+                ("last_seen", Time),
+                ("count", Integer),
+                ("expected", Text),
+                ("observed", Text),
+                ("evidence_json", Text),
+                ("attack", Text),
+                ("suppressed_by", Text),
+                ("held_by", Text),
+                ("first_run", Integer),
+                ("last_run", Integer),
+                ("new_in_run", Integer),
+            ],
+            LedgerTable::RuleRuns => &[
+                ("run_id", Integer),
+                ("rule_id", Text),
+                ("version", Integer),
+                ("status", Text),
+                ("reason", Text),
+                ("findings", Integer),
+                ("elapsed_ms", Integer),
+            ],
+            LedgerTable::Alerts => &[
+                ("outbox_id", Integer),
+                ("run_id", Integer),
+                ("created_at", Time),
+                ("message_id", Text),
+                ("recipients", Text),
+                ("subject", Text),
+                ("state", Text),
+                ("attempts", Integer),
+                ("last_error", Text),
+                ("sent_at", Time),
+                ("response", Text),
+                ("reference", Text),
+            ],
+            LedgerTable::Parts => &[
+                ("part_id", Integer),
+                ("event_type", Text),
+                ("day", Day),
+                ("path", Text),
+                ("rows", Integer),
+                ("bytes", Integer),
+                ("first_event_at", Time),
+                ("last_event_at", Time),
+                ("run_id", Integer),
+                ("added_at", Time),
+            ],
+        }
+    }
+
+    /// Selects every column under its name.
+    fn select(self) -> &'static str {
+        match self {
+            LedgerTable::Files => "SELECT * FROM files ORDER BY file_id",
+            LedgerTable::Runs => "SELECT * FROM runs ORDER BY run_id",
+            LedgerTable::Quarantine => {
+                "SELECT q.*, f.name AS file FROM quarantine AS q JOIN files AS f USING (file_id)
+                 ORDER BY q.file_id, q.line_no, q.quarantine_id"
+            }
+            LedgerTable::Findings => "SELECT * FROM findings ORDER BY first_seen, finding_id",
+            LedgerTable::RuleRuns => "SELECT * FROM rule_runs ORDER BY run_id, rule_id",
+            LedgerTable::Alerts => {
+                "SELECT outbox_id, run_id, created_at, message_id,
+                        replace(recipients, char(10), ', ') AS recipients, subject, state,
+                        attempts, last_error, sent_at, response, reference
+                 FROM outbox ORDER BY outbox_id"
+            }
+            LedgerTable::Parts => {
+                "SELECT * FROM parts WHERE state = 'visible' ORDER BY event_type, day, part_id"
+            }
+        }
+    }
+}
+
+impl Kind {
+    fn data_type(self) -> DataType {
+        match self {
+            Text => DataType::Utf8View,
+            Integer => DataType::Int64,
+            Time => timestamp_ms(),
+            Day => DataType::Date32,
+        }
+    }
+
+    fn builder(self) -> Builder {
+        match self {
+            Text => Builder::Text(StringViewBuilder::new()),
+            Integer => Builder::Integer(Int64Builder::new()),
+            Time => {
+                Builder::Time(TimestampMillisecondBuilder::new().with_data_type(timestamp_ms()))
+            }
+            Day => Builder::Day(Date32Builder::new()),
+        }
+    }
+}
+
+enum Builder {
+    Text(StringViewBuilder),
+    Integer(Int64Builder),
+    Time(TimestampMillisecondBuilder),
+    Day(Date32Builder),
+}
+
+impl Builder {
+    fn append(&mut self, row: &Row<'_>, column: &str) -> rusqlite::Result<()> {
+        match self {
+            Builder::Text(b) => b.append_option(row.get::<_, Option<String>>(column)?),
+            Builder::Integer(b) => b.append_option(row.get(column)?),
+            Builder::Time(b) => b.append_option(row.get(column)?),
+            Builder::Day(b) => {
+                let days = day_at(row, column)?.to_epoch_days();
+                b.append_value(days);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> ArrayRef {
+        let mut boxed: Box<dyn ArrayBuilder> = match self {
+            Builder::Text(b) => Box::new(b),
+            Builder::Integer(b) => Box::new(b),
+            Builder::Time(b) => Box::new(b),
+            Builder::Day(b) => Box::new(b),
+        };
+        boxed.finish()
+    }
+}
+
+impl Ledger {
+    /// A table of the ledger as it is now; schema and order as [`LedgerTable`] says.
+    pub fn snapshot(&self, table: LedgerTable) -> Result<RecordBatch> {
+        let columns = table.columns();
+        let mut builders: Vec<Builder> = columns.iter().map(|(_, kind)| kind.builder()).collect();
+        let mut statement = self.conn.prepare(table.select())?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            for ((name, _), builder) in columns.iter().zip(&mut builders) {
+                builder.append(row, name)?;
+            }
+        }
+        let arrays = builders.into_iter().map(Builder::finish).collect();
+        Ok(RecordBatch::try_new(table.schema(), arrays)?)
+    }
+}
