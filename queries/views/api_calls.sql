@@ -120,10 +120,10 @@ WITH calls AS (
 )
 SELECT
     c.occurred_at,
-    coalesce(c.user_id, lower(c.user_name)) AS user_key,
+    coalesce(c.user_id, known_user_id(c.user_name), lower(c.user_name)) AS user_key,
     c.user_id,
-    coalesce(n.username, lower(c.user_name), r.username) AS username,
-    coalesce(r.role, inferred_role(c.user_type, coalesce(n.username, c.user_name))) AS role,
+    coalesce(known_username(c.user_id), lower(c.user_name), r.username) AS username,
+    coalesce(r.role, inferred_role(c.user_type, coalesce(known_username(c.user_id), c.user_name))) AS role,
     CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
     r.system,
     r.owner,
@@ -153,8 +153,7 @@ SELECT
     c.line_no,
     c.day
 FROM calls AS c
-LEFT JOIN usernames AS n ON n.user_id = c.user_id
 LEFT JOIN registry_users AS r
-    ON r.user_key = coalesce(c.user_id, lower(c.user_name))
-    AND (r.valid_from IS NULL OR c.occurred_at >= r.valid_from)
-    AND (r.valid_to IS NULL OR c.occurred_at < r.valid_to)
+    ON r.user_key = coalesce(c.user_id, known_user_id(c.user_name), lower(c.user_name))
+    AND c.occurred_at >= r.valid_from
+    AND c.occurred_at < r.valid_to

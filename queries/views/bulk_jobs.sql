@@ -56,8 +56,8 @@ SELECT
     j.started_at AS occurred_at,
     j.user_id AS user_key,
     j.user_id,
-    coalesce(n.username, r.username) AS username,
-    coalesce(r.role, inferred_role(NULL, n.username)) AS role,
+    coalesce(known_username(j.user_id), r.username) AS username,
+    coalesce(r.role, inferred_role(NULL, known_username(j.user_id))) AS role,
     CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
     r.system,
     r.owner,
@@ -77,8 +77,7 @@ SELECT
     j.line_no,
     j.day
 FROM jobs AS j
-LEFT JOIN usernames AS n ON n.user_id = j.user_id
 LEFT JOIN registry_users AS r
     ON r.user_key = j.user_id
-    AND (r.valid_from IS NULL OR j.started_at >= r.valid_from)
-    AND (r.valid_to IS NULL OR j.started_at < r.valid_to)
+    AND j.started_at >= r.valid_from
+    AND j.started_at < r.valid_to

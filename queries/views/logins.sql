@@ -37,8 +37,8 @@ SELECT
     l.occurred_at,
     l.user_key,
     l.user_id,
-    coalesce(l.username, n.username, r.username) AS username,
-    coalesce(r.role, inferred_role(l.user_type, coalesce(l.username, n.username))) AS role,
+    coalesce(known_username(l.user_id), l.username, r.username) AS username,
+    coalesce(r.role, inferred_role(l.user_type, coalesce(l.username, known_username(l.user_id)))) AS role,
     CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
     r.system,
     r.owner,
@@ -88,8 +88,7 @@ SELECT
     l.lh_line_no,
     l.day
 FROM rollup_logins AS l
-LEFT JOIN usernames AS n ON n.user_id = l.user_id
 LEFT JOIN registry_users AS r
     ON r.user_key = l.user_key
-    AND (r.valid_from IS NULL OR l.occurred_at >= r.valid_from)
-    AND (r.valid_to IS NULL OR l.occurred_at < r.valid_to)
+    AND l.occurred_at >= r.valid_from
+    AND l.occurred_at < r.valid_to

@@ -13,8 +13,8 @@ SELECT
     e.occurred_at,
     e.user_id AS user_key,
     e.user_id,
-    coalesce(n.username, r.username) AS username,
-    coalesce(r.role, inferred_role(e.user_type, n.username)) AS role,
+    coalesce(known_username(e.user_id), r.username) AS username,
+    coalesce(r.role, inferred_role(e.user_type, known_username(e.user_id))) AS role,
     CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
     r.system,
     r.owner,
@@ -32,8 +32,7 @@ SELECT
     e.line_no,
     e.day
 FROM elf_logout AS e
-LEFT JOIN usernames AS n ON n.user_id = e.user_id
 LEFT JOIN registry_users AS r
     ON r.user_key = e.user_id
-    AND (r.valid_from IS NULL OR e.occurred_at >= r.valid_from)
-    AND (r.valid_to IS NULL OR e.occurred_at < r.valid_to)
+    AND e.occurred_at >= r.valid_from
+    AND e.occurred_at < r.valid_to

@@ -51,8 +51,8 @@ SELECT
     p.occurred_at,
     p.user_id AS user_key,
     p.user_id,
-    coalesce(n.username, r.username) AS username,
-    coalesce(r.role, inferred_role(p.user_type, n.username)) AS role,
+    coalesce(known_username(p.user_id), r.username) AS username,
+    coalesce(r.role, inferred_role(p.user_type, known_username(p.user_id))) AS role,
     CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
     r.system,
     r.owner,
@@ -70,8 +70,7 @@ SELECT
     p.line_no,
     p.day
 FROM pages AS p
-LEFT JOIN usernames AS n ON n.user_id = p.user_id
 LEFT JOIN registry_users AS r
     ON r.user_key = p.user_id
-    AND (r.valid_from IS NULL OR p.occurred_at >= r.valid_from)
-    AND (r.valid_to IS NULL OR p.occurred_at < r.valid_to)
+    AND p.occurred_at >= r.valid_from
+    AND p.occurred_at < r.valid_to

@@ -23,11 +23,12 @@ pub fn sf_id18_bytes(text: &[u8], out: &mut [u8; 18]) -> bool {
     }
     out[..text.len()].copy_from_slice(text);
     let own = suffix(&out[..15]);
-    if text.len() == 18 && own != out[15..] {
-        if let Some(restored) = restore_case(*out) {
-            *out = restored;
-            return true;
-        }
+    if text.len() == 18
+        && own != out[15..]
+        && let Some(restored) = restore_case(*out)
+    {
+        *out = restored;
+        return true;
     }
     out[15..].copy_from_slice(&own);
     true

@@ -7,16 +7,20 @@
 //! | `event_types.toml` | EventLogFile types and their headings, newest order |
 //! | `columns.csv` | every heading of those types: type, privacy class, treatment |
 //! | `exports.csv` | LoginHistory and SetupAuditTrail columns in all spellings of their headings |
-//! | `login_types.csv`, `login_sub_types.csv` | login codes and labels with the login path they mean |
+//! | `login_types.csv`, `login_sub_types.csv` | login codes, API names and labels |
+//! | `login_paths.csv` | which of them, with which other facts, mean which login path |
+//! | `login_statuses.csv` | login outcomes as codes and texts |
 //! | `codes.csv` | values known of other coded fields |
 
 use serde::Deserialize;
 
+pub mod codes;
 pub mod extension;
 mod id;
 mod identify;
 mod ip;
 mod load;
+pub mod login_path;
 mod lookup;
 mod schema;
 

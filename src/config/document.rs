@@ -82,7 +82,16 @@ impl Document {
     }
 
     fn fault(&self, at: Range<usize>, message: impl Into<String>, hint: Option<String>) -> Fault {
-        let at = self.position(at.start);
+        self.fault_at(self.position(at.start), message, hint)
+    }
+
+    /// A fault at a place that was noted before.
+    pub fn fault_at(
+        &self,
+        at: Position,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Fault {
         Fault {
             file: self.name.clone(),
             at,

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod documents;
 mod refusals;
 mod suppressions;
 

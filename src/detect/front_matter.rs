@@ -7,17 +7,7 @@ use serde::Deserialize;
 
 use super::error::RuleError;
 use super::params::{Param, ParamType, RuleParams};
-use crate::config::Severity;
-
-/// Whether a rule runs, and whether its findings are mailed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RuleStatus {
-    Active,
-    /// Runs and records its findings; none is mailed or counted for the exit code.
-    Staging,
-    Off,
-}
+use crate::config::{RuleStatus, Severity, hint_for_word};
 
 /// Span of time in which equal rows are one finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -28,16 +18,6 @@ pub enum Bucket {
     Day,
     /// A standing condition: one finding as long as it lasts.
     None,
-}
-
-impl RuleStatus {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Staging => "staging",
-            Self::Off => "off",
-        }
-    }
 }
 
 /// The front matter as written, types and bounds checked.
@@ -66,7 +46,7 @@ struct Written {
     id: String,
     title: String,
     severity: Severity,
-    status: RuleStatus,
+    status: toml::Spanned<String>,
     version: i64,
     control: OneOrMany,
     attack: OneOrMany,
@@ -142,6 +122,12 @@ impl FrontMatter {
             return Err(refuse(first_line, "`inputs` is empty".into())
                 .hint("name the event types or views that the rule cannot do without"));
         }
+        let status_line = line_at(written.status.span().start);
+        let status = RuleStatus::from_word(written.status.get_ref()).ok_or_else(|| {
+            let words = RuleStatus::ALL.map(RuleStatus::as_str);
+            refuse(status_line, "`status` has an unknown value".into())
+                .hint(hint_for_word(written.status.get_ref(), &words))
+        })?;
         let dedupe_line = line_at(written.dedupe.span().start);
         let dedupe = written.dedupe.into_inner();
         check_dedupe(&dedupe).map_err(|what| {
@@ -178,7 +164,7 @@ impl FrontMatter {
             id: written.id,
             title: written.title.trim().to_owned(),
             severity: written.severity,
-            status: written.status,
+            status,
             version: written.version,
             control: written.control.into_list(),
             attack: written.attack.into_list(),

@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Days, NaiveDate};
 
+use crate::catalog::Catalog;
+use crate::lake::{Lake, LakeError};
+
 /// One input of a rule: `"Login | LoginHistory"` (either will do), `"ApiTotalUsage?"` (used
 /// where it exists). A name is an event type, a raw table, or a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +132,8 @@ pub fn is_known_view(name: &str) -> bool {
 #[derive(Debug, Clone, Default)]
 pub struct Coverage {
     days: BTreeMap<String, BTreeSet<NaiveDate>>,
+    /// Raw table → event type.
+    tables: BTreeMap<String, String>,
 }
 
 /// Verdict on a rule's inputs.
@@ -141,6 +146,19 @@ pub enum Sight {
 }
 
 impl Coverage {
+    /// What the lake holds now.
+    pub fn of_lake(lake: &Lake, catalog: &Catalog) -> Result<Self, LakeError> {
+        let mut coverage = Self::default();
+        for event_type in lake.event_types()? {
+            for part in lake.parts(&event_type)? {
+                coverage.add(&event_type, part.day);
+            }
+        }
+        let tables = catalog.event_types().iter().map(|e| (e.table.clone(), e.name.clone()));
+        coverage.tables = tables.collect();
+        Ok(coverage)
+    }
+
     pub fn add(&mut self, event_type: &str, day: NaiveDate) {
         self.days
             .entry(event_type.to_owned())
@@ -167,8 +185,8 @@ impl Coverage {
         inputs: &[Input],
         last_day: NaiveDate,
         blind_days: u32,
-        raw_table: impl Fn(&str) -> Option<String>,
     ) -> Sight {
+        let raw_table = |table: &str| self.tables.get(table).cloned();
         let mut blind = None;
         for input in inputs.iter().filter(|input| !input.optional) {
             let mut events = vec![];
@@ -222,7 +240,7 @@ mod tests {
 
     fn judge(coverage: &Coverage, inputs: &[&str]) -> Sight {
         let inputs: Vec<_> = inputs.iter().map(|i| Input::read(i).unwrap()).collect();
-        coverage.judge(&inputs, day(15), 3, |_| None)
+        coverage.judge(&inputs, day(15), 3)
     }
 
     #[test]

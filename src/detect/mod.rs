@@ -9,21 +9,32 @@
 //! window at a time, and merges its rows to findings whose ids are the same on every re-run
 //! ([`runner`], [`finding`]). A rule that fails or cannot see says so and silences no other.
 
+mod cases;
 mod error;
 mod evidence;
+mod finding;
 mod front_matter;
 mod inputs;
+mod lint;
 mod params;
+mod rows;
 mod rule;
+mod runner;
 mod statement;
+mod suppress;
 mod windows;
 
+pub use cases::{Case, CaseFile, CaseKind};
 pub use error::RuleError;
 pub use evidence::rfc3339;
-pub use front_matter::{Bucket, RuleStatus};
+pub use finding::{to_json, to_jsonl};
+pub use front_matter::Bucket;
 pub use inputs::{Coverage, Input, Sight};
-pub use params::{Param, ParamType, ParamValue};
-pub use rule::{CasesText, Origin, Rule, RuleSet, RuleSettings};
+pub use lint::{Plans, lint};
+pub use params::{Param, ParamType, ParamValue, RuleParams};
+pub use rule::{CasesText, Origin, Rule, RuleSet};
+pub use runner::{Answers, Bindings, DetectReport, RuleOutcome, RunOptions, STAGING, run};
+pub use suppress::Suppressions;
 pub use windows::{Window, Windows};
 
 /// A small well-formed rule for tests; `extra` goes to the end of its front matter.

@@ -8,6 +8,8 @@ use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano};
 use datafusion::scalar::ScalarValue;
 use serde::Deserialize;
 
+use crate::config;
+
 /// Type of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -115,6 +117,17 @@ impl ParamValue {
                 ScalarValue::IntervalMonthDayNano(Some(interval))
             }
         }
+    }
+}
+
+/// A value of the settings file as TOML, so that defaults and settings are read alike.
+pub fn as_toml(value: &config::ParamValue) -> toml::Value {
+    match value {
+        config::ParamValue::Text(text) => toml::Value::String(text.clone()),
+        config::ParamValue::Integer(number) => toml::Value::Integer(*number),
+        config::ParamValue::Float(number) => toml::Value::Float(*number),
+        config::ParamValue::Boolean(value) => toml::Value::Boolean(*value),
+        config::ParamValue::List(items) => toml::Value::Array(items.iter().map(as_toml).collect()),
     }
 }
 

@@ -6,11 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::RuleError;
-use super::front_matter::{Bucket, FrontMatter, RuleStatus};
+use super::front_matter::{Bucket, FrontMatter};
 use super::inputs::Input;
-use super::params::RuleParams;
+use super::params::{RuleParams, as_toml};
 use super::statement::Statement;
-use crate::config::Severity;
+use crate::config::{RuleSetting, RuleStatus, Severity, nearest};
 
 include!(concat!(env!("OUT_DIR"), "/embedded_rules.rs"));
 
@@ -67,14 +67,6 @@ pub struct CasesText {
     pub text: String,
 }
 
-/// The operator's settings of one rule (`[rules."<id>"]`).
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RuleSettings {
-    pub status: Option<RuleStatus>,
-    pub severity: Option<Severity>,
-    pub params: BTreeMap<String, toml::Value>,
-}
-
 impl Rule {
     /// Reads a rule file. `origin` is where the text is from.
     pub fn read(text: &str, origin: Origin) -> Result<Self, RuleError> {
@@ -111,30 +103,41 @@ impl Rule {
         })
     }
 
-    /// Applies settings; `place` names them in messages (`orgwatch.toml [rules."x"]`).
-    pub fn apply(&mut self, settings: &RuleSettings, place: &str) -> Result<(), RuleError> {
-        let mut params = self.params.clone();
-        for (name, value) in &settings.params {
-            let Some(param) = params.get_mut(name) else {
-                let known: Vec<_> = self.params.keys().map(String::as_str).collect();
-                let what = format!("rule `{}` has no parameter `{name}`", self.id);
-                return Err(RuleError::new(place, 0, what).hint(match known.as_slice() {
-                    [] => "the rule has no parameters".to_owned(),
-                    names => format!("its parameters: {}", names.join(", ")),
-                }));
-            };
-            param.value = param.kind.read(value).map_err(|what| {
-                RuleError::new(
-                    place,
-                    0,
-                    format!("parameter `{name}` of rule `{}`: {what}", self.id),
-                )
-            })?;
+    /// Applies the operator's settings; `file` names theirs in messages.
+    pub fn apply(&mut self, setting: &RuleSetting, file: &str) -> Result<(), RuleError> {
+        for (name, given) in &setting.params {
+            self.set_param(name, &as_toml(&given.value))
+                .map_err(|what| self.param_error(what, name, file, given.at.line))?;
         }
-        self.params = params;
-        self.status = settings.status.unwrap_or(self.status);
-        self.fixed_severity = settings.severity.or(self.fixed_severity);
+        self.status = setting.status.unwrap_or(self.status);
+        self.fixed_severity = setting.severity.or(self.fixed_severity);
         Ok(())
+    }
+
+    /// Sets a parameter; the error says what is wrong with the name or the value.
+    pub fn set_param(&mut self, name: &str, value: &toml::Value) -> Result<(), String> {
+        let Some(param) = self.params.get_mut(name) else {
+            return Err(format!("rule `{}` has no parameter `{name}`", self.id));
+        };
+        param.value = param
+            .kind
+            .read(value)
+            .map_err(|what| format!("parameter `{name}` of rule `{}`: {what}", self.id))?;
+        Ok(())
+    }
+
+    /// A fault of [`Rule::set_param`] at its place, with the names that there are.
+    pub fn param_error(&self, what: String, name: &str, file: &str, line: usize) -> RuleError {
+        let error = RuleError::new(file, line, what);
+        if self.params.contains_key(name) {
+            return error;
+        }
+        let known: Vec<_> = self.params.keys().map(String::as_str).collect();
+        match nearest(name, known.iter().copied()) {
+            Some(known) => error.hint(format!("did you mean `{known}`?")),
+            None if known.is_empty() => error.hint("the rule has no parameters"),
+            None => error.hint(format!("its parameters: {}", known.join(", "))),
+        }
     }
 
     /// Name of the rule's file without folder and `.sql`.
@@ -253,36 +256,32 @@ impl RuleSet {
         Ok(())
     }
 
-    /// Applies the operator's settings of one rule.
+    /// Applies the `[rules."<id>"]` sections of the settings; `file` names theirs in messages.
     pub fn apply(
         &mut self,
-        id: &str,
-        settings: &RuleSettings,
-        place: &str,
+        settings: &BTreeMap<String, RuleSetting>,
+        file: &str,
     ) -> Result<(), RuleError> {
-        let near = self.nearest(id).map(str::to_owned);
-        let Some(rule) = self.rules.get_mut(id) else {
-            let error = RuleError::new(place, 0, format!("there is no rule `{id}`"));
-            return Err(match near {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint("`orgwatch rules list` shows the rules"),
-            });
-        };
-        rule.apply(settings, place)
+        for (id, setting) in settings {
+            let Some(rule) = self.rules.get_mut(id) else {
+                return Err(self.unknown(id, file, setting.at.line));
+            };
+            rule.apply(setting, file)?;
+        }
+        Ok(())
+    }
+
+    /// What to say of a rule id that does not exist.
+    pub fn unknown(&self, id: &str, file: &str, line: usize) -> RuleError {
+        let error = RuleError::new(file, line, format!("there is no rule `{id}`"));
+        match nearest(id, self.rules.keys().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint("`orgwatch rules list` shows the rules"),
+        }
     }
 
     pub fn get(&self, id: &str) -> Option<&Rule> {
         self.rules.get(id)
-    }
-
-    /// The rule whose id is most like a mistyped one.
-    pub fn nearest(&self, id: &str) -> Option<&str> {
-        self.rules
-            .keys()
-            .map(|known| (edit_distance(known, id), known))
-            .min()
-            .filter(|(distance, known)| *distance <= known.len() / 3)
-            .map(|(_, known)| known.as_str())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
@@ -322,25 +321,10 @@ fn read_file(path: &Path) -> Result<String, RuleError> {
     fs::read_to_string(path).map_err(|e| cannot(e.to_string()))
 }
 
-/// Levenshtein distance, for "did you mean".
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(100).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{self, Position, RuleParam};
     use crate::detect::params::ParamValue;
     use crate::detect::test_rule;
 
@@ -425,23 +409,30 @@ mod tests {
         };
         set.add(Rule::read(&test_rule("one", params), origin).unwrap())
             .unwrap();
-        let with = |name: &str, value: toml::Value| RuleSettings {
+        let at = Position { line: 7, column: 1 };
+        let with = |name: &str, value: config::ParamValue| RuleSetting {
             status: Some(RuleStatus::Staging),
             severity: Some(Severity::Low),
-            params: BTreeMap::from([(name.to_owned(), value)]),
+            params: BTreeMap::from([(name.to_owned(), RuleParam { value, at })]),
+            at,
         };
-        set.apply("one", &with("limit", 5.into()), "orgwatch.toml")
-            .unwrap();
+        let mut apply = |id: &str, setting: RuleSetting| {
+            let settings = BTreeMap::from([(id.to_owned(), setting)]);
+            set.apply(&settings, "orgwatch.toml").map_err(|e| e.to_string())
+        };
+        let five = || config::ParamValue::Integer(5);
+        apply("one", with("limit", five())).unwrap();
+        let unknown = apply("one", with("limits", five())).unwrap_err();
+        assert!(unknown.starts_with("orgwatch.toml:7: "), "{unknown}");
+        assert!(unknown.ends_with("did you mean `limit`?"), "{unknown}");
+        let mistyped = apply("one", with("limit", config::ParamValue::Text("5".into())));
+        assert!(mistyped.unwrap_err().contains("whole number"));
+        let absent = apply("ona", with("limit", five())).unwrap_err();
+        assert!(absent.contains("no rule `ona`") && absent.contains("`one`"), "{absent}");
+
         let rule = set.get("one").unwrap();
         assert_eq!(rule.status, RuleStatus::Staging);
         assert_eq!(rule.fixed_severity, Some(Severity::Low));
         assert_eq!(rule.params["limit"].value, ParamValue::Int(5));
-
-        let unknown = set.apply("one", &with("limits", 5.into()), "orgwatch.toml");
-        assert!(unknown.unwrap_err().hint.unwrap().contains("limit"));
-        let mistyped = set.apply("one", &with("limit", "5".into()), "orgwatch.toml");
-        assert!(mistyped.unwrap_err().what.contains("whole number"));
-        let absent = set.apply("won", &RuleSettings::default(), "orgwatch.toml");
-        assert!(absent.unwrap_err().what.contains("no rule `won`"));
     }
 }

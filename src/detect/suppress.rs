@@ -8,38 +8,31 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::rows::ResultRow;
-use crate::catalog::sf_id18;
+use crate::config::{Suppression, UserRef};
 
-/// One `[[suppress]]` of the settings.
+/// One `[[suppress]]`, ready to be compared with rows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Suppression {
-    /// How findings and messages name it.
-    pub label: String,
-    /// Rule id, or a pattern with `*`.
-    pub rule: String,
-    /// Username or id of 15 or 18 characters; none means everyone.
-    pub user: Option<String>,
-    /// Evidence columns and the values that they must have. All must match.
-    pub conditions: Vec<(String, Wanted)>,
-    /// From then on it no longer counts.
-    pub until: Option<DateTime<Utc>>,
+struct Entry {
+    said: Suppression,
+    /// Evidence columns and what they must hold. All must match.
+    conditions: Vec<(String, Wanted)>,
 }
 
 /// What a condition asks of an evidence column.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Wanted {
-    /// The text, number or truth value itself; texts without regard to case.
-    Value(Value),
+enum Wanted {
+    /// The text itself, or a number or truth value as it is written.
+    Text(String),
     /// An address inside the network.
     Network(IpNet),
 }
 
 impl Wanted {
     /// A text that reads as a network (`203.0.113.0/26`) asks for an address inside it.
-    pub fn text(text: &str) -> Self {
+    fn read(text: &str) -> Self {
         match text.trim().parse() {
             Ok(network) => Self::Network(network),
-            Err(_) => Self::Value(Value::String(text.trim().to_owned())),
+            Err(_) => Self::Text(text.trim().to_owned()),
         }
     }
 
@@ -53,65 +46,73 @@ impl Wanted {
                 .parse::<IpAddr>()
                 .is_ok_and(|ip| network.contains(&ip.to_canonical())),
             (Self::Network(_), _) => false,
-            (Self::Value(Value::String(wanted)), Value::String(found)) => same(wanted, found),
-            // `where = { ip = "192.0.2.1" }` and `{ calls = "7" }` are both written as texts.
-            (Self::Value(Value::String(wanted)), Value::Number(found)) => {
-                *wanted == found.to_string()
-            }
-            (Self::Value(wanted), found) => wanted == found,
+            (Self::Text(wanted), Value::String(found)) => same(wanted, found),
+            (Self::Text(wanted), Value::Number(found)) => *wanted == found.to_string(),
+            (Self::Text(wanted), Value::Bool(found)) => *wanted == found.to_string(),
+            (Self::Text(_), _) => false,
         }
     }
 }
 
 /// The suppressions in force.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Suppressions(Vec<Suppression>);
+pub struct Suppressions(Vec<Entry>);
 
 impl Suppressions {
-    pub fn new(entries: Vec<Suppression>) -> Self {
-        Self(entries)
+    pub fn new(entries: &[Suppression]) -> Self {
+        let entry = |said: &Suppression| Entry {
+            said: said.clone(),
+            conditions: said
+                .conditions
+                .iter()
+                .map(|(column, value)| (column.clone(), Wanted::read(value)))
+                .collect(),
+        };
+        Self(entries.iter().map(entry).collect())
     }
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The label of the first suppression that matches a row of a rule.
+    /// The id of the first suppression that matches a row of a rule.
     pub fn of(&self, rule_id: &str, row: &ResultRow, now: DateTime<Utc>) -> Option<String> {
         self.0
             .iter()
             .find(|entry| entry.matches(rule_id, row, now))
-            .map(|entry| entry.label.clone())
+            .map(|entry| entry.said.id.clone())
     }
 
     /// Those that have run out, for the run's report.
     pub fn expired(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Suppression> {
-        self.0.iter().filter(move |entry| entry.is_over(now))
+        let entries = self.0.iter().map(|entry| &entry.said);
+        entries.filter(move |said| !said.is_active(now))
     }
 }
 
-impl Suppression {
-    fn is_over(&self, now: DateTime<Utc>) -> bool {
-        self.until.is_some_and(|until| until <= now)
-    }
-
+impl Entry {
     fn matches(&self, rule_id: &str, row: &ResultRow, now: DateTime<Utc>) -> bool {
-        !self.is_over(now)
-            && glob_matches(&self.rule, rule_id)
-            && self.user.as_deref().is_none_or(|user| is_user(user, row))
+        let column = |name: &str| row.evidence.get(name).unwrap_or(&Value::Null);
+        self.said.is_active(now)
+            && glob_matches(&self.said.rule, rule_id)
+            && self.said.user.as_ref().is_none_or(|user| is_user(user, row))
             && self
                 .conditions
                 .iter()
-                .all(|(column, wanted)| wanted.matches(row.evidence.get(column).unwrap_or(&Value::Null)))
+                .all(|(name, wanted)| wanted.matches(column(name)))
     }
 }
 
-fn is_user(wanted: &str, row: &ResultRow) -> bool {
-    let id = sf_id18(wanted);
-    let keys = [&row.user_id, &row.user_key];
-    let by_id = id.is_some() && keys.into_iter().any(|key| *key == id);
-    let names = [&row.username, &row.user_key];
-    by_id || names.into_iter().flatten().any(|name| same(wanted, name))
+fn is_user(wanted: &UserRef, row: &ResultRow) -> bool {
+    match wanted {
+        UserRef::Id(id) => [&row.user_id, &row.user_key]
+            .into_iter()
+            .any(|known| known.as_ref() == Some(id)),
+        UserRef::Username(name) => [&row.username, &row.user_key]
+            .into_iter()
+            .flatten()
+            .any(|known| same(name, known)),
+    }
 }
 
 fn same(a: &str, b: &str) -> bool {
@@ -141,7 +142,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
-    use crate::config::Severity;
+    use crate::config::{Position, Severity};
 
     fn row() -> ResultRow {
         let at = "2026-01-15T10:00:00Z".parse().unwrap();
@@ -149,6 +150,7 @@ mod tests {
         evidence.insert("ip".into(), json!("203.0.113.7"));
         evidence.insert("app".into(), json!("Dataloader"));
         evidence.insert("calls".into(), json!(7));
+        evidence.insert("fail_closed".into(), json!(true));
         evidence.insert("ips".into(), json!(["203.0.113.7", "192.0.2.66"]));
         ResultRow {
             occurred_at: at,
@@ -166,22 +168,25 @@ mod tests {
         }
     }
 
-    fn entry(rule: &str, user: Option<&str>, conditions: &[(&str, Wanted)]) -> Suppression {
+    fn entry(rule: &str, user: Option<&str>, conditions: &[(&str, &str)]) -> Suppression {
         Suppression {
-            label: "CHG-1".into(),
+            id: "suppress-1".into(),
             rule: rule.into(),
-            user: user.map(str::to_owned),
+            user: user.map(|user| user.parse().unwrap()),
             conditions: conditions
                 .iter()
-                .map(|(column, wanted)| ((*column).to_owned(), wanted.clone()))
+                .map(|(column, wanted)| ((*column).to_owned(), (*wanted).to_owned()))
                 .collect(),
-            until: Some("2026-02-01T00:00:00Z".parse().unwrap()),
+            reason: "r".into(),
+            owner: "o".into(),
+            until: "2026-02-01T00:00:00Z".parse().unwrap(),
+            at: Position { line: 1, column: 1 },
         }
     }
 
     fn hits(entry: Suppression) -> bool {
         let now = "2026-01-20T00:00:00Z".parse().unwrap();
-        let all = Suppressions::new(vec![entry]);
+        let all = Suppressions::new(&[entry]);
         all.of("integration-ui-login", &row(), now).is_some()
     }
 
@@ -200,27 +205,28 @@ mod tests {
         for user in ["INT_ERP@example.com", "005000000000001", "005000000000001AAA"] {
             assert!(hits(entry("*", Some(user), &[])), "{user}");
         }
-        for user in ["other@example.com", "005000000000002", "int_erp"] {
+        for user in ["other@example.com", "005000000000002"] {
             assert!(!hits(entry("*", Some(user), &[])), "{user}");
         }
     }
 
     #[test]
     fn conditions_match_values_and_networks_and_all_must_hold() {
-        let yes: [&[(&str, Wanted)]; 4] = [
-            &[("ip", Wanted::text("203.0.113.0/26"))],
-            &[("ip", Wanted::text("203.0.113.7")), ("app", Wanted::text("dataloader"))],
-            &[("calls", Wanted::Value(json!(7)))],
-            &[("calls", Wanted::text("7"))],
+        let yes: [&[(&str, &str)]; 4] = [
+            &[("ip", "203.0.113.0/26")],
+            &[("ip", "203.0.113.7"), ("app", "dataloader")],
+            &[("calls", "7")],
+            &[("fail_closed", "true")],
         ];
         for conditions in yes {
             assert!(hits(entry("*", None, conditions)), "{conditions:?}");
         }
-        let no: [&[(&str, Wanted)]; 4] = [
-            &[("ip", Wanted::text("203.0.113.64/26"))],
-            &[("ip", Wanted::text("203.0.113.7")), ("app", Wanted::text("other"))],
-            &[("no_such_column", Wanted::text("x"))],
-            &[("app", Wanted::text("203.0.113.0/26"))],
+        let no: [&[(&str, &str)]; 5] = [
+            &[("ip", "203.0.113.64/26")],
+            &[("ip", "203.0.113.7"), ("app", "other")],
+            &[("no_such_column", "x")],
+            &[("app", "203.0.113.0/26")],
+            &[("fail_closed", "false")],
         ];
         for conditions in no {
             assert!(!hits(entry("*", None, conditions)), "{conditions:?}");
@@ -229,12 +235,13 @@ mod tests {
 
     #[test]
     fn one_accepted_value_of_a_list_does_not_hide_the_others() {
-        assert!(!hits(entry("*", None, &[("ips", Wanted::text("203.0.113.0/26"))])));
+        assert!(!hits(entry("*", None, &[("ips", "203.0.113.0/26")])));
+        assert!(hits(entry("*", None, &[("ips", "0.0.0.0/0")])));
     }
 
     #[test]
     fn a_suppression_that_has_run_out_no_longer_counts() {
-        let all = Suppressions::new(vec![entry("*", None, &[])]);
+        let all = Suppressions::new(&[entry("*", None, &[])]);
         let end = "2026-02-01T00:00:00Z".parse().unwrap();
         assert_eq!(all.of("x", &row(), end), None);
         assert_eq!(all.expired(end).count(), 1);

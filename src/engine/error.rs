@@ -15,7 +15,7 @@ pub enum EngineError {
     #[error("{message}{}", place_suffix(.place))]
     Query { message: String, place: Option<SqlPlace> },
     /// The query would change something. Sessions only read.
-    #[error("only SELECT and EXPLAIN are allowed here: {what}")]
+    #[error("only SELECT and EXPLAIN are allowed here, not {what}")]
     ReadOnly { what: String },
     /// A `$name` in the query has no value.
     #[error("the query needs a value for ${name}")]

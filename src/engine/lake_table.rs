@@ -1,6 +1,7 @@
 //! One event type of the lake as a DataFusion table: the Parquet files that the ledger shows,
 //! and no others. Folders are never listed.
 
+use std::collections::HashMap;
 use std::path::Path as FsPath;
 use std::sync::Arc;
 
@@ -50,7 +51,7 @@ impl LakeTable {
     pub(super) fn new(stored: SchemaRef, parts: Vec<Part>) -> Self {
         let day = Arc::new(Field::new(DAY, DataType::Date32, false));
         let table_schema =
-            TableSchema::builder(stored).with_table_partition_cols(vec![day]).build();
+            TableSchema::builder(plain(&stored)).with_table_partition_cols(vec![day]).build();
         let files = parts
             .into_iter()
             .map(|part| LakeFile {
@@ -130,6 +131,13 @@ impl TableProvider for LakeTable {
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
+}
+
+/// The schema without the columns' descriptions: DataFusion loses metadata on some ways through
+/// a plan, and then refuses the plan for the difference.
+fn plain(stored: &Schema) -> SchemaRef {
+    let fields = stored.fields().iter().map(|f| f.as_ref().clone().with_metadata(HashMap::new()));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// Spreads the files over at most `partitions` groups of about equal bytes, keeping their order.

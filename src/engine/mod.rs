@@ -3,6 +3,8 @@
 
 mod damage;
 mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod functions;
 mod lake_table;
 mod params;
@@ -16,3 +18,6 @@ pub use functions::login;
 pub use params::Params;
 pub use rollup_schema::{ROLLUP_LOGINS, login_attempt_schema};
 pub use session::{BatchStream, EngineOptions, Session};
+
+#[cfg(test)]
+mod tests;

@@ -13,16 +13,19 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use futures::StreamExt;
 use tokio::runtime::Runtime;
 
 use super::damage::damaged_file;
 use super::error::EngineError;
 use super::params::Params;
+use super::functions::KnownUsers;
 use super::{functions, tables, views};
 use crate::catalog::Catalog;
 use crate::lake::Lake;
-use crate::registry::Registry;
+use crate::registry::{Networks, Registry, Resolution};
 
 /// Share of the memory limit that DataFusion's own accounting may use. Decode buffers, in-memory
 /// side tables and hash-join builds are not in its books.
@@ -61,9 +64,13 @@ impl Session {
         options: &EngineOptions,
     ) -> Result<Self, EngineError> {
         let session = Self::with_raw_tables(lake, catalog, options)?;
-        session.add_registry(registry)?;
+        let resolution = Resolution::new(registry, lake.ledger().usernames()?);
+        let networks = Arc::new(Networks::build(registry, &resolution));
+        for function in functions::of_registry(&networks) {
+            session.context.register_udf(function);
+        }
         tables::register_ledger(&session.context, lake)?;
-        tables::register_registry(&session.context, registry)?;
+        tables::register_registry(&session.context, registry, &resolution)?;
         for (name, sql) in views::VIEWS {
             session.add_view(name, sql)?;
         }
@@ -82,19 +89,15 @@ impl Session {
             .build()
             .map_err(EngineError::Start)?;
         let session = Self { context: context(options)?, runtime };
-        for function in functions::of_catalog(catalog) {
+        let names = lake.ledger().usernames()?;
+        tables::register_usernames(&session.context, &names)?;
+        let mut functions = functions::of_catalog(catalog);
+        functions.extend(functions::of_users(KnownUsers::new(names)));
+        for function in functions {
             session.context.register_udf(function);
         }
         tables::register_events(&session.context, lake, catalog)?;
-        tables::register_usernames(&session.context, lake)?;
         Ok(session)
-    }
-
-    fn add_registry(&self, registry: &Registry) -> Result<(), EngineError> {
-        for function in functions::of_registry(registry) {
-            self.context.register_udf(function);
-        }
-        Ok(())
     }
 
     fn add_view(&self, name: &'static str, sql: &str) -> Result<(), EngineError> {
@@ -162,9 +165,16 @@ impl Session {
     }
 
     fn logical_plan(&self, sql: &str, params: &Params) -> Result<LogicalPlan, EngineError> {
+        let state = self.context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let statement =
+            state.sql_to_statement(sql, &dialect).map_err(|error| self.explain(&error))?;
+        if let Some(what) = changing(&statement) {
+            return Err(EngineError::ReadOnly { what });
+        }
         let plan = self
             .runtime
-            .block_on(self.context.state().create_logical_plan(sql))
+            .block_on(state.statement_to_plan(statement))
             .map_err(|error| self.explain(&error))?;
         read_only()
             .verify_plan(&plan)
@@ -242,6 +252,24 @@ fn damage_in(error: &DataFusionError) -> Option<EngineError> {
         }
         _ => None,
     }
+}
+
+/// The verb of a statement that is no question. Told before planning, so that the answer to
+/// `INSERT` is not that its columns do not fit.
+fn changing(statement: &Statement) -> Option<String> {
+    let plain = match statement {
+        Statement::Statement(plain) => plain,
+        Statement::Explain(explain) => return changing(&explain.statement),
+        other => return Some(verb(&other.to_string())),
+    };
+    match plain.as_ref() {
+        SqlStatement::Query(_) | SqlStatement::Explain { .. } => None,
+        other => Some(verb(&other.to_string())),
+    }
+}
+
+fn verb(sql: &str) -> String {
+    sql.split_whitespace().next().unwrap_or_default().to_uppercase()
 }
 
 fn read_only() -> SQLOptions {

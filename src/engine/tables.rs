@@ -15,7 +15,7 @@ use super::lake_table::{DAY, LakeTable};
 use super::rollup_schema::{ROLLUP_LOGINS, login_attempt_schema};
 use crate::catalog::{Catalog, EventType, Treatment, lake_schema};
 use crate::lake::{Lake, LedgerTable, Part};
-use crate::registry::Registry;
+use crate::registry::{Registry, Resolution};
 
 /// One table per event type of the catalogue, with or without files, one per unknown type met in
 /// the lake, and the rollups.
@@ -92,9 +92,10 @@ fn quoted(name: &str) -> Expr {
 }
 
 /// `usernames(user_id, username)`: the last known username of each user id.
-pub(super) fn register_usernames(context: &SessionContext, lake: &Lake) -> Result<(), EngineError> {
-    let mut names = lake.ledger().usernames()?;
-    names.sort();
+pub(super) fn register_usernames(
+    context: &SessionContext,
+    names: &[(String, String)],
+) -> Result<(), EngineError> {
     let schema = Arc::new(Schema::new(vec![
         Field::new("user_id", DataType::Utf8View, false),
         Field::new("username", DataType::Utf8View, false),
@@ -109,29 +110,21 @@ pub(super) fn register_usernames(context: &SessionContext, lake: &Lake) -> Resul
 
 /// `files`, `runs`, `quarantine`, `findings`, `rule_runs`, `alerts`, `parts`.
 pub(super) fn register_ledger(context: &SessionContext, lake: &Lake) -> Result<(), EngineError> {
-    let tables = [
-        ("files", LedgerTable::Files),
-        ("runs", LedgerTable::Runs),
-        ("quarantine", LedgerTable::Quarantine),
-        ("findings", LedgerTable::Findings),
-        ("rule_runs", LedgerTable::RuleRuns),
-        ("alerts", LedgerTable::Alerts),
-        ("parts", LedgerTable::Parts),
-    ];
-    for (name, table) in tables {
+    for table in LedgerTable::ALL {
         let batch = lake.ledger().snapshot(table)?;
-        register_batch(context, name, batch).map_err(|error| built_in(&error))?;
+        register_batch(context, table.name(), batch).map_err(|error| built_in(&error))?;
     }
     Ok(())
 }
 
-/// `registry_users`, `registry_networks`, `registry_apps`, `registry_flows`, `registry_windows`,
-/// `registry_org_apps`.
+/// The tables of [`Registry::tables`].
 pub(super) fn register_registry(
     context: &SessionContext,
     registry: &Registry,
+    resolution: &Resolution,
 ) -> Result<(), EngineError> {
-    for (name, batch) in registry.tables() {
+    let tables = registry.tables(resolution).map_err(|error| built_in(&error.into()))?;
+    for (name, batch) in tables {
         register_batch(context, name, batch).map_err(|error| built_in(&error))?;
     }
     Ok(())
@@ -151,7 +144,7 @@ pub(super) fn register_view(
 }
 
 fn register(context: &SessionContext, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
-    let name = datafusion::sql::TableReference::bare(name);
+    let name = datafusion::common::TableReference::bare(name);
     context.register_table(name, table).map(|_| ())
 }
 

@@ -1,1 +1,30 @@
-//! (to be written)
+//! Log files into the lake: bytes to records to batches in the catalogue's schema, with every
+//! row accounted for as kept, duplicate or quarantined.
+//!
+//! ```text
+//! input ─► chunk ─► records ─► batch (column, text, uri, time) ─► writer ─► dedupe ─► lake commit
+//! files    whole    fields     keep metadata, digest tokens       Parquet   once      atomic
+//!          records             quarantine                         by day    per row
+//! ```
+//! Files are read one after the other in the order of their names, each by all threads, so that
+//! the outcome depends neither on the number of threads nor on the order of the arguments.
+
+mod batch;
+mod chunk;
+mod column;
+mod dedupe;
+mod error;
+mod file;
+mod input;
+mod layout;
+mod records;
+mod session;
+mod text;
+mod time;
+mod uri;
+mod writer;
+
+pub use error::IngestError;
+pub use input::Input;
+pub use session::{IngestOptions, IngestReport, KnownFile, Progress, Silent, ingest};
+pub use time::LocalDates;

@@ -1,1 +1,212 @@
-//! (to be written)
+//! Small tables made once from the raw logs, so that a question need not do it again:
+//! `rollup_logins`, the merge of the EventLogFile's Login with LoginHistory.
+//!
+//! A day is made anew when it received rows, and when its neighbour received one near midnight.
+//! The result depends on the rows alone, not on the order in which files came or on threads.
+//!
+//! Two accounts are one attempt when the user (by id, or by a username whose id is known) and
+//! the outcome are equal, the addresses are equal or one is unusable, and the times lie at most
+//! five seconds apart; the closest go together. Schema: [`crate::engine::login_attempt_schema`].
+
+mod attempts;
+mod compose;
+mod days;
+mod pairing;
+mod spellings;
+#[cfg(test)]
+mod tests;
+mod usernames;
+mod writer;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use chrono::{DateTime, NaiveDate, Utc};
+
+use crate::catalog::{Catalog, LOGIN_HISTORY};
+use crate::engine::{
+    EngineError, EngineOptions, Params, ROLLUP_LOGINS, Session, login_attempt_schema,
+};
+use crate::lake::{Commit, Lake, LakeError, Part, RunId};
+use days::{whole_day, with_margin, with_neighbours};
+use writer::DayWriter;
+
+const ACCOUNTS: &str = include_str!("../../queries/rollups/logins.sql");
+
+/// The dirty-day stage that this module clears.
+const STAGE: &str = "rollup";
+
+/// EventLogFile type of the logins.
+const LOGIN: &str = "Login";
+
+/// Rows composed at a time, at least.
+const CHUNK_ROWS: usize = 8192;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RollupError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error("the merged logins do not fit their schema: {0}")]
+    Schema(#[from] ArrowError),
+    #[error("cannot write {}: {source}", .path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("cannot write {}: {source}", .path.display())]
+    Parquet { path: PathBuf, source: parquet::errors::ParquetError },
+}
+
+impl RollupError {
+    fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    fn parquet(path: &Path, source: parquet::errors::ParquetError) -> Self {
+        Self::Parquet { path: path.to_owned(), source }
+    }
+}
+
+/// What a refresh did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RollupReport {
+    /// Days whose logins were merged anew, ascending.
+    pub days: Vec<NaiveDate>,
+    /// Login attempts on those days.
+    pub attempts: u64,
+    /// User ids that got a name or a new one.
+    pub usernames: usize,
+}
+
+/// Brings the rollups up to date with the lake: learns usernames, merges the logins of every
+/// day that changed, and replaces those days in one commit.
+pub fn refresh(
+    lake: &mut Lake,
+    catalog: &Arc<Catalog>,
+    options: &EngineOptions,
+    run_id: RunId,
+    at: DateTime<Utc>,
+) -> Result<RollupReport, RollupError> {
+    let dirty = lake.ledger().dirty(STAGE)?;
+    if dirty.days.is_empty() {
+        return Ok(RollupReport::default());
+    }
+    let touched: BTreeSet<NaiveDate> = dirty.days.iter().copied().collect();
+    let (usernames, awaiting) = learn_usernames(lake, catalog, options, &touched)?;
+
+    let parts = login_parts(lake)?;
+    let mut days = with_neighbours(&touched, &parts);
+    days.extend(awaiting);
+    let with_logins: BTreeSet<NaiveDate> = parts.iter().map(|part| part.day).collect();
+    let stale = lake.parts(ROLLUP_LOGINS)?;
+    let has_rollup: BTreeSet<NaiveDate> = stale.iter().map(|part| part.day).collect();
+    days.retain(|day| with_logins.contains(day) || has_rollup.contains(day));
+
+    let session = Session::with_raw_tables(lake, catalog, options)?;
+    let mut commit = Commit::default();
+    for &day in &days {
+        commit.add.extend(merge_day(lake, &session, catalog, day)?);
+    }
+    drop(session);
+    commit.remove =
+        stale.iter().filter(|part| days.contains(&part.day)).map(|part| part.part_id).collect();
+    let attempts = commit.add.iter().map(|part| part.rows).sum();
+    if !commit.add.is_empty() || !commit.remove.is_empty() {
+        lake.commit(run_id, at, commit)?;
+    }
+    // After the commit: a crash in between repeats the work, which gives the same rows.
+    lake.ledger_mut().clear_dirty(STAGE, &dirty.days, dirty.marker)?;
+    Ok(RollupReport { days: days.into_iter().collect(), attempts, usernames })
+}
+
+/// Upserts the names of the touched days. Returns how many are new and the days that wait for
+/// one of them.
+fn learn_usernames(
+    lake: &mut Lake,
+    catalog: &Arc<Catalog>,
+    options: &EngineOptions,
+    touched: &BTreeSet<NaiveDate>,
+) -> Result<(usize, Vec<NaiveDate>), RollupError> {
+    let session = Session::with_raw_tables(lake, catalog, options)?;
+    let known: BTreeSet<(String, String)> = lake.ledger().usernames()?.into_iter().collect();
+    let seen = usernames::seen_on(&session, touched)?;
+    lake.ledger_mut().upsert_usernames(&seen)?;
+    let new: BTreeSet<String> = lake
+        .ledger()
+        .usernames()?
+        .into_iter()
+        .filter(|name| !known.contains(name))
+        .map(|(_, name)| name)
+        .collect();
+    let awaiting = usernames::days_awaiting(&session, &new)?;
+    Ok((new.len(), awaiting))
+}
+
+fn login_parts(lake: &Lake) -> Result<Vec<Part>, LakeError> {
+    let mut parts = lake.parts(LOGIN)?;
+    parts.extend(lake.parts(LOGIN_HISTORY)?);
+    Ok(parts)
+}
+
+/// Merges one day into a staged file; None where the day has no logins.
+fn merge_day(
+    lake: &Lake,
+    session: &Session,
+    catalog: &Catalog,
+    day: NaiveDate,
+) -> Result<Option<crate::lake::StagedPart>, RollupError> {
+    let span = with_margin(day);
+    let params = Params::new().with_time("from", span.from).with_time("to", span.to);
+    let inside = whole_day(day);
+    let inside = (inside.from.timestamp_millis(), inside.to.timestamp_millis());
+
+    let mut writer = DayWriter::create(lake, ROLLUP_LOGINS, login_attempt_schema(), day)?;
+    let mut write = |accounts: &RecordBatch| -> Result<(), RollupError> {
+        let attempts = attempts::attempts(accounts)?;
+        writer.write(&compose::compose(accounts, &attempts, catalog, inside)?)
+    };
+    let stream = session.stream(ACCOUNTS, &params)?;
+    let mut waiting = with_text_views(&RecordBatch::new_empty(stream.schema()))?;
+    for batch in stream {
+        let batch = with_text_views(&batch?)?;
+        waiting = concat_batches(&batch.schema(), [&waiting, &batch])?;
+        if waiting.num_rows() < CHUNK_ROWS {
+            continue;
+        }
+        let whole = attempts::whole_clusters(&waiting)?;
+        write(&waiting.slice(0, whole))?;
+        waiting = detached(&waiting.slice(whole, waiting.num_rows() - whole))?;
+    }
+    write(&waiting)?;
+    writer.finish()
+}
+
+/// Literals and functions of SQL make plain text columns; the lake's text is Utf8View.
+fn with_text_views(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
+        let column = match column.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 => cast(column, &DataType::Utf8View)?,
+            _ => Arc::clone(column),
+        };
+        Ok((field.name().clone(), column, true))
+    });
+    RecordBatch::try_from_iter_with_nullable(columns.collect::<Result<Vec<_>, ArrowError>>()?)
+}
+
+/// The same rows without the text buffers of the rows that were before them.
+fn detached(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|column| match column.data_type() {
+            DataType::Utf8View => Arc::new(column.as_string_view().gc()) as ArrayRef,
+            _ => Arc::clone(column),
+        })
+        .collect();
+    RecordBatch::try_new(batch.schema(), columns)
+}

@@ -11,7 +11,7 @@ use datafusion::logical_expr::ScalarUDF;
 use ipnet::IpNet;
 
 use super::scalar::{RowFunction, cell, map_text, text, text_rows};
-use crate::catalog::{id, ip};
+use crate::catalog::{classify, parse_ip, sf_id18};
 
 const TEXT: DataType = DataType::Utf8View;
 
@@ -20,12 +20,12 @@ const NETWORK_V4: i64 = 24;
 const NETWORK_V6: i64 = 48;
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
-    vec![ip_in(), ip_kind(), network_of(), sf_id18()]
+    vec![ip_in(), ip_kind(), network_of(), sf_id18_udf()]
 }
 
 /// The address in a text, IPv4 inside IPv6 unfolded.
 pub(super) fn address(value: &str) -> Option<IpAddr> {
-    ip::parse_ip(value.as_bytes())
+    parse_ip(value.as_bytes())
 }
 
 /// `ip_in(ip, cidr)`: whether the address lies in the network (`198.51.100.0/28`) or is the
@@ -67,7 +67,7 @@ fn ip_kind() -> ScalarUDF {
         let cells = text(args, 0);
         Ok(text_rows(cells.len(), |row| {
             let value = cell(cells, row).unwrap_or_default();
-            Some(ip::classify(value.as_bytes()).0.as_str())
+            Some(classify(value.as_bytes()).0.as_str())
         }))
     })
 }
@@ -104,6 +104,6 @@ fn network_of() -> ScalarUDF {
 }
 
 /// `sf_id18(text)`: the 18-character form of a Salesforce id of 15 or 18 characters, else NULL.
-fn sf_id18() -> ScalarUDF {
-    RowFunction::udf("sf_id18", vec![TEXT], TEXT, |args| Ok(map_text(args, id::sf_id18)))
+fn sf_id18_udf() -> ScalarUDF {
+    RowFunction::udf("sf_id18", vec![TEXT], TEXT, |args| Ok(map_text(args, sf_id18)))
 }

@@ -1,0 +1,58 @@
+//! Our SQL functions. All are immutable, take NULL for an answer, and turn text that does not
+//! parse into NULL instead of failing: a log is not to be argued with.
+//!
+//! | function | answer |
+//! |---|---|
+//! | `ip_in(ip, cidr)` | whether the address lies in the network |
+//! | `ip_kind(text)` | public, private, salesforce, unparsed, missing |
+//! | `network_of(ip[, v4_prefix, v6_prefix])` | network around the address, /24 and /48 by default |
+//! | `in_networks(user_key, ip, at)` | whether the user's declared networks hold the address |
+//! | `nearest_network(user_key, ip, at)` | the declared network that resembles the address most |
+//! | `in_window(user_key, ip, at, kind)` | whether a ticketed exception covers it |
+//! | `known_username(user_id)`, `known_user_id(username)` | who is called what, by the logs |
+//! | `sf_id18(text)` | the 18-character form of an id |
+//! | `skeleton(text)` | what a name looks like, confusable characters folded |
+//! | `app_name_key(text)` | a name without regard to case, blanks and compatibility forms |
+//! | `printable(text)` | text made safe to show, at most 200 characters |
+//! | `outcome(status)`, `fail_class(status)` | what a login status means |
+//! | `login_path(…)`, `path_certainty(…)` | the door of a login, and how sure that is |
+//! | `ua_family(text)` | kind of client: browser, curl, java, python, …, other, missing |
+//! | `session_type(text)` | canonical name of a session type, or unmapped |
+//! | `known_code(field, value)` | whether the catalogue knows a coded field's value |
+//! | `inferred_role(user_type, username)` | guest, internal_system or human, from the row alone |
+
+mod address;
+mod codes;
+pub mod login;
+mod networks;
+mod scalar;
+mod text;
+mod users;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+use crate::catalog::Catalog;
+use crate::registry::Networks;
+
+pub(super) use users::KnownUsers;
+
+/// The functions that need nothing but the catalogue.
+pub(super) fn of_catalog(catalog: &Arc<Catalog>) -> Vec<ScalarUDF> {
+    let mut functions = address::functions();
+    functions.extend(text::functions());
+    functions.extend(login::functions(catalog));
+    functions.extend(codes::functions(catalog));
+    functions
+}
+
+/// The functions that ask the registry.
+pub(super) fn of_registry(networks: &Arc<Networks>) -> Vec<ScalarUDF> {
+    networks::functions(networks)
+}
+
+/// The functions that know who is called what.
+pub(super) fn of_users(users: KnownUsers) -> Vec<ScalarUDF> {
+    users::functions(users)
+}

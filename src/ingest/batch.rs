@@ -1,0 +1,439 @@
+//! A chunk to a record batch in the lake's schema, with its rows' identities, and the account of
+//! what could not be read.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, FixedSizeBinaryBuilder, Int64Array, RecordBatch, TimestampMillisecondArray,
+};
+use arrow::buffer::Buffer;
+use arrow::error::ArrowError;
+use memchr::memchr_iter;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::chunk::Chunk;
+use super::column::{self, Cells};
+use super::layout::{Layout, Slot};
+use super::records::{Broken, Fault, Records};
+use super::time::{LocalDates, TimeFault, TimeReader};
+use crate::catalog::{ColumnKind, IpKind, Treatment, classify, ip_key, parse_ip, sf_id18};
+use crate::lake::{FileId, Quarantined};
+use crate::privacy::DigestKey;
+
+/// What is the same for all chunks of a file.
+pub struct FileContext<'a> {
+    pub file_id: FileId,
+    pub key: &'a DigestKey,
+    pub local_dates: LocalDates,
+    /// Most quarantined rows of one chunk that are described one by one.
+    pub quarantine_limit: usize,
+}
+
+/// The account of some rows.
+#[derive(Debug, Default)]
+pub struct Account {
+    pub rows_read: u64,
+    pub rows_quarantined: u64,
+    pub timestamp_fallbacks: u64,
+    pub unreadable_values: u64,
+    pub first_ms: Option<i64>,
+    pub last_ms: Option<i64>,
+    /// At most the limit of the file context; `rows_quarantined` counts all.
+    pub quarantine: Vec<Quarantined>,
+    /// The file ends inside a record.
+    pub torn: bool,
+}
+
+impl Account {
+    pub fn add(&mut self, other: Account) {
+        self.rows_read += other.rows_read;
+        self.rows_quarantined += other.rows_quarantined;
+        self.timestamp_fallbacks += other.timestamp_fallbacks;
+        self.unreadable_values += other.unreadable_values;
+        self.first_ms = [self.first_ms, other.first_ms].into_iter().flatten().min();
+        self.last_ms = [self.last_ms, other.last_ms].into_iter().flatten().max();
+        self.torn |= other.torn;
+        self.quarantine.extend(other.quarantine);
+    }
+}
+
+/// Reads a chunk. The batch has the schema [`crate::catalog::lake_schema`] of its event type.
+pub fn read(chunk: Chunk, context: &FileContext) -> Result<(RecordBatch, Account), ArrowError> {
+    let Chunk {
+        bytes,
+        layout,
+        first_line,
+        line_feeds,
+        is_last,
+        records,
+    } = chunk;
+    let mut records = records.unwrap_or_else(|| {
+        let mut records = Records::new(layout.width());
+        records.read_anchored(&bytes);
+        records
+    });
+    let utf8 = std::str::from_utf8(&bytes).is_ok();
+    let bytes = Buffer::from_vec(bytes);
+    let mut account = Account::default();
+    account.torn = is_last
+        && records
+            .broken
+            .last()
+            .is_some_and(|b| b.end == bytes.len() && is_cut_off(b, &bytes));
+    let lines = Lines::new(&bytes, first_line, line_feeds);
+    let mut quarantine = Quarantine {
+        layout: &layout,
+        context,
+        bytes: &bytes,
+        lines: &lines,
+        account: &mut account,
+    };
+    for broken in std::mem::take(&mut records.broken) {
+        quarantine.broken(&broken);
+    }
+    let times = keep_readable(&mut records, &mut quarantine);
+    account.rows_read = records.len() as u64 + account.rows_quarantined;
+    account.first_ms = times.iter().copied().min();
+    account.last_ms = times.iter().copied().max();
+    let line_nos = lines.of(&records);
+    let cells = Cells {
+        bytes: &bytes,
+        records: &records,
+        utf8,
+    };
+    let columns = columns(&cells, &layout, times, line_nos, context, &mut account);
+    Ok((
+        RecordBatch::try_new(layout.schema.clone(), columns)?,
+        account,
+    ))
+}
+
+/// Whether a broken last record looks like the start of a good one.
+fn is_cut_off(broken: &Broken, bytes: &[u8]) -> bool {
+    match broken.fault {
+        Fault::UnbalancedQuote => true,
+        Fault::FieldCount { found, expected } => found < expected && bytes.last() != Some(&b'\n'),
+        Fault::TextAfterQuote | Fault::TooLong => false,
+    }
+}
+
+/// Drops from the records those whose time or type cannot be read; returns the others' times.
+fn keep_readable(records: &mut Records, quarantine: &mut Quarantine) -> Vec<i64> {
+    let layout = quarantine.layout;
+    let mut reader = TimeReader::new(quarantine.context.local_dates);
+    let mut scratch = Vec::new();
+    let mut times = Vec::with_capacity(records.len());
+    let mut faults = Vec::new();
+    for row in 0..records.len() {
+        let mut cell = |column: Option<usize>| {
+            let column = column.ok_or(TimeFault::Missing)?;
+            reader.read(
+                records
+                    .field(row, column)
+                    .text(quarantine.bytes, &mut scratch),
+            )
+        };
+        let time = cell(layout.time.first).or_else(|fault| {
+            let time = cell(layout.time.fallback).map_err(|_| fault);
+            quarantine.account.timestamp_fallbacks += u64::from(time.is_ok());
+            time
+        });
+        let other_type = layout.event_type.is_some_and(|column| {
+            let raw = records
+                .field(row, column)
+                .raw(quarantine.bytes)
+                .trim_ascii();
+            raw != layout.event.name.as_bytes() && !is_name_of(raw, layout)
+        });
+        match time {
+            _ if other_type => faults.push((row, layout.event_type, OTHER_TYPE.to_owned())),
+            Ok(time) => times.push(time),
+            Err(fault) => faults.push((row, layout.time.first, fault.to_string())),
+        }
+    }
+    for (row, column, reason) in &faults {
+        quarantine.row(records, *row, *column, reason);
+    }
+    if !faults.is_empty() {
+        let mut bad = faults.iter().map(|f| f.0).peekable();
+        records.retain(|row| bad.next_if_eq(&row).is_none());
+    }
+    times
+}
+
+const OTHER_TYPE: &str = "EVENT_TYPE is not the file's";
+
+fn is_name_of(raw: &[u8], layout: &Layout) -> bool {
+    let event = &layout.event;
+    std::iter::once(&event.name)
+        .chain(&event.aliases)
+        .any(|n| raw.eq_ignore_ascii_case(n.as_bytes()))
+}
+
+fn columns(
+    cells: &Cells,
+    layout: &Layout,
+    times: Vec<i64>,
+    line_nos: Vec<i64>,
+    context: &FileContext,
+    account: &mut Account,
+) -> Vec<ArrayRef> {
+    let rows = cells.records.len();
+    let row_keys = row_keys(cells, layout);
+    let trusted = trusted_usernames(cells, layout);
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(layout.schema.fields().len());
+    columns.push(Arc::new(
+        TimestampMillisecondArray::from(times).with_timezone("UTC"),
+    ));
+    if layout.event.has(Treatment::UserId) {
+        columns.push(column::user_ids(cells, &layout.user_ids));
+    }
+    if layout.event.has(Treatment::Address) {
+        columns.extend(addresses(cells, layout));
+    }
+    for slot in &layout.slots {
+        let Slot {
+            treatment,
+            kind,
+            column,
+            ..
+        } = slot;
+        match (treatment, kind) {
+            (Treatment::QueryShape, _) => {
+                columns.extend(column::query(cells, *column, context.key))
+            }
+            (_, ColumnKind::Text) => {
+                columns.push(column::treated_text(
+                    cells,
+                    *column,
+                    *treatment,
+                    context.key,
+                    &trusted,
+                ));
+            }
+            (_, ColumnKind::Integer) => columns.push(column::integers(
+                cells,
+                *column,
+                &mut account.unreadable_values,
+            )),
+            (_, ColumnKind::Decimal) => columns.push(column::decimals(
+                cells,
+                *column,
+                &mut account.unreadable_values,
+            )),
+            (_, ColumnKind::Boolean) => columns.push(column::booleans(
+                cells,
+                *column,
+                &mut account.unreadable_values,
+            )),
+        }
+    }
+    columns.push(Arc::new(Int64Array::from(vec![context.file_id; rows])));
+    columns.push(Arc::new(Int64Array::from(line_nos)));
+    columns.push(Arc::new(Int64Array::from(row_keys)));
+    columns
+}
+
+/// Keyed hash of each row's identity columns. Empty cells do not count, so that a column which
+/// came later and is empty changes nothing; the sum does not depend on the order of columns.
+fn row_keys(cells: &Cells, layout: &Layout) -> Vec<i64> {
+    let rows = cells.records.len();
+    let mut keys = vec![0u64; rows];
+    for &(column, seed) in &layout.identity {
+        for (row, key) in keys.iter_mut().enumerate() {
+            let raw = cells.records.field(row, column).raw(cells.bytes);
+            if !raw.is_empty() {
+                *key = key.wrapping_add(xxh3_64_with_seed(raw, seed));
+            }
+        }
+    }
+    keys.into_iter().map(u64::cast_signed).collect()
+}
+
+/// Rows whose username was accepted by the org: no login failed on them.
+fn trusted_usernames(cells: &Cells, layout: &Layout) -> Vec<bool> {
+    let rows = cells.records.len();
+    let Some(status) = layout.status else {
+        return vec![true; rows];
+    };
+    (0..rows)
+        .map(|row| {
+            let status = cells
+                .records
+                .field(row, status)
+                .raw(cells.bytes)
+                .trim_ascii();
+            status == b"LOGIN_NO_ERROR" || status.eq_ignore_ascii_case(b"success")
+        })
+        .collect()
+}
+
+/// `ip`, `ip_key` and `ip_kind`: of the first address column that parses, else of the first one
+/// that holds anything.
+fn addresses(cells: &Cells, layout: &Layout) -> [ArrayRef; 3] {
+    let rows = cells.records.len();
+    let mut texts = Vec::with_capacity(rows);
+    let mut keys = FixedSizeBinaryBuilder::with_capacity(rows, 16);
+    let mut kinds = Vec::with_capacity(rows);
+    let mut last: Option<(Vec<&[u8]>, Option<String>, Option<[u8; 16]>, IpKind)> = None;
+    for row in 0..rows {
+        let raw = |column: usize| cells.records.field(row, column).raw(cells.bytes);
+        let same = last.as_ref().is_some_and(|(cells, ..)| {
+            cells
+                .iter()
+                .zip(&layout.addresses)
+                .all(|(cell, &column)| *cell == raw(column))
+        });
+        if !same {
+            let cells: Vec<&[u8]> = layout.addresses.iter().map(|&c| raw(c)).collect();
+            let ip = cells.iter().find_map(|cell| parse_ip(cell));
+            let kind = match ip {
+                Some(ip) => IpKind::of(ip),
+                None => cells
+                    .iter()
+                    .map(|cell| classify(cell).0)
+                    .find(|kind| *kind != IpKind::Missing)
+                    .unwrap_or(IpKind::Missing),
+            };
+            last = Some((cells, ip.map(|ip| ip.to_string()), ip.map(ip_key), kind));
+        }
+        let Some((_, text, key, kind)) = &last else {
+            continue;
+        };
+        texts.push(text.clone());
+        kinds.push(kind.as_str());
+        match key {
+            // The builder's width is 16, the key's length.
+            Some(key) => drop(keys.append_value(key)),
+            None => keys.append_null(),
+        }
+    }
+    [
+        column::texts(texts.into_iter()),
+        Arc::new(keys.finish()),
+        column::words(&kinds),
+    ]
+}
+
+/// Physical line numbers of records.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    first_line: u64,
+    line_feeds: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(bytes: &'a [u8], first_line: u64, line_feeds: usize) -> Self {
+        Self {
+            bytes,
+            first_line,
+            line_feeds,
+        }
+    }
+
+    fn at(&self, start: usize) -> u64 {
+        self.first_line + memchr_iter(b'\n', &self.bytes[..start]).count() as u64
+    }
+
+    fn of(&self, records: &Records) -> Vec<i64> {
+        let first = self.first_line as i64;
+        let ends_with_feed = self.bytes.last() == Some(&b'\n');
+        let one_line_each = records.len() == self.line_feeds + usize::from(!ends_with_feed);
+        if one_line_each {
+            return (0..records.len() as i64).map(|row| first + row).collect();
+        }
+        let (mut line, mut at) = (first, 0);
+        (0..records.len())
+            .map(|row| {
+                let start = records.start(row);
+                line += memchr_iter(b'\n', &self.bytes[at..start]).count() as i64;
+                at = start;
+                line
+            })
+            .collect()
+    }
+}
+
+/// Enters rows that cannot be read: their place and the reason, and who and where from if that
+/// can still be told. Never a cell.
+struct Quarantine<'a> {
+    layout: &'a Layout,
+    context: &'a FileContext<'a>,
+    bytes: &'a [u8],
+    lines: &'a Lines<'a>,
+    account: &'a mut Account,
+}
+
+impl Quarantine<'_> {
+    fn broken(&mut self, broken: &Broken) {
+        let line = self.lines.at(broken.start);
+        let (user_id, ip) = self.who(&self.bytes[broken.start..broken.end]);
+        self.enter(line, None, broken.fault.to_string(), user_id, ip);
+    }
+
+    fn row(&mut self, records: &Records, row: usize, column: Option<usize>, reason: &str) {
+        let mut scratch = vec![];
+        let mut cell = |column: usize| {
+            String::from_utf8_lossy(records.field(row, column).text(self.bytes, &mut scratch))
+                .into_owned()
+        };
+        let user_id = self.layout.user_ids.iter().find_map(|&c| sf_id18(&cell(c)));
+        let ip = self
+            .layout
+            .addresses
+            .iter()
+            .find_map(|&c| parse_ip(cell(c).as_bytes()));
+        let line = self.lines.at(records.start(row));
+        let column = column.and_then(|c| self.layout.headings.get(c)).cloned();
+        self.enter(
+            line,
+            column,
+            reason.to_owned(),
+            user_id,
+            ip.map(|ip| ip.to_string()),
+        );
+    }
+
+    fn enter(
+        &mut self,
+        line_no: u64,
+        column: Option<String>,
+        reason: String,
+        user_id: Option<String>,
+        ip: Option<String>,
+    ) {
+        self.account.rows_quarantined += 1;
+        if self.account.quarantine.len() < self.context.quarantine_limit {
+            self.account.quarantine.push(Quarantined {
+                file_id: self.context.file_id,
+                event_type: self.layout.event.name.clone(),
+                line_no,
+                column,
+                reason,
+                user_id,
+                ip,
+            });
+        }
+    }
+
+    /// What looks like a user's id and like an address in a broken record, from its start for
+    /// the id and from its end for the address: where Event Log Files have them.
+    fn who(&self, record: &[u8]) -> (Option<String>, Option<String>) {
+        const PIECES: usize = 200;
+        let pieces = || {
+            record
+                .split(|b| matches!(b, b'"' | b',' | b'\n'))
+                .map(<[u8]>::trim_ascii)
+        };
+        let user_id = pieces()
+            .take(PIECES)
+            .find(|p| p.starts_with(b"005"))
+            .and_then(|p| sf_id18(std::str::from_utf8(p).ok()?));
+        let ip = pieces()
+            .rev()
+            .take(PIECES)
+            .filter(|p| p.contains(&b'.') || p.contains(&b':'))
+            .find_map(parse_ip);
+        (user_id, ip.map(|ip| ip.to_string()))
+    }
+}

@@ -1,0 +1,381 @@
+//! One column of a chunk: cells to an Arrow array.
+//!
+//! Text that is kept as it is stays where it was read: its views point into the chunk. Text that
+//! is made (digests, templates, canonical ids) is made once per distinct cell of a chunk.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringViewArray, make_view};
+use arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
+use hashbrown::HashMap;
+
+use super::records::{Field, Records};
+use super::text;
+use super::uri;
+use crate::catalog::{CUT_CHARS, Treatment, sf_id18_bytes};
+use crate::privacy::DigestKey;
+
+/// A chunk's bytes, shared with the arrays made of it.
+pub struct Cells<'a> {
+    pub bytes: &'a Buffer,
+    pub records: &'a Records,
+    /// Whether the bytes are UTF-8 throughout; otherwise cells are mended one by one.
+    pub utf8: bool,
+}
+
+impl Cells<'_> {
+    fn field(&self, row: usize, column: usize) -> Field {
+        self.records.field(row, column)
+    }
+}
+
+/// Collects views of one text column.
+struct Texts {
+    views: Vec<u128>,
+    valid: Vec<bool>,
+    any_null: bool,
+    /// Text that does not stand in the chunk as it is kept.
+    made: Vec<u8>,
+}
+
+const CHUNK: u32 = 0;
+const MADE: u32 = 1;
+
+impl Texts {
+    fn new(rows: usize) -> Self {
+        Self {
+            views: Vec::with_capacity(rows),
+            valid: Vec::with_capacity(rows),
+            any_null: false,
+            made: vec![],
+        }
+    }
+
+    fn push_null(&mut self) {
+        self.any_null = true;
+        self.valid.push(false);
+        self.views.push(0);
+    }
+
+    fn push(&mut self, view: u128) {
+        self.valid.push(true);
+        self.views.push(view);
+    }
+
+    /// Runs `make`, which appends to the made text, and returns the view of what it appended.
+    fn make(&mut self, make: impl FnOnce(&mut Vec<u8>) -> bool) -> Option<u128> {
+        let from = self.made.len();
+        if !make(&mut self.made) || self.made.len() == from {
+            self.made.truncate(from);
+            return None;
+        }
+        // A chunk's made text is shorter than a few chunks, far below 4 GiB.
+        Some(make_view(&self.made[from..], MADE, from as u32))
+    }
+
+    fn finish(self, chunk: &Buffer) -> ArrayRef {
+        let nulls = self.any_null.then(|| NullBuffer::from(self.valid));
+        let buffers: Vec<Buffer> = vec![chunk.clone(), Buffer::from_vec(self.made)];
+        // Sound: each view was made from bytes at that place of its buffer, the chunk was
+        // checked to be UTF-8 and is cut at ASCII quotes and commas only, and made text is
+        // UTF-8 by construction.
+        Arc::new(unsafe {
+            StringViewArray::new_unchecked(ScalarBuffer::from(self.views), buffers, nulls)
+        })
+    }
+}
+
+/// Text kept as it is (`cut` = false) or up to [`CUT_CHARS`] characters. Empty cells are NULL.
+pub fn kept_text(cells: &Cells, column: Option<usize>, cut: bool) -> ArrayRef {
+    let rows = cells.records.len();
+    let mut texts = Texts::new(rows);
+    for row in 0..rows {
+        let Some(field) = column
+            .map(|c| cells.field(row, c))
+            .filter(|f| !f.is_empty())
+        else {
+            texts.push_null();
+            continue;
+        };
+        let raw = field.raw(cells.bytes);
+        if cells.utf8 && !field.has_doubled_quotes() && !(cut && raw.len() > CUT_CHARS) {
+            texts.push(make_view(raw, CHUNK, field.start() as u32));
+            continue;
+        }
+        let view = texts.make(|made| {
+            let mut scratch = vec![];
+            let text = String::from_utf8_lossy(field.text(cells.bytes, &mut scratch));
+            match cut {
+                true => text::cut(&text, made),
+                false => made.extend_from_slice(text.as_bytes()),
+            }
+            true
+        });
+        match view {
+            Some(view) => texts.push(view),
+            None => texts.push_null(),
+        }
+    }
+    texts.finish(cells.bytes)
+}
+
+/// Text made of each cell by `make`, once per distinct cell; NULL where the cell is empty or
+/// `make` says false.
+fn made_text(
+    cells: &Cells,
+    column: Option<usize>,
+    mut make: impl FnMut(usize, &[u8], &mut Vec<u8>) -> bool,
+) -> ArrayRef {
+    let rows = cells.records.len();
+    let mut texts = Texts::new(rows);
+    let mut made: HashMap<&[u8], Option<u128>> = HashMap::new();
+    let mut scratch = Vec::new();
+    let mut last: (&[u8], Option<u128>) = (&[], None);
+    for row in 0..rows {
+        let Some(field) = column
+            .map(|c| cells.field(row, c))
+            .filter(|f| !f.is_empty())
+        else {
+            texts.push_null();
+            continue;
+        };
+        let raw = field.raw(cells.bytes);
+        if raw != last.0 {
+            let view = *made.entry(raw).or_insert_with(|| {
+                texts.make(|out| make(row, field.text(cells.bytes, &mut scratch), out))
+            });
+            last = (raw, view);
+        }
+        match last.1 {
+            Some(view) => texts.push(view),
+            None => texts.push_null(),
+        }
+    }
+    texts.finish(cells.bytes)
+}
+
+/// The array of a text column by its treatment.
+pub fn treated_text(
+    cells: &Cells,
+    column: Option<usize>,
+    treatment: Treatment,
+    key: &DigestKey,
+    trusted: &[bool],
+) -> ArrayRef {
+    let mended = |cell: &[u8]| String::from_utf8_lossy(cell).into_owned();
+    match treatment {
+        Treatment::Cut => kept_text(cells, column, true),
+        Treatment::Id18 => made_text(cells, column, |_, cell, out| {
+            let mut id = [0; 18];
+            match sf_id18_bytes(cell, &mut id) {
+                true => out.extend_from_slice(&id),
+                false => text::cut(&mended(cell), out),
+            }
+            true
+        }),
+        Treatment::Digest => made_text(cells, column, |_, cell, out| {
+            out.extend_from_slice(key.digest(cell).as_bytes());
+            true
+        }),
+        Treatment::UriTemplate => made_text(cells, column, |_, cell, out| {
+            uri::template(cell, out);
+            true
+        }),
+        Treatment::Address => made_text(cells, column, |_, cell, out| text::address(cell, out)),
+        Treatment::AddressList => {
+            made_text(cells, column, |_, cell, out| text::address_list(cell, out))
+        }
+        Treatment::Username => usernames(cells, column, key, trusted),
+        _ => kept_text(cells, column, false),
+    }
+}
+
+/// Usernames depend on whether the row's login succeeded, so equal cells may differ in result.
+fn usernames(cells: &Cells, column: Option<usize>, key: &DigestKey, trusted: &[bool]) -> ArrayRef {
+    let rows = cells.records.len();
+    let mut texts = Texts::new(rows);
+    let mut made: HashMap<(&[u8], bool), Option<u128>> = HashMap::new();
+    let mut scratch = Vec::new();
+    for (row, &trusted) in trusted.iter().enumerate().take(rows) {
+        let field = column
+            .map(|c| cells.field(row, c))
+            .filter(|f| !f.is_empty());
+        let view = field.and_then(|field| {
+            *made
+                .entry((field.raw(cells.bytes), trusted))
+                .or_insert_with(|| {
+                    texts.make(|out| {
+                        let cell = field.text(cells.bytes, &mut scratch);
+                        text::username(&String::from_utf8_lossy(cell), trusted, key, out);
+                        true
+                    })
+                })
+        });
+        match view {
+            Some(view) => texts.push(view),
+            None => texts.push_null(),
+        }
+    }
+    texts.finish(cells.bytes)
+}
+
+/// `query_object` and `query_shape` of a SOQL column.
+pub fn query(cells: &Cells, column: Option<usize>, key: &DigestKey) -> [ArrayRef; 2] {
+    let object = made_text(cells, column, |_, cell, out| {
+        let soql = String::from_utf8_lossy(cell);
+        text::query_object(&soql)
+            .map(|o| out.extend_from_slice(o.as_bytes()))
+            .is_some()
+    });
+    let shape = made_text(cells, column, |_, cell, out| {
+        let shape = text::query_shape(&String::from_utf8_lossy(cell));
+        out.extend_from_slice(key.digest(shape.as_bytes()).as_bytes());
+        true
+    });
+    [object, shape]
+}
+
+/// The first of several id columns that holds an id, in 18 characters; other text of the first
+/// filled one is kept, cut to 18 characters, so that an odd id does not make a row anonymous.
+pub fn user_ids(cells: &Cells, columns: &[usize]) -> ArrayRef {
+    let rows = cells.records.len();
+    let mut texts = Texts::new(rows);
+    let mut made: HashMap<&[u8], Option<u128>> = HashMap::new();
+    for row in 0..rows {
+        let mut odd = None;
+        let view = columns.iter().find_map(|&column| {
+            let raw = cells.field(row, column).raw(cells.bytes);
+            if raw.trim_ascii().is_empty() {
+                return None;
+            }
+            odd = odd.or(Some(raw));
+            *made.entry(raw).or_insert_with(|| {
+                let mut id = [0; 18];
+                sf_id18_bytes(raw.trim_ascii(), &mut id)
+                    .then(|| {
+                        texts.make(|out| {
+                            out.extend_from_slice(&id);
+                            true
+                        })
+                    })
+                    .flatten()
+            })
+        });
+        let view = view.or_else(|| {
+            let text = String::from_utf8_lossy(odd?)
+                .trim()
+                .chars()
+                .take(18)
+                .collect::<String>();
+            texts.make(|out| {
+                out.extend_from_slice(text.as_bytes());
+                true
+            })
+        });
+        match view {
+            Some(view) => texts.push(view),
+            None => texts.push_null(),
+        }
+    }
+    texts.finish(cells.bytes)
+}
+
+/// Constant or per-row text from a small set of static words.
+pub fn words(words: &[&'static str]) -> ArrayRef {
+    Arc::new(StringViewArray::from_iter_values(words))
+}
+
+/// Text made elsewhere, row by row.
+pub fn texts(rows: impl Iterator<Item = Option<String>>) -> ArrayRef {
+    Arc::new(StringViewArray::from_iter(rows))
+}
+
+/// Integers; a trailing `.0` does not count. What is no integer is NULL and counted.
+pub fn integers(cells: &Cells, column: Option<usize>, unreadable: &mut u64) -> ArrayRef {
+    let values = numbers(cells, column, unreadable, read_integer);
+    Arc::new(Int64Array::from_iter(values))
+}
+
+pub fn decimals(cells: &Cells, column: Option<usize>, unreadable: &mut u64) -> ArrayRef {
+    let read = |cell: &[u8]| {
+        std::str::from_utf8(cell)
+            .ok()?
+            .parse::<f64>()
+            .ok()
+            .filter(|n| n.is_finite())
+    };
+    Arc::new(Float64Array::from_iter(numbers(
+        cells, column, unreadable, read,
+    )))
+}
+
+/// `1`/`0`, `true`/`false`, in any case.
+pub fn booleans(cells: &Cells, column: Option<usize>, unreadable: &mut u64) -> ArrayRef {
+    let read = |cell: &[u8]| match cell {
+        b"1" => Some(true),
+        b"0" => Some(false),
+        cell if cell.eq_ignore_ascii_case(b"true") => Some(true),
+        cell if cell.eq_ignore_ascii_case(b"false") => Some(false),
+        _ => None,
+    };
+    Arc::new(BooleanArray::from_iter(numbers(
+        cells, column, unreadable, read,
+    )))
+}
+
+fn numbers<T>(
+    cells: &Cells,
+    column: Option<usize>,
+    unreadable: &mut u64,
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Vec<Option<T>> {
+    let rows = cells.records.len();
+    let mut values = Vec::with_capacity(rows);
+    for row in 0..rows {
+        let cell = column
+            .map_or(&[][..], |c| cells.field(row, c).raw(cells.bytes))
+            .trim_ascii();
+        let value = read(cell);
+        *unreadable += u64::from(value.is_none() && !cell.is_empty());
+        values.push(value);
+    }
+    values
+}
+
+fn read_integer(cell: &[u8]) -> Option<i64> {
+    let whole = match cell.iter().position(|b| *b == b'.') {
+        Some(at) if at > 0 && cell[at + 1..].iter().all(|b| *b == b'0') => &cell[..at],
+        Some(_) => return None,
+        None => cell,
+    };
+    let (negative, digits) = match whole.split_first()? {
+        (b'-', rest) => (true, rest),
+        _ => (false, whole),
+    };
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    let mut value = 0i64;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    Some(if negative { -value } else { value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_accept_the_spellings_of_the_logs() {
+        assert_eq!(read_integer(b"-1.0"), Some(-1));
+        assert_eq!(read_integer(b"9998"), Some(9998));
+        for odd in ["", "-", "1e3", "1.5", ".0", "99999999999999999999", "0x1"] {
+            assert_eq!(read_integer(odd.as_bytes()), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The entries of a registry.
+
+use ipnet::IpNet;
+
+use crate::config::{Position, UserRef};
+
+/// The doors through which a login can come: values of `login_path`, and the words of `flows`.
+pub const LOGIN_PATHS: [&str; 19] = [
+    "ui_password",
+    "ui_sso",
+    "ui_passwordless",
+    "ui_other",
+    "portal",
+    "soap_login",
+    "oauth_web_server",
+    "oauth_user_agent",
+    "oauth_username_password",
+    "oauth_refresh",
+    "oauth_client_credentials",
+    "oauth_token_exchange",
+    "oauth_otp",
+    "oauth_bearer",
+    "oauth1",
+    "saml_web_assertion",
+    "certificate",
+    "internal",
+    "unmapped",
+];
+
+/// 0001-01-01T00:00:00Z in milliseconds: begin of what has no begin.
+pub const OPEN_FROM: i64 = -62_135_596_800_000;
+/// 9999-12-31T00:00:00Z in milliseconds: end of what has no end.
+pub const OPEN_TO: i64 = 253_402_214_400_000;
+
+/// Half-open span of time in milliseconds UTC. Open ends are [`OPEN_FROM`] and [`OPEN_TO`], so
+/// that `at >= from AND at < to` holds without a case for NULL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Validity {
+    pub from_ms: i64,
+    pub to_ms: i64,
+}
+
+impl Validity {
+    pub const ALWAYS: Validity = Validity {
+        from_ms: OPEN_FROM,
+        to_ms: OPEN_TO,
+    };
+
+    pub fn contains(&self, at_ms: i64) -> bool {
+        self.from_ms <= at_ms && at_ms < self.to_ms
+    }
+
+    /// The time that both share, if any.
+    pub fn intersection(&self, other: &Validity) -> Option<Validity> {
+        let from_ms = self.from_ms.max(other.from_ms);
+        let to_ms = self.to_ms.min(other.to_ms);
+        (from_ms < to_ms).then_some(Validity { from_ms, to_ms })
+    }
+
+    /// What is left of this span outside of `other`.
+    pub fn without(&self, other: &Validity) -> Vec<Validity> {
+        let before = Validity {
+            to_ms: self.to_ms.min(other.from_ms),
+            ..*self
+        };
+        let after = Validity {
+            from_ms: self.from_ms.max(other.to_ms),
+            ..*self
+        };
+        [before, after]
+            .into_iter()
+            .filter(|span| span.from_ms < span.to_ms)
+            .collect()
+    }
+}
+
+/// What an account is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    Integration,
+    ApiNamed,
+    Guest,
+    InternalSystem,
+    Ci,
+    HumanAdmin,
+    Human,
+}
+
+impl Role {
+    pub const ALL: [Role; 7] = [
+        Role::Integration,
+        Role::ApiNamed,
+        Role::Guest,
+        Role::InternalSystem,
+        Role::Ci,
+        Role::HumanAdmin,
+        Role::Human,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Integration => "integration",
+            Role::ApiNamed => "api_named",
+            Role::Guest => "guest",
+            Role::InternalSystem => "internal_system",
+            Role::Ci => "ci",
+            Role::HumanAdmin => "human_admin",
+            Role::Human => "human",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.as_str() == word)
+    }
+}
+
+/// Something declared, with the time for which it holds: its own within that of its entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Declared<T> {
+    pub value: T,
+    pub valid: Validity,
+    pub ticket: Option<String>,
+    pub at: Position,
+}
+
+/// An app by name, by id, or by both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedApp {
+    pub name: Option<String>,
+    /// 18 characters.
+    pub id: Option<String>,
+}
+
+/// One `[[user]]` entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegistryUser {
+    /// Trimmed, lower case. At least one of `username` and `user_id` is there.
+    pub username: Option<String>,
+    /// 18 characters.
+    pub user_id: Option<String>,
+    pub role: Role,
+    pub system: Option<String>,
+    pub owner: Option<String>,
+    /// Where its logins and calls may come from. Nothing declared where empty.
+    pub networks: Vec<Declared<IpNet>>,
+    /// Nothing declared where empty.
+    pub apps: Vec<Declared<AllowedApp>>,
+    /// Words of [`LOGIN_PATHS`]. Nothing declared where empty.
+    pub flows: Vec<Declared<&'static str>>,
+    /// Whether traffic from Salesforce's own hops is expected.
+    pub allow_salesforce_ip: bool,
+    /// For guests: addresses of the gateway through which public calls must come.
+    pub gateway_networks: Vec<Declared<IpNet>>,
+    /// UI page templates that an approved app opens under this user.
+    pub allow_ui_paths: Vec<Declared<String>>,
+    pub valid: Validity,
+    pub ticket: Option<String>,
+    pub at: Position,
+}
+
+impl RegistryUser {
+    /// How people call it: the username where there is one.
+    pub fn name(&self) -> &str {
+        self.username
+            .as_deref()
+            .or(self.user_id.as_deref())
+            .unwrap_or_default()
+    }
+}
+
+/// One `[[app]]` entry: an app that the org knows and accepts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrgApp {
+    pub name: String,
+    /// 18 characters.
+    pub id: Option<String>,
+    pub vendor: Option<String>,
+    pub grant: Option<String>,
+    /// Users for whom the app may get tokens by itself.
+    pub subjects: Vec<UserRef>,
+    pub valid: Validity,
+    pub ticket: Option<String>,
+    pub at: Position,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WindowKind {
+    Consent,
+    Breakglass,
+    Maintenance,
+}
+
+impl WindowKind {
+    pub const ALL: [WindowKind; 3] = [
+        WindowKind::Consent,
+        WindowKind::Breakglass,
+        WindowKind::Maintenance,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WindowKind::Consent => "consent",
+            WindowKind::Breakglass => "breakglass",
+            WindowKind::Maintenance => "maintenance",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.as_str() == word)
+    }
+}
+
+/// One `[[window]]` entry: an exception for one user in time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    pub kind: WindowKind,
+    pub user: UserRef,
+    pub valid: Validity,
+    /// Where the exception holds; everywhere where empty.
+    pub networks: Vec<IpNet>,
+    pub ticket: Option<String>,
+    pub at: Position,
+}

@@ -1,0 +1,67 @@
+//! Learns what user ids are called, before logins are merged: the Setup page's export of
+//! LoginHistory knows usernames only.
+
+use std::collections::{BTreeSet, HashMap};
+
+use arrow::array::AsArray;
+use arrow::datatypes::TimestampMillisecondType;
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::days::{Span, whole_day};
+use super::RollupError;
+use crate::engine::{Params, Session};
+
+const SEEN: &str = include_str!("../../queries/rollups/usernames.sql");
+
+/// Days of the rollup with logins of users who are known by name only, and are among `names`.
+const UNRESOLVED: &str = "SELECT DISTINCT user_key, day FROM rollup_logins WHERE user_id IS NULL";
+
+pub(super) type Sighting = (String, String, DateTime<Utc>);
+
+/// The names used on these days, the latest of each user.
+pub(super) fn seen_on(
+    session: &Session,
+    days: &BTreeSet<NaiveDate>,
+) -> Result<Vec<Sighting>, RollupError> {
+    let mut latest: HashMap<String, (DateTime<Utc>, String)> = HashMap::new();
+    for &day in days {
+        let Span { from, to } = whole_day(day);
+        let params = Params::new().with_time("from", from).with_time("to", to);
+        for batch in session.query(SEEN, &params)? {
+            let ids = batch.column(0).as_string_view();
+            let names = batch.column(1).as_string_view();
+            let times = batch.column(2).as_primitive::<TimestampMillisecondType>();
+            for row in 0..batch.num_rows() {
+                let Some(at) = DateTime::from_timestamp_millis(times.value(row)) else { continue };
+                let sighting = (at, names.value(row).to_owned());
+                let known = latest.entry(ids.value(row).to_owned()).or_default();
+                *known = sighting.max(std::mem::take(known));
+            }
+        }
+    }
+    let mut seen: Vec<Sighting> =
+        latest.into_iter().map(|(id, (at, name))| (id, name, at)).collect();
+    seen.sort();
+    Ok(seen)
+}
+
+/// Days whose logins were merged while one of these names had no id yet.
+pub(super) fn days_awaiting(
+    session: &Session,
+    names: &BTreeSet<String>,
+) -> Result<Vec<NaiveDate>, RollupError> {
+    let mut days = vec![];
+    if names.is_empty() {
+        return Ok(days);
+    }
+    for batch in session.query(UNRESOLVED, &Params::new())? {
+        let keys = batch.column(0).as_string_view();
+        let dates = batch.column(1).as_primitive::<arrow::datatypes::Date32Type>();
+        for row in 0..batch.num_rows() {
+            if names.contains(keys.value(row)) {
+                days.extend(dates.value_as_date(row));
+            }
+        }
+    }
+    Ok(days)
+}

@@ -1,0 +1,81 @@
+//! Writes one day of a rollup as a Parquet file in the staging folder.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::{max, min};
+use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use chrono::{DateTime, NaiveDate, Utc};
+use parquet::arrow::ArrowWriter;
+
+use super::RollupError;
+use crate::lake::{Lake, StagedPart, create_private, writer_properties};
+
+/// One day's file while it is being written. Dropped unfinished it is litter in the staging
+/// folder, which the next writer of the lake sweeps.
+pub(super) struct DayWriter {
+    event_type: &'static str,
+    day: NaiveDate,
+    path: PathBuf,
+    parquet: ArrowWriter<File>,
+    rows: u64,
+    times: Option<(i64, i64)>,
+}
+
+impl DayWriter {
+    pub(super) fn create(
+        lake: &Lake,
+        event_type: &'static str,
+        schema: SchemaRef,
+        day: NaiveDate,
+    ) -> Result<Self, RollupError> {
+        let path = lake.staging_dir().join(format!("{event_type}-{day}.parquet"));
+        let file = create_private(&path).map_err(|source| RollupError::io(&path, source))?;
+        let properties = writer_properties(&schema);
+        let parquet = ArrowWriter::try_new(file, schema, Some(properties))
+            .map_err(|source| RollupError::parquet(&path, source))?;
+        Ok(Self { event_type, day, path, parquet, rows: 0, times: None })
+    }
+
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), RollupError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.rows += batch.num_rows() as u64;
+        // Every rollup begins with `occurred_at`.
+        let times = batch.column(0).as_primitive::<TimestampMillisecondType>();
+        if let (Some(first), Some(last)) = (min(times), max(times)) {
+            let (a, b) = self.times.unwrap_or((first, last));
+            self.times = Some((a.min(first), b.max(last)));
+        }
+        self.parquet.write(batch).map_err(|source| RollupError::parquet(&self.path, source))
+    }
+
+    /// The finished file, synced; None where the day has no rows.
+    pub(super) fn finish(mut self) -> Result<Option<StagedPart>, RollupError> {
+        let failed = |source| RollupError::parquet(&self.path, source);
+        self.parquet.finish().map_err(failed)?;
+        let file = self.parquet.inner();
+        let io = |source| RollupError::io(&self.path, source);
+        file.sync_all().map_err(io)?;
+        let bytes = file.metadata().map_err(io)?.len();
+        let Some((first, last)) = self.times.and_then(|(a, b)| Some((time(a)?, time(b)?))) else {
+            std::fs::remove_file(&self.path).map_err(io)?;
+            return Ok(None);
+        };
+        Ok(Some(StagedPart {
+            path: self.path,
+            event_type: self.event_type.to_owned(),
+            day: self.day,
+            rows: self.rows,
+            bytes,
+            first_event_at: first,
+            last_event_at: last,
+        }))
+    }
+}
+
+fn time(ms: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(ms)
+}

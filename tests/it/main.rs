@@ -1,0 +1,4 @@
+//! Promises of the whole program, in one test binary: linking DataFusion once is enough.
+
+mod ingest;
+mod logs;
