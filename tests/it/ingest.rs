@@ -14,9 +14,15 @@ fn a_row_counts_once_in_hourly_daily_reissued_and_renamed_files() {
     let renamed = org.file("renamed.csv", login_file(&rows));
     org.ingest(&[&first, &second]);
     let report = org.ingest(&[&daily]);
-    assert_eq!((report.files[0].rows_kept, report.files[0].rows_duplicate), (5, 80));
+    assert_eq!(
+        (report.files[0].rows_kept, report.files[0].rows_duplicate),
+        (5, 80)
+    );
     let report = org.ingest(&[&again]);
-    assert_eq!((report.files[0].rows_kept, report.files[0].rows_duplicate), (5, 85));
+    assert_eq!(
+        (report.files[0].rows_kept, report.files[0].rows_duplicate),
+        (5, 85)
+    );
     let report = org.ingest(&[&renamed, &first]);
     assert_eq!((report.files.len(), report.known.len()), (0, 2));
     assert_eq!(org.rows("Login").len(), 90);
@@ -45,13 +51,19 @@ fn a_column_added_since_does_not_make_rows_new() {
         .iter()
         .map(|r| {
             let mut row: Vec<_> = r.iter().map(|(k, v)| (*k, v.as_str())).collect();
-            row.extend([("AUTHENTICATION_CONTEXT_CLASS_REFERENCE", "urn:x"), ("BRAND_NEW_COLUMN", "y")]);
+            row.extend([
+                ("AUTHENTICATION_CONTEXT_CLASS_REFERENCE", "urn:x"),
+                ("BRAND_NEW_COLUMN", "y"),
+            ]);
             row
         })
         .collect();
     let rows: Vec<&[(&str, &str)]> = rows.iter().map(Vec::as_slice).collect();
     let report = org.ingest(&[&org.file("new.csv", quoted(&log(&header, &rows)))]);
-    assert_eq!((report.files[0].rows_kept, report.files[0].rows_duplicate), (0, 10));
+    assert_eq!(
+        (report.files[0].rows_kept, report.files[0].rows_duplicate),
+        (0, 10)
+    );
     assert_eq!(report.files[0].unknown_columns, ["BRAND_NEW_COLUMN"]);
 }
 
@@ -63,7 +75,10 @@ fn two_equal_events_in_one_file_stay_two_and_repeat_as_two() {
     org.ingest(&[&org.file("hourly.csv", login_file(&hourly))]);
     assert_eq!(org.rows("Login").len(), 3);
     let report = org.ingest(&[&org.file("daily.csv", login_file(&daily))]);
-    assert_eq!((report.files[0].rows_kept, report.files[0].rows_duplicate), (1, 3));
+    assert_eq!(
+        (report.files[0].rows_kept, report.files[0].rows_duplicate),
+        (1, 3)
+    );
 }
 
 #[test]
@@ -73,7 +88,10 @@ fn concatenated_hourly_files_count_as_the_files_they_were() {
     let joined = [login_file(&rows[..20]), login_file(&rows[10..])].concat();
     let report = org.ingest(&[&org.file("joined.csv", joined)]);
     assert_eq!(report.files[0].repeated_headers, 1);
-    assert_eq!((report.files[0].rows_read, report.files[0].rows_kept), (40, 30));
+    assert_eq!(
+        (report.files[0].rows_read, report.files[0].rows_kept),
+        (40, 30)
+    );
 }
 
 #[test]
@@ -81,7 +99,11 @@ fn types_concatenated_into_one_file_are_read_as_their_own_files() {
     let org = Org::new();
     let logout = quoted(&log(
         &["EVENT_TYPE", "TIMESTAMP_DERIVED", "USER_ID", "SESSION_TYPE"],
-        &[&[("EVENT_TYPE", "Logout"), ("TIMESTAMP_DERIVED", "2026-01-15T10:00:00.000Z"), ("SESSION_TYPE", "U")]],
+        &[&[
+            ("EVENT_TYPE", "Logout"),
+            ("TIMESTAMP_DERIVED", "2026-01-15T10:00:00.000Z"),
+            ("SESSION_TYPE", "U"),
+        ]],
     ));
     let report = org.ingest(&[&org.file("all.csv", login_file(&[login(1, 1)]) + &logout)]);
     assert_eq!(report.files.len(), 2);
@@ -97,10 +119,17 @@ fn a_file_cut_at_every_byte_loses_only_its_tail_and_is_finished_by_the_whole_one
     for cut in (header + 1..whole.len()).step_by(7) {
         let org = Org::new();
         let report = org.ingest(&[&org.file("cut.csv", &whole[..cut])]);
-        let complete = ends.iter().filter(|end| **end > header && (**end <= cut || **end == cut + 1)).count();
+        let complete = ends
+            .iter()
+            .filter(|end| **end > header && (**end <= cut || **end == cut + 1))
+            .count();
         assert_eq!(org.rows("Login").len(), complete, "cut at {cut}");
         let at_border = ends.contains(&cut) || ends.contains(&(cut + 1));
-        assert_eq!(report.files[0].state == FileState::Torn, !at_border, "cut at {cut}");
+        assert_eq!(
+            report.files[0].state == FileState::Torn,
+            !at_border,
+            "cut at {cut}"
+        );
         org.ingest(&[&org.file("whole.csv", &whole)]);
         assert_eq!(org.rows("Login").len(), 3, "cut at {cut}");
     }
@@ -114,12 +143,28 @@ fn a_hostile_row_does_not_hide_the_row_behind_it() {
     let wide = format!("\"Login\"{}\n", ",\"x\"".repeat(5000));
     let long = format!("\"Login\",\"{}\"\n", "x".repeat(10 << 20));
     for hostile in [
-        "\"Login\",\"open\n", "\"Login\",\"a\"b\",\"c\"\n", "\"Login\",\"\0\"\n", "\"Login\",\"a\rb\"\n", "\"Login\"\n",
-        "\"\n", "\"\"\"\n", "Login,x,\"\n", "\n\n", ",,,\n", "\"Login\",\"\u{202e}\",\"ＬＯＧＩＮ\"\n", &wide, &long,
+        "\"Login\",\"open\n",
+        "\"Login\",\"a\"b\",\"c\"\n",
+        "\"Login\",\"\0\"\n",
+        "\"Login\",\"a\rb\"\n",
+        "\"Login\"\n",
+        "\"\n",
+        "\"\"\"\n",
+        "Login,x,\"\n",
+        "\n\n",
+        ",,,\n",
+        "\"Login\",\"\u{202e}\",\"ＬＯＧＩＮ\"\n",
+        &wide,
+        &long,
     ] {
         let org = Org::new();
         org.ingest(&[&org.file("log.csv", format!("{header}\n{attack}{hostile}{attack}"))]);
-        assert_eq!(org.rows("Login").len(), 2, "hidden by {:?}", &hostile[..hostile.len().min(30)]);
+        assert_eq!(
+            org.rows("Login").len(),
+            2,
+            "hidden by {:?}",
+            &hostile[..hostile.len().min(30)]
+        );
     }
 }
 
@@ -144,9 +189,17 @@ fn the_order_of_inputs_and_the_number_of_threads_change_nothing() {
         org.threads = threads;
         let a = org.file("a.csv", login_file(&rows[..150]));
         let b = org.file("b.csv", login_file(&rows[100..]));
-        if reversed { org.ingest(&[&b, &a]) } else { org.ingest(&[&a, &b]) };
+        if reversed {
+            org.ingest(&[&b, &a])
+        } else {
+            org.ingest(&[&a, &b])
+        };
         let rows = org.rows("Login");
-        seen.push(rows.iter().map(|r| ["file_id", "line_no", "request_id"].map(|c| r.get(c).to_owned())).collect::<Vec<_>>());
+        seen.push(
+            rows.iter()
+                .map(|r| ["file_id", "line_no", "request_id"].map(|c| r.get(c).to_owned()))
+                .collect::<Vec<_>>(),
+        );
     }
     assert_eq!(seen[0], seen[1]);
 }

@@ -6,7 +6,7 @@ use arrow::array::{Array, RecordBatch};
 use arrow::util::display::array_value_to_string;
 use chrono::{DateTime, Utc};
 use orgwatch::catalog::Catalog;
-use orgwatch::ingest::{Input, IngestOptions, IngestReport, LocalDates, Silent, ingest};
+use orgwatch::ingest::{IngestOptions, IngestReport, Input, LocalDates, Silent, ingest};
 use orgwatch::lake::Lake;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -23,7 +23,11 @@ pub fn at(text: &str) -> DateTime<Utc> {
 
 impl Org {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), local_dates: LocalDates::default(), threads: 2 }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            local_dates: LocalDates::default(),
+            threads: 2,
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -46,11 +50,22 @@ impl Org {
         let mut lake = Lake::open_writer(&self.lake_dir()).unwrap();
         let inputs: Vec<String> = inputs.iter().map(|i| i.to_string()).collect();
         let inputs = Input::expand(&inputs).unwrap();
-        let options = IngestOptions { threads: self.threads, local_dates: self.local_dates };
+        let options = IngestOptions {
+            threads: self.threads,
+            local_dates: self.local_dates,
+        };
         let now = at("2026-01-31T03:00:00Z");
         let run = lake.ledger_mut().start_run("test", now).unwrap();
-        let report =
-            ingest(&mut lake, &Catalog::embedded(), &inputs, &options, &Silent, run, now).unwrap();
+        let report = ingest(
+            &mut lake,
+            &Catalog::embedded(),
+            &inputs,
+            &options,
+            &Silent,
+            run,
+            now,
+        )
+        .unwrap();
         for file in &report.files {
             assert_eq!(
                 file.rows_read,
@@ -65,9 +80,18 @@ impl Org {
     /// All rows of an event type, as text by column name, in the order of line numbers.
     pub fn rows(&self, event_type: &str) -> Vec<Row> {
         let lake = Lake::open_reader(&self.lake_dir()).unwrap();
-        let mut rows: Vec<Row> =
-            lake.parts(event_type).unwrap().iter().flat_map(|p| read_part(&p.path)).collect();
-        rows.sort_by_key(|r| (r.get("file_id").parse::<i64>().unwrap(), r.get("line_no").parse::<i64>().unwrap()));
+        let mut rows: Vec<Row> = lake
+            .parts(event_type)
+            .unwrap()
+            .iter()
+            .flat_map(|p| read_part(&p.path))
+            .collect();
+        rows.sort_by_key(|r| {
+            (
+                r.get("file_id").parse::<i64>().unwrap(),
+                r.get("line_no").parse::<i64>().unwrap(),
+            )
+        });
         rows
     }
 }
@@ -78,26 +102,39 @@ pub struct Row(Vec<(String, String)>);
 
 impl Row {
     pub fn get(&self, column: &str) -> &str {
-        &self.0.iter().find(|(name, _)| name == column).unwrap_or_else(|| panic!("no column {column}")).1
+        &self
+            .0
+            .iter()
+            .find(|(name, _)| name == column)
+            .unwrap_or_else(|| panic!("no column {column}"))
+            .1
     }
 }
 
 fn read_part(path: &Path) -> Vec<Row> {
     let file = std::fs::File::open(path).unwrap();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .unwrap()
+        .build()
+        .unwrap();
     reader.flat_map(|batch| rows_of(&batch.unwrap())).collect()
 }
 
 pub fn rows_of(batch: &RecordBatch) -> Vec<Row> {
+    let schema = batch.schema();
     (0..batch.num_rows())
         .map(|row| {
-            let cells = batch.schema().fields().iter().zip(batch.columns()).map(|(field, column)| {
-                let text = match column.is_null(row) {
-                    true => String::new(),
-                    false => array_value_to_string(column, row).unwrap(),
-                };
-                (field.name().clone(), text)
-            });
+            let cells = schema
+                .fields()
+                .iter()
+                .zip(batch.columns())
+                .map(|(field, column)| {
+                    let text = match column.is_null(row) {
+                        true => String::new(),
+                        false => array_value_to_string(column, row).unwrap(),
+                    };
+                    (field.name().clone(), text)
+                });
             Row(cells.collect())
         })
         .collect()
@@ -105,18 +142,48 @@ pub fn rows_of(batch: &RecordBatch) -> Vec<Row> {
 
 /// The Login header of 2025, as the org writes it.
 pub const LOGIN: &[&str] = &[
-    "EVENT_TYPE", "TIMESTAMP", "REQUEST_ID", "ORGANIZATION_ID", "USER_ID", "RUN_TIME", "CPU_TIME", "URI",
-    "SESSION_KEY", "LOGIN_KEY", "USER_TYPE", "REQUEST_STATUS", "DB_TOTAL_TIME", "LOGIN_TYPE",
-    "BROWSER_TYPE", "API_TYPE", "API_VERSION", "USER_NAME", "TLS_PROTOCOL", "CIPHER_SUITE",
-    "USE_API_TOKEN", "HTTP_REFERER", "LOGIN_URL", "COUNTRY_CODE", "AUTHENTICATION_METHOD_REFERENCE",
-    "LOGIN_SUB_TYPE", "AUTHENTICATION_SERVICE_ID", "TIMESTAMP_DERIVED", "USER_ID_DERIVED", "CLIENT_IP",
-    "URI_ID_DERIVED", "LOGIN_STATUS", "SOURCE_IP", "FORWARDED_FOR_IP",
+    "EVENT_TYPE",
+    "TIMESTAMP",
+    "REQUEST_ID",
+    "ORGANIZATION_ID",
+    "USER_ID",
+    "RUN_TIME",
+    "CPU_TIME",
+    "URI",
+    "SESSION_KEY",
+    "LOGIN_KEY",
+    "USER_TYPE",
+    "REQUEST_STATUS",
+    "DB_TOTAL_TIME",
+    "LOGIN_TYPE",
+    "BROWSER_TYPE",
+    "API_TYPE",
+    "API_VERSION",
+    "USER_NAME",
+    "TLS_PROTOCOL",
+    "CIPHER_SUITE",
+    "USE_API_TOKEN",
+    "HTTP_REFERER",
+    "LOGIN_URL",
+    "COUNTRY_CODE",
+    "AUTHENTICATION_METHOD_REFERENCE",
+    "LOGIN_SUB_TYPE",
+    "AUTHENTICATION_SERVICE_ID",
+    "TIMESTAMP_DERIVED",
+    "USER_ID_DERIVED",
+    "CLIENT_IP",
+    "URI_ID_DERIVED",
+    "LOGIN_STATUS",
+    "SOURCE_IP",
+    "FORWARDED_FOR_IP",
 ];
 
 /// A CSV in the way of Event Log Files: all quoted, LF.
 pub fn quoted(rows: &[Vec<String>]) -> String {
     let cell = |c: &String| format!("\"{}\"", c.replace('"', "\"\""));
-    rows.iter().map(|r| r.iter().map(cell).collect::<Vec<_>>().join(",") + "\n").collect()
+    rows.iter()
+        .map(|r| r.iter().map(cell).collect::<Vec<_>>().join(",") + "\n")
+        .collect()
 }
 
 /// Rows of a log from pairs of heading and value; the first row is the header.
@@ -126,7 +193,11 @@ pub fn log(header: &[&str], rows: &[&[(&str, &str)]]) -> Vec<Vec<String>> {
         lines.push(
             header
                 .iter()
-                .map(|h| row.iter().find(|(name, _)| name == h).map_or(String::new(), |(_, v)| v.to_string()))
+                .map(|h| {
+                    row.iter()
+                        .find(|(name, _)| name == h)
+                        .map_or(String::new(), |(_, v)| v.to_string())
+                })
                 .collect(),
         );
     }
@@ -137,8 +208,14 @@ pub fn log(header: &[&str], rows: &[&[(&str, &str)]]) -> Vec<Vec<String>> {
 pub fn login(n: usize, minute: usize) -> Vec<(&'static str, String)> {
     vec![
         ("EVENT_TYPE", "Login".into()),
-        ("TIMESTAMP", format!("202601151{:01}{:02}00.000", minute / 60, minute % 60)),
-        ("TIMESTAMP_DERIVED", format!("2026-01-15T1{}:{:02}:00.000Z", minute / 60, minute % 60)),
+        (
+            "TIMESTAMP",
+            format!("202601151{:01}{:02}00.000", minute / 60, minute % 60),
+        ),
+        (
+            "TIMESTAMP_DERIVED",
+            format!("2026-01-15T1{}:{:02}:00.000Z", minute / 60, minute % 60),
+        ),
         ("REQUEST_ID", format!("REQ{n:05}{minute:05}")),
         ("USER_ID", format!("00500000000{n:04}")),
         ("USER_NAME", format!("user{n}@example.com")),
@@ -153,8 +230,10 @@ pub fn login(n: usize, minute: usize) -> Vec<(&'static str, String)> {
 
 /// A Login file of these rows.
 pub fn login_file(rows: &[Vec<(&'static str, String)>]) -> String {
-    let rows: Vec<Vec<(&str, &str)>> =
-        rows.iter().map(|r| r.iter().map(|(k, v)| (*k, v.as_str())).collect()).collect();
+    let rows: Vec<Vec<(&str, &str)>> = rows
+        .iter()
+        .map(|r| r.iter().map(|(k, v)| (*k, v.as_str())).collect())
+        .collect();
     let rows: Vec<&[(&str, &str)]> = rows.iter().map(Vec::as_slice).collect();
     quoted(&log(LOGIN, &rows))
 }
