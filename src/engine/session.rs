@@ -94,7 +94,7 @@ impl Session {
         };
         let names = lake.ledger().usernames()?;
         tables::register_usernames(&session.context, &names)?;
-        let mut functions = functions::of_catalog(catalog);
+        let mut functions = functions::plain();
         functions.extend(functions::of_users(KnownUsers::new(names)));
         for function in functions {
             session.context.register_udf(function);

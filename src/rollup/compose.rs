@@ -11,7 +11,6 @@ use arrow::error::ArrowError;
 
 use super::attempts::Attempt;
 use super::pairing::Quality;
-use crate::catalog::Catalog;
 use crate::engine::login::{self, LoginColumns};
 use crate::engine::login_attempt_schema;
 
@@ -52,7 +51,6 @@ fn source_of(column: &str) -> From {
 pub(super) fn compose(
     accounts: &RecordBatch,
     attempts: &[Attempt],
-    catalog: &Catalog,
     (from_ms, to_ms): (i64, i64),
 ) -> Result<RecordBatch, ArrowError> {
     let times = required(accounts, "occurred_at")?.as_primitive::<TimestampMillisecondType>();
@@ -74,19 +72,16 @@ pub(super) fn compose(
             .map(|array| array.as_string_view())
             .ok_or_else(|| ArrowError::SchemaError(format!("no {name}")))
     };
-    let derived = login::derive(
-        catalog,
-        &LoginColumns {
-            login_type: column("login_type")?,
-            login_sub_type: column("login_sub_type")?,
-            uri: column("uri")?,
-            api_type: column("api_type")?,
-            use_api_token: column("use_api_token")?,
-            application: column("app")?,
-            browser: column("browser")?,
-            status: column("status")?,
-        },
-    );
+    let derived = login::derive(&LoginColumns {
+        login_type: column("login_type")?,
+        login_sub_type: column("login_sub_type")?,
+        uri: column("uri")?,
+        api_type: column("api_type")?,
+        use_api_token: column("use_api_token")?,
+        application: column("app")?,
+        browser: column("browser")?,
+        status: column("status")?,
+    });
     let told: Vec<(&str, ArrayRef)> = vec![
         ("source", words(&inside, Attempt::source)),
         ("merge_quality", words(&inside, Attempt::merge_quality)),

@@ -121,7 +121,7 @@ pub fn refresh(
     let session = Session::with_raw_tables(lake, catalog, options)?;
     let mut commit = Commit::default();
     for &day in &days {
-        commit.add.extend(merge_day(lake, &session, catalog, day)?);
+        commit.add.extend(merge_day(lake, &session, day)?);
     }
     drop(session);
     commit.remove = stale
@@ -176,7 +176,6 @@ fn login_parts(lake: &Lake) -> Result<Vec<Part>, LakeError> {
 fn merge_day(
     lake: &Lake,
     session: &Session,
-    catalog: &Catalog,
     day: NaiveDate,
 ) -> Result<Option<crate::lake::StagedPart>, RollupError> {
     let span = with_margin(day);
@@ -189,7 +188,7 @@ fn merge_day(
     let mut writer = DayWriter::create(lake, ROLLUP_LOGINS, login_attempt_schema(), day)?;
     let mut write = |accounts: &RecordBatch| -> Result<(), RollupError> {
         let attempts = attempts::attempts(accounts)?;
-        writer.write(&compose::compose(accounts, &attempts, catalog, inside)?)
+        writer.write(&compose::compose(accounts, &attempts, inside)?)
     };
     let stream = session.stream(ACCOUNTS, &params)?;
     let mut waiting = with_text_views(&RecordBatch::new_empty(stream.schema()))?;
