@@ -1,5 +1,7 @@
 //! Promises of the whole program, in one test binary: linking DataFusion once is enough.
 
+mod canary;
 mod ingest;
 mod logs;
+mod program;
 mod traps;
