@@ -16,6 +16,8 @@ mod spellings;
 #[cfg(test)]
 mod tests;
 mod usernames;
+#[cfg(test)]
+mod view_tests;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -56,34 +58,54 @@ pub enum RollupError {
     #[error("the merged logins do not fit their schema: {0}")]
     Schema(#[from] ArrowError),
     #[error("cannot write {}: {source}", .path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("cannot write {}: {source}", .path.display())]
-    Parquet { path: PathBuf, source: parquet::errors::ParquetError },
+    Parquet {
+        path: PathBuf,
+        source: parquet::errors::ParquetError,
+    },
 }
 
 impl RollupError {
+    /// A file of the lake is damaged: other days can still be merged.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Engine(EngineError::DamagedPart { .. }))
+    }
+
     fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_owned(), source }
+        Self::Io {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     fn parquet(path: &Path, source: parquet::errors::ParquetError) -> Self {
-        Self::Parquet { path: path.to_owned(), source }
+        Self::Parquet {
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 
 /// What a refresh did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct RollupReport {
-    /// Days whose logins were merged anew, ascending.
+    /// Days whose logins were merged anew, ascending. Some of them received no rows themselves.
     pub days: Vec<NaiveDate>,
     /// Login attempts on those days.
     pub attempts: u64,
     /// User ids that got a name or a new one.
     pub usernames: usize,
+    /// Days that a damaged lake file kept from being merged. They stay as they were and are
+    /// tried again next time.
+    pub failed: Vec<(NaiveDate, RollupError)>,
 }
 
 /// Brings the rollups up to date with the lake: learns usernames, merges the logins of every
-/// day that changed, and replaces those days in one commit.
+/// day that changed or was merged by another release, and replaces those days in one commit.
 pub fn refresh(
     lake: &mut Lake,
     catalog: &Arc<Catalog>,
@@ -91,36 +113,57 @@ pub fn refresh(
     run_id: RunId,
     at: DateTime<Utc>,
 ) -> Result<RollupReport, RollupError> {
+    let mut report = RollupReport::default();
     let dirty = lake.ledger().dirty(STAGE)?;
-    if dirty.days.is_empty() {
-        return Ok(RollupReport::default());
+    let old = lake.parts(ROLLUP_LOGINS)?;
+    let mut days: BTreeSet<NaiveDate> = old
+        .iter()
+        .filter(|part| !writer::is_ours(part))
+        .map(|part| part.day)
+        .collect();
+    if dirty.days.is_empty() && days.is_empty() {
+        return Ok(report);
     }
     let touched: BTreeSet<NaiveDate> = dirty.days.iter().copied().collect();
     let (usernames, awaiting) = learn_usernames(lake, catalog, options, &touched)?;
+    report.usernames = usernames;
 
     let parts = login_parts(lake)?;
-    let mut days = with_neighbours(&touched, &parts);
+    days.extend(with_neighbours(&touched, &parts));
     days.extend(awaiting);
-    let with_logins: BTreeSet<NaiveDate> = parts.iter().map(|part| part.day).collect();
-    let stale = lake.parts(ROLLUP_LOGINS)?;
-    let has_rollup: BTreeSet<NaiveDate> = stale.iter().map(|part| part.day).collect();
-    days.retain(|day| with_logins.contains(day) || has_rollup.contains(day));
+    let with_logins: BTreeSet<NaiveDate> = parts.iter().chain(&old).map(|part| part.day).collect();
+    days.retain(|day| with_logins.contains(day));
 
     let session = Session::with_raw_tables(lake, catalog, options)?;
     let mut commit = Commit::default();
-    for &day in &days {
-        commit.add.extend(merge_day(lake, &session, catalog, day)?);
+    for day in days {
+        match merge_day(lake, &session, day) {
+            Ok(part) => {
+                report.days.push(day);
+                commit.add.extend(part);
+            }
+            Err(error) if error.is_damage() => report.failed.push((day, error)),
+            Err(error) => return Err(error),
+        }
     }
     drop(session);
-    commit.remove =
-        stale.iter().filter(|part| days.contains(&part.day)).map(|part| part.part_id).collect();
-    let attempts = commit.add.iter().map(|part| part.rows).sum();
+    commit.remove = old
+        .iter()
+        .filter(|part| report.days.binary_search(&part.day).is_ok())
+        .map(|part| part.part_id)
+        .collect();
+    report.attempts = commit.add.iter().map(|part| part.rows).sum();
     if !commit.add.is_empty() || !commit.remove.is_empty() {
         lake.commit(run_id, at, commit)?;
     }
     // After the commit: a crash in between repeats the work, which gives the same rows.
-    lake.ledger_mut().clear_dirty(STAGE, &dirty.days, dirty.marker)?;
-    Ok(RollupReport { days: days.into_iter().collect(), attempts, usernames })
+    let done: Vec<NaiveDate> = dirty
+        .days
+        .into_iter()
+        .filter(|day| report.failed.iter().all(|(failed, _)| failed != day))
+        .collect();
+    lake.ledger_mut().clear_dirty(STAGE, &done, dirty.marker)?;
+    Ok(report)
 }
 
 /// Upserts the names of the touched days. Returns how many are new and the days that wait for
@@ -156,18 +199,19 @@ fn login_parts(lake: &Lake) -> Result<Vec<Part>, LakeError> {
 fn merge_day(
     lake: &Lake,
     session: &Session,
-    catalog: &Catalog,
     day: NaiveDate,
 ) -> Result<Option<crate::lake::StagedPart>, RollupError> {
     let span = with_margin(day);
-    let params = Params::new().with_time("from", span.from).with_time("to", span.to);
+    let params = Params::new()
+        .with_time("from", span.from)
+        .with_time("to", span.to);
     let inside = whole_day(day);
     let inside = (inside.from.timestamp_millis(), inside.to.timestamp_millis());
 
     let mut writer = DayWriter::create(lake, ROLLUP_LOGINS, login_attempt_schema(), day)?;
     let mut write = |accounts: &RecordBatch| -> Result<(), RollupError> {
         let attempts = attempts::attempts(accounts)?;
-        writer.write(&compose::compose(accounts, &attempts, catalog, inside)?)
+        writer.write(&compose::compose(accounts, &attempts, inside)?)
     };
     let stream = session.stream(ACCOUNTS, &params)?;
     let mut waiting = with_text_views(&RecordBatch::new_empty(stream.schema()))?;
@@ -188,13 +232,17 @@ fn merge_day(
 /// Literals and functions of SQL make plain text columns; the lake's text is Utf8View.
 fn with_text_views(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let schema = batch.schema();
-    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
-        let column = match column.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 => cast(column, &DataType::Utf8View)?,
-            _ => Arc::clone(column),
-        };
-        Ok((field.name().clone(), column, true))
-    });
+    let columns = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| {
+            let column = match column.data_type() {
+                DataType::Utf8 | DataType::LargeUtf8 => cast(column, &DataType::Utf8View)?,
+                _ => Arc::clone(column),
+            };
+            Ok((field.name().clone(), column, true))
+        });
     RecordBatch::try_from_iter_with_nullable(columns.collect::<Result<Vec<_>, ArrowError>>()?)
 }
 
