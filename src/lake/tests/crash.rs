@@ -102,7 +102,11 @@ fn strike(fault: Fault, n: u64, before: &Picture, after: &Picture) -> bool {
     }
     drop(lake);
     let lake = Lake::open_writer(dir.path()).unwrap();
-    assert_eq!(picture(&lake), *after, "step {n}: not the same after a second try");
+    assert_eq!(
+        picture(&lake),
+        *after,
+        "step {n}: not the same after a second try"
+    );
     assert_no_litter(&lake);
     fs.struck()
 }

@@ -30,7 +30,8 @@ fn a_flipped_bit_anywhere_is_found() {
 
 #[test]
 fn missing_cut_empty_and_swapped_files_are_found_even_in_haste() {
-    let damages: [(&str, fn(&Path)); 4] = [
+    type Harm = (&'static str, fn(&Path));
+    let damages: [Harm; 4] = [
         ("is gone", |p| fs::remove_file(p).unwrap()),
         ("bytes instead of", |p| {
             let file = fs::OpenOptions::new().write(true).open(p).unwrap();
@@ -54,7 +55,11 @@ fn missing_cut_empty_and_swapped_files_are_found_even_in_haste() {
         for lake in [Lake::open_writer(dir.path()), Lake::open_reader(dir.path())] {
             let lake = lake.unwrap();
             assert!(lake.damaged()[0].detail.contains(expected));
-            assert_eq!(lake.parts("Login").unwrap().len(), 2, "never silently fewer");
+            assert_eq!(
+                lake.parts("Login").unwrap().len(),
+                2,
+                "never silently fewer"
+            );
         }
     }
 }
@@ -67,7 +72,10 @@ fn not_a_parquet_file_of_the_right_size_is_found_in_haste() {
         let size = usize::try_from(fs::metadata(p).unwrap().len()).unwrap();
         fs::write(p, vec![b'x'; size]).unwrap();
     });
-    assert_eq!(found(&lake, Depth::Quick), ["is not a readable Parquet file"]);
+    assert_eq!(
+        found(&lake, Depth::Quick),
+        ["is not a readable Parquet file"]
+    );
 }
 
 #[test]
@@ -77,7 +85,10 @@ fn rows_of_another_day_are_found() {
     let mut commit = file_commit(&lake, "a.csv", &[5], 3);
     commit.add[0].day = day(6);
     lake.commit(run, at(7, 0), commit).unwrap();
-    assert_eq!(found(&lake, Depth::Full), ["has rows of another day than 2026-01-06"]);
+    assert_eq!(
+        found(&lake, Depth::Full),
+        ["has rows of another day than 2026-01-06"]
+    );
 }
 
 #[test]
@@ -89,8 +100,14 @@ fn a_line_taken_out_of_the_ledger_is_found() {
         ledger.pragma_update(None, "foreign_keys", false).unwrap();
         ledger.execute(table, []).unwrap();
         drop(ledger);
-        let report = Lake::open_reader(dir.path()).unwrap().verify(Depth::Full).unwrap();
-        assert!(!report.is_sound() && !report.accounts.is_empty(), "{report:?}");
+        let report = Lake::open_reader(dir.path())
+            .unwrap()
+            .verify(Depth::Full)
+            .unwrap();
+        assert!(
+            !report.is_sound() && !report.accounts.is_empty(),
+            "{report:?}"
+        );
     }
 }
 
@@ -110,9 +127,15 @@ fn a_damaged_ledger_is_one_line_and_no_panic() {
         let _ = fs::write(dir.path().join("ledger.sqlite-wal"), b"");
         for outcome in [Lake::open_writer(dir.path()), Lake::open_reader(dir.path())] {
             let Err(error) = outcome else { continue };
-            assert!(matches!(error, LakeError::LedgerCorrupt { .. }), "{error:?}");
+            assert!(
+                matches!(error, LakeError::LedgerCorrupt { .. }),
+                "{error:?}"
+            );
             let text = error.to_string();
-            assert!(!text.contains('\n') && text.contains("ledger.sqlite"), "{text}");
+            assert!(
+                !text.contains('\n') && text.contains("ledger.sqlite"),
+                "{text}"
+            );
         }
         assert!(Lake::open_writer(dir.path()).is_err());
     }
@@ -126,7 +149,10 @@ fn a_newer_ledger_is_refused() {
     ledger.pragma_update(None, "user_version", 99).unwrap();
     drop(ledger);
     for outcome in [Lake::open_writer(dir.path()), Lake::open_reader(dir.path())] {
-        assert!(matches!(outcome, Err(LakeError::LedgerNewer { found: 99, .. })));
+        assert!(matches!(
+            outcome,
+            Err(LakeError::LedgerNewer { found: 99, .. })
+        ));
     }
 }
 

@@ -45,7 +45,11 @@ impl Nights {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let lake = Lake::open_writer(dir.path()).unwrap();
-        Self { lake, night: 1, _dir: dir }
+        Self {
+            lake,
+            night: 1,
+            _dir: dir,
+        }
     }
 
     fn night(&mut self, rows: &[FindingRow], windows: &[EvaluatedWindow]) -> FindingChanges {
@@ -53,7 +57,9 @@ impl Nights {
         let at = at(self.night, 3);
         let ledger = self.lake.ledger_mut();
         let run = ledger.start_run("run", at).unwrap();
-        ledger.apply_findings(run, at, rows, windows, |_| Ok(vec![])).unwrap()
+        ledger
+            .apply_findings(run, at, rows, windows, |_| Ok(vec![]))
+            .unwrap()
     }
 
     fn status(&self, id: &str) -> Status {
@@ -73,11 +79,21 @@ fn a_finding_is_new_then_ongoing_then_resolved_then_new_again() {
     assert_eq!(nights.night(&rows, &[window(1, 2)]).new, rows);
     assert_eq!(nights.status("a1"), Status::New);
     let second = nights.night(&rows, &[window(1, 2)]);
-    assert_eq!((second.unchanged.len(), second.new.len(), second.updated.len()), (1, 0, 0));
+    assert_eq!(
+        (
+            second.unchanged.len(),
+            second.new.len(),
+            second.updated.len()
+        ),
+        (1, 0, 0)
+    );
     assert_eq!(nights.status("a1"), Status::Ongoing);
     assert_eq!(nights.night(&[], &[window(1, 2)]).resolved, rows);
     assert_eq!(nights.status("a1"), Status::Resolved);
-    assert_eq!(nights.night(&[], &[window(1, 2)]), FindingChanges::default());
+    assert_eq!(
+        nights.night(&[], &[window(1, 2)]),
+        FindingChanges::default()
+    );
     assert_eq!(nights.night(&rows, &[window(1, 2)]).new, rows);
     let expected = [Status::New, Status::Ongoing, Status::Resolved, Status::New];
     assert_eq!(nights.history("a1"), expected);
@@ -88,16 +104,25 @@ fn only_what_was_evaluated_resolves() {
     let mut nights = Nights::new();
     let mut other_rule = row("b2", 1, 1);
     other_rule.rule_id = "internal-user-login".to_owned();
-    nights.night(&[row("a1", 1, 1), row("a2", 2, 1), other_rule], &[window(1, 3)]);
+    nights.night(
+        &[row("a1", 1, 1), row("a2", 2, 1), other_rule],
+        &[window(1, 3)],
+    );
     let changes = nights.night(&[], &[window(2, 3)]);
     assert_eq!(changes.resolved[0].finding_id, "a2");
-    assert_eq!((nights.status("a1"), nights.status("b2")), (Status::Ongoing, Status::Ongoing));
+    assert_eq!(
+        (nights.status("a1"), nights.status("b2")),
+        (Status::Ongoing, Status::Ongoing)
+    );
 }
 
 #[test]
 fn a_standing_condition_resolves_only_when_looked_at_beyond_its_last_sight() {
     let mut nights = Nights::new();
-    let standing = FindingRow { bucket_start: None, ..row("s1", 10, 1) };
+    let standing = FindingRow {
+        bucket_start: None,
+        ..row("s1", 10, 1)
+    };
     nights.night(&[standing], &[window(10, 11)]);
     assert!(nights.night(&[], &[window(3, 4)]).resolved.is_empty());
     assert_eq!(nights.night(&[], &[window(11, 12)]).resolved.len(), 1);
@@ -124,17 +149,25 @@ fn a_known_finding_is_merged_and_told_as_updated_only_if_it_changed() {
 #[test]
 fn suppressed_and_acknowledged_findings_are_quiet() {
     let mut nights = Nights::new();
-    let suppressed = FindingRow { suppressed_by: Some("planned".to_owned()), ..row("a1", 1, 1) };
+    let suppressed = FindingRow {
+        suppressed_by: Some("planned".to_owned()),
+        ..row("a1", 1, 1)
+    };
     let changes = nights.night(&[suppressed.clone(), row("a2", 1, 1)], &[window(1, 2)]);
     assert_eq!((changes.new.len(), changes.quiet.len()), (1, 1));
     assert_eq!(nights.status("a1"), Status::Suppressed);
     let ledger = nights.lake.ledger_mut();
-    ledger.set_status("a2", Status::Acknowledged, "ann", "known", at(3, 0)).unwrap();
+    ledger
+        .set_status("a2", Status::Acknowledged, "ann", "known", at(3, 0))
+        .unwrap();
     let changes = nights.night(&[suppressed, row("a2", 1, 9)], &[window(1, 2)]);
     assert_eq!((changes.unchanged.len(), changes.quiet.len()), (1, 1));
     assert_eq!(nights.status("a2"), Status::Acknowledged);
     let history = nights.lake.ledger().finding_history("a2").unwrap();
-    assert_eq!((history[1].who.as_str(), history[1].why.as_str()), ("ann", "known"));
+    assert_eq!(
+        (history[1].who.as_str(), history[1].why.as_str()),
+        ("ann", "known")
+    );
     let changes = nights.night(&[row("a1", 1, 1), row("a2", 1, 9)], &[window(1, 2)]);
     assert_eq!(changes.new[0].finding_id, "a1", "its suppression has ended");
 }
@@ -144,8 +177,13 @@ fn a_finding_suppressed_by_hand_stays_so() {
     let mut nights = Nights::new();
     nights.night(&[row("a1", 1, 1)], &[window(1, 2)]);
     let ledger = nights.lake.ledger_mut();
-    ledger.set_status("a1", Status::Suppressed, "ann", "a drill", at(3, 0)).unwrap();
-    assert_eq!(nights.night(&[], &[window(1, 2)]), FindingChanges::default());
+    ledger
+        .set_status("a1", Status::Suppressed, "ann", "a drill", at(3, 0))
+        .unwrap();
+    assert_eq!(
+        nights.night(&[], &[window(1, 2)]),
+        FindingChanges::default()
+    );
     let changes = nights.night(&[row("a1", 1, 8)], &[window(1, 2)]);
     assert_eq!((changes.quiet.len(), changes.new.len()), (1, 0));
     assert_eq!(nights.status("a1"), Status::Suppressed);
@@ -159,7 +197,12 @@ fn mails_are_written_with_the_findings_or_not_at_all() {
     let rows = [row("a1", 1, 1)];
     let failed = ledger.apply_findings(run, at(2, 0), &rows, &[], |_| Err("no template".into()));
     assert!(matches!(failed, Err(LakeError::Mail { .. })));
-    assert!(ledger.findings(&FindingFilter::default()).unwrap().is_empty());
+    assert!(
+        ledger
+            .findings(&FindingFilter::default())
+            .unwrap()
+            .is_empty()
+    );
     let told = ledger.apply_findings(run, at(2, 0), &rows, &[], |changes| {
         Ok(vec![OutboxMail {
             message_id: "<1@example.com>".to_owned(),
@@ -176,7 +219,10 @@ fn mails_are_written_with_the_findings_or_not_at_all() {
 #[test]
 fn findings_are_listed_by_severity_and_found_by_the_start_of_their_id() {
     let mut nights = Nights::new();
-    let critical = FindingRow { severity: Severity::Critical, ..row("ab12", 1, 1) };
+    let critical = FindingRow {
+        severity: Severity::Critical,
+        ..row("ab12", 1, 1)
+    };
     nights.night(&[row("ab34", 2, 1), critical, row("cd56", 3, 1)], &[]);
     let ledger = nights.lake.ledger();
     let ids = |filter: FindingFilter| -> Vec<String> {
@@ -191,9 +237,18 @@ fn findings_are_listed_by_severity_and_found_by_the_start_of_their_id() {
         ..FindingFilter::default()
     };
     assert_eq!(ids(critical), ["ab12"]);
-    let later = FindingFilter { since: Some(at(2, 12)), ..FindingFilter::default() };
+    let later = FindingFilter {
+        since: Some(at(2, 12)),
+        ..FindingFilter::default()
+    };
     assert_eq!(ids(later), ["cd56"]);
     assert_eq!(ledger.finding("cd").unwrap().row.finding_id, "cd56");
-    assert!(matches!(ledger.finding("ab"), Err(LakeError::AmbiguousFinding { count: 2, .. })));
-    assert!(matches!(ledger.finding("%"), Err(LakeError::NoFinding { .. })));
+    assert!(matches!(
+        ledger.finding("ab"),
+        Err(LakeError::AmbiguousFinding { count: 2, .. })
+    ));
+    assert!(matches!(
+        ledger.finding("%"),
+        Err(LakeError::NoFinding { .. })
+    ));
 }

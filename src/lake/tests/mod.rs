@@ -11,9 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
-use arrow::array::{
-    ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMillisecondArray,
-};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
 use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
 
 use super::*;
@@ -41,7 +39,10 @@ pub(super) fn stage(lake: &Lake, event_type: &str, day: NaiveDate, rows: u64) ->
     let batch = RecordBatch::try_from_iter([
         ("occurred_at", Arc::new(times) as ArrayRef),
         ("user_id", Arc::new(users) as ArrayRef),
-        ("line_no", Arc::new(Int64Array::from_iter_values(n().map(|n| n + 2))) as ArrayRef),
+        (
+            "line_no",
+            Arc::new(Int64Array::from_iter_values(n().map(|n| n + 2))) as ArrayRef,
+        ),
     ])
     .unwrap();
     let file = create_private(&path).unwrap();
@@ -101,7 +102,10 @@ pub(super) fn quarantined(file_id: FileId) -> Quarantined {
 pub(super) fn file_commit(lake: &Lake, name: &str, days: &[u32], rows: u64) -> Commit {
     let file = source(lake, name, rows * days.len() as u64);
     Commit {
-        add: days.iter().map(|d| stage(lake, "Login", day(*d), rows)).collect(),
+        add: days
+            .iter()
+            .map(|d| stage(lake, "Login", day(*d), rows))
+            .collect(),
         quarantine: vec![quarantined(file.file_id)],
         file: Some(file),
         remove: vec![],
@@ -138,11 +142,14 @@ fn a_commit_is_visible_and_its_account_kept() {
     let dir = tempfile::tempdir().unwrap();
     let (mut lake, run) = small_lake(dir.path());
     let parts = lake.parts("Login").unwrap();
-    assert_eq!(parts.iter().map(|p| (p.day, p.rows)).collect::<Vec<_>>(), [
-        (day(1), 10),
-        (day(2), 10)
-    ]);
-    assert_eq!(lake.parts_between("Login", day(2), day(9)).unwrap(), parts[1..]);
+    assert_eq!(
+        parts.iter().map(|p| (p.day, p.rows)).collect::<Vec<_>>(),
+        [(day(1), 10), (day(2), 10)]
+    );
+    assert_eq!(
+        lake.parts_between("Login", day(2), day(9)).unwrap(),
+        parts[1..]
+    );
     assert_eq!(lake.event_types().unwrap(), ["Login"]);
     let hash = *blake3::hash(b"first.csv").as_bytes();
     assert_eq!(lake.file_by_hash(&hash).unwrap(), Some(1));
@@ -154,7 +161,10 @@ fn a_commit_is_visible_and_its_account_kept() {
     let mut rejected = source(&lake, "bad.csv", 0);
     rejected.state = FileState::Rejected;
     let hash = rejected.content_hash;
-    let commit = Commit { file: Some(rejected), ..Commit::default() };
+    let commit = Commit {
+        file: Some(rejected),
+        ..Commit::default()
+    };
     assert!(lake.commit(run, at(3, 1), commit).unwrap().is_empty());
     assert_eq!(lake.file_by_hash(&hash).unwrap(), None);
 }
@@ -211,7 +221,9 @@ fn a_day_stays_dirty_for_each_stage_until_it_has_seen_all_rows() {
     let late = file_commit(&lake, "late.csv", &[2], 1);
     lake.commit(run, at(4, 0), late).unwrap();
     let ledger = lake.ledger_mut();
-    ledger.clear_dirty("rollup", &dirty.days, dirty.marker).unwrap();
+    ledger
+        .clear_dirty("rollup", &dirty.days, dirty.marker)
+        .unwrap();
     assert_eq!(ledger.dirty_days("rollup").unwrap(), [day(2)]);
     assert_eq!(ledger.dirty_days("detect").unwrap(), [day(1), day(2)]);
     let rollup = Commit {
@@ -231,10 +243,18 @@ fn a_run_that_died_is_interrupted_for_the_next_writer() {
     drop(lake);
     let mut lake = Lake::open_writer(dir.path()).unwrap();
     let run = lake.ledger_mut().start_run("run", at(2, 0)).unwrap();
-    lake.ledger_mut().finish_run(run, at(2, 1), 3, "{}").unwrap();
+    lake.ledger_mut()
+        .finish_run(run, at(2, 1), 3, "{}")
+        .unwrap();
     let runs = lake.ledger().runs().unwrap();
-    assert_eq!((runs[0].run_id, runs[0].state), (died, RunState::Interrupted));
-    assert_eq!((runs[1].state, runs[1].exit_code), (RunState::Finished, Some(3)));
+    assert_eq!(
+        (runs[0].run_id, runs[0].state),
+        (died, RunState::Interrupted)
+    );
+    assert_eq!(
+        (runs[1].state, runs[1].exit_code),
+        (RunState::Finished, Some(3))
+    );
 }
 
 #[test]
@@ -243,8 +263,12 @@ fn the_latest_name_of_a_user_wins() {
     let mut lake = Lake::open_writer(dir.path()).unwrap();
     let name = |name: &str, d| ("005000000000001AAA".to_owned(), name.to_owned(), at(d, 0));
     let ledger = lake.ledger_mut();
-    ledger.upsert_usernames(&[name("new@example.com", 5)]).unwrap();
-    ledger.upsert_usernames(&[name("old@example.com", 4)]).unwrap();
+    ledger
+        .upsert_usernames(&[name("new@example.com", 5)])
+        .unwrap();
+    ledger
+        .upsert_usernames(&[name("old@example.com", 4)])
+        .unwrap();
     assert_eq!(ledger.usernames().unwrap()[0].1, "new@example.com");
 }
 
@@ -278,7 +302,9 @@ fn every_table_can_be_taken_as_arrow_in_its_declared_schema() {
     }
     let shown = |table| {
         let batch = lake.ledger().snapshot(table).unwrap();
-        arrow::util::pretty::pretty_format_batches(&[batch]).unwrap().to_string()
+        arrow::util::pretty::pretty_format_batches(&[batch])
+            .unwrap()
+            .to_string()
     };
     assert!(shown(LedgerTable::Files).contains("NEW_A,NEW_B"));
     assert!(shown(LedgerTable::Quarantine).contains("first.csv"));
@@ -300,7 +326,12 @@ fn everything_is_private_whatever_the_mode_it_was_made_with() {
     let mut pending = vec![data];
     while let Some(path) = pending.pop() {
         let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
-        assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+        assert_eq!(
+            mode,
+            if path.is_dir() { 0o700 } else { 0o600 },
+            "{}",
+            path.display()
+        );
         if path.is_dir() {
             pending.extend(std::fs::read_dir(path).unwrap().map(|e| e.unwrap().path()));
         }
@@ -313,10 +344,19 @@ fn retention_keeps_the_accounts() {
     let (mut lake, run) = small_lake(dir.path());
     let today = day(2).checked_add_days(Days::new(7)).unwrap();
     let pruned = lake.prune(run, at(9, 0), today, 7).unwrap();
-    assert_eq!((pruned.before, pruned.parts, pruned.rows), (Some(day(2)), 1, 10));
+    assert_eq!(
+        (pruned.before, pruned.parts, pruned.rows),
+        (Some(day(2)), 1, 10)
+    );
     assert_eq!(lake.parts("Login").unwrap().len(), 1);
     assert!(lake.verify(Depth::Full).unwrap().is_sound());
-    assert_eq!(lake.ledger().snapshot(LedgerTable::Files).unwrap().num_rows(), 1);
+    assert_eq!(
+        lake.ledger()
+            .snapshot(LedgerTable::Files)
+            .unwrap()
+            .num_rows(),
+        1
+    );
     assert_eq!(lake.ledger().dirty_days("detect").unwrap(), [day(2)]);
     drop(lake);
     let mut lake = Lake::open_writer(dir.path()).unwrap();

@@ -37,7 +37,10 @@ fn a_lock_file_left_behind_blocks_nobody() {
 fn a_reader_of_no_lake_says_so_and_makes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     for data in [dir.path().to_owned(), dir.path().join("none")] {
-        assert!(matches!(Lake::open_reader(&data), Err(LakeError::Missing { .. })));
+        assert!(matches!(
+            Lake::open_reader(&data),
+            Err(LakeError::Missing { .. })
+        ));
     }
     assert!(names(dir.path()).is_empty());
 }
@@ -63,7 +66,14 @@ fn a_reader_sees_one_moment_while_a_writer_commits() {
     let commit = file_commit(&writer, "a.csv", &[2, 3], 1);
     writer.commit(run, at(5, 0), commit).unwrap();
     assert_eq!(reader.parts("Login").unwrap().len(), 2);
-    assert_eq!(Lake::open_reader(dir.path()).unwrap().parts("Login").unwrap().len(), 4);
+    assert_eq!(
+        Lake::open_reader(dir.path())
+            .unwrap()
+            .parts("Login")
+            .unwrap()
+            .len(),
+        4
+    );
     writer.compact(run, at(5, 0), 2).unwrap();
     for part in reader.parts("Login").unwrap() {
         assert!(part.path.exists(), "a reader's file went away under it");
@@ -115,7 +125,14 @@ fn a_copy_of_the_ledger_alone_can_be_read() {
         fs::remove_file(dir.path().join(side)).unwrap();
     }
     let before = names(dir.path());
-    assert_eq!(Lake::open_reader(dir.path()).unwrap().parts("Login").unwrap().len(), 2);
+    assert_eq!(
+        Lake::open_reader(dir.path())
+            .unwrap()
+            .parts("Login")
+            .unwrap()
+            .len(),
+        2
+    );
     assert_eq!(names(dir.path()), before);
 }
 
@@ -128,7 +145,12 @@ fn what_a_killed_writer_had_committed_is_read() {
     for name in ["ledger.sqlite", "ledger.sqlite-wal", "digest.key"] {
         fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
     }
-    assert!(fs::metadata(copy.path().join("ledger.sqlite-wal")).unwrap().len() > 0);
+    assert!(
+        fs::metadata(copy.path().join("ledger.sqlite-wal"))
+            .unwrap()
+            .len()
+            > 0
+    );
     let reader = Lake::open_reader(copy.path()).unwrap();
     assert_eq!(reader.parts("Login").unwrap().len(), 2);
     assert_eq!(reader.damaged().len(), 2);

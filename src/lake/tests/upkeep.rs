@@ -14,8 +14,16 @@ fn rows_of(parts: &[Part]) -> Vec<String> {
         let schema = reader.schema().clone();
         let batches: Vec<_> = reader.build().unwrap().map(|b| b.unwrap()).collect();
         let batch = concat_batches(&schema, &batches).unwrap();
-        let shown = arrow::util::pretty::pretty_format_batches(&[batch]).unwrap().to_string();
-        rows.extend(shown.lines().skip(3).filter(|l| l.starts_with('|')).map(str::to_owned));
+        let shown = arrow::util::pretty::pretty_format_batches(&[batch])
+            .unwrap()
+            .to_string();
+        rows.extend(
+            shown
+                .lines()
+                .skip(3)
+                .filter(|l| l.starts_with('|'))
+                .map(str::to_owned),
+        );
     }
     rows
 }
@@ -34,7 +42,9 @@ fn compaction_keeps_every_row_sorts_them_and_leaves_no_day_dirty() {
         lake.commit(run, at(4, 0), commit).unwrap();
     }
     let dirty = lake.ledger().dirty("detect").unwrap();
-    lake.ledger_mut().clear_dirty("detect", &dirty.days, dirty.marker).unwrap();
+    lake.ledger_mut()
+        .clear_dirty("detect", &dirty.days, dirty.marker)
+        .unwrap();
     let before = sorted(rows_of(&lake.parts("Login").unwrap()));
     let done = lake.compact(run, at(4, 0), 2).unwrap();
     assert_eq!((done.days, done.parts_before, done.rows), (1, 3, 60));
@@ -51,7 +61,10 @@ fn compaction_keeps_every_row_sorts_them_and_leaves_no_day_dirty() {
     assert!(by_user.is_sorted(), "{by_user:?}");
     assert!(lake.ledger().dirty_days("detect").unwrap().is_empty());
     assert!(lake.verify(Depth::Full).unwrap().is_sound());
-    assert_eq!(lake.compact(run, at(4, 0), 2).unwrap(), Compacted::default());
+    assert_eq!(
+        lake.compact(run, at(4, 0), 2).unwrap(),
+        Compacted::default()
+    );
     drop(lake);
     let lake = Lake::open_writer(dir.path()).unwrap();
     assert_eq!(parquet_files(&dir.path().join("lake")).len(), 2);
@@ -129,7 +142,12 @@ fn parts_of_an_older_schema_join_with_newer_ones() {
     let done = lake.compact(run, at(4, 0), 2).unwrap();
     assert_eq!((done.rows, done.skipped.len()), (12, 0));
     let rows = rows_of(&lake.parts("Login").unwrap()[..1]);
-    assert_eq!(rows.iter().filter(|r| r.contains(" x ") || r.contains(" y ")).count(), 2);
+    assert_eq!(
+        rows.iter()
+            .filter(|r| r.contains(" x ") || r.contains(" y "))
+            .count(),
+        2
+    );
 }
 
 #[test]
@@ -139,7 +157,10 @@ fn info_counts_what_is_there() {
     let info = lake.info().unwrap();
     let logins = &info.event_types[0];
     assert_eq!((info.files, info.runs, logins.days), (1, 1, 2));
-    assert_eq!((logins.parts, logins.rows, logins.first_day), (2, 20, day(1)));
+    assert_eq!(
+        (logins.parts, logins.rows, logins.first_day),
+        (2, 20, day(1))
+    );
     assert_eq!(logins.first_event_at, at(1, 0));
     assert!(logins.bytes > 0);
 }
