@@ -11,6 +11,7 @@ The calls name no app, and the login behind their login key was one without a co
 or a UI session whose id is now used as a bearer token. Calls whose login cannot be found are unresolved and \
 not reported here. An empty app id alone proves nothing: External Client Apps are not always stamped."""
 false_positives = [
+  "SOAP login() that the registry allows for the user: the calls of such a session are left out",
   "Managed packages that call with the session id of the running user (UserInfo.getSessionId): move them to an app, or suppress by user and client name",
 ]
 response = [
@@ -63,12 +64,19 @@ key_logins AS (
         l.login_key, l.user_key,
         min(l.login_path) AS login_path,
         bool_or(coalesce(l.is_connected_app, false)
+                -- A path that the registry allowed at that time is accepted debt. What it never
+                -- explains is a page's session id used as a token.
+                OR (f.login_path IS NOT NULL AND NOT coalesce(l.is_ui, false))
                 OR NOT array_has($appless_flows, coalesce(l.login_path, 'unmapped'))
                 OR (coalesce(upper(trim(l.app)), '') NOT IN ('', 'N/A', 'BROWSER')
                     AND coalesce(l.merge_quality, '') <> 'ambiguous')) AS explained
     FROM logins l
     JOIN (SELECT DISTINCT login_key, user_key FROM nameless) n
       ON n.login_key = l.login_key AND n.user_key = l.user_key
+    LEFT JOIN registry_flows f
+      ON f.user_key = l.user_key AND f.login_path = l.login_path
+     AND (f.valid_from IS NULL OR l.occurred_at >= f.valid_from)
+     AND (f.valid_to IS NULL OR l.occurred_at < f.valid_to)
     WHERE l.occurred_at >= $window_start - $login_lookback AND l.occurred_at < $window_end
       AND l.outcome = 'success'
     GROUP BY l.login_key, l.user_key

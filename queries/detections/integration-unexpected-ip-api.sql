@@ -37,7 +37,12 @@ meaning = "calls of a user from one address and day from which it is reported"
 [params.replay_lookback]
 type = "duration"
 default = "24h"
-meaning = "how long before the first call a login from the same address explains it"
+meaning = "how long before the first call a login from the same address explains it; a day at most"
+
+[params.login_lookback]
+type = "duration"
+default = "30d"
+meaning = "how far back the login behind a session is looked for"
 
 [params.many_rows]
 type = "int"
@@ -70,14 +75,22 @@ default = 48
 meaning = "size of an IPv6 network in learned mode"
 */
 WITH
+-- A login explains an address when it came from there under the very login key of the calls. The
+-- same key from another address explains nothing: that is the theft.
+key_logins AS (
+    SELECT DISTINCT login_key, user_key, ip
+    FROM logins
+    WHERE occurred_at >= $window_start - $login_lookback AND occurred_at < $window_end
+      AND outcome = 'success'
+      AND role = 'integration'
+      AND login_key IS NOT NULL AND ip IS NOT NULL
+),
 -- Only public addresses: calls without one are counted as unattributable traffic, and
 -- Salesforce's own addresses are callouts of the platform to itself.
 calls AS (
     SELECT
         occurred_at, day, user_key, user_id, username, role, role_source, system, owner, ip,
-        network_of(ip, $prefix_v4, $prefix_v6) AS network,
         in_networks(user_key, ip, occurred_at) AS inside,
-        nearest_network(user_key, ip, occurred_at) AS nearest,
         event_type, calls, api_family, entity_name, rows_processed, login_key,
         coalesce(nullif(nullif(trim(app), ''), 'N/A'), nullif(nullif(trim(app_id), ''), 'N/A')) AS app,
         file_id, line_no
@@ -85,11 +98,36 @@ calls AS (
     WHERE occurred_at >= $window_start AND occurred_at < $window_end
       AND role = 'integration'
       AND ip_kind = 'public'
-      AND in_networks(user_key, ip, occurred_at) IS NOT TRUE
 ),
-learners AS (
-    SELECT DISTINCT user_key FROM calls WHERE inside IS NULL
+addresses AS (
+    SELECT
+        c.user_key, c.day, c.ip,
+        -- Declared: outside the networks of the registry. Else nothing is declared for that time.
+        coalesce(NOT c.inside, false) AS declared,
+        max(c.user_id) AS user_id, max(c.username) AS username,
+        max(c.role) AS role, max(c.role_source) AS role_source, max(c.system) AS system, max(c.owner) AS owner,
+        min(c.occurred_at) AS first_at, max(c.occurred_at) AS last_at,
+        -- One call is written to ApiTotalUsage and to a detail type: the larger count of the two.
+        greatest(sum(c.calls), count(*) - sum(c.calls)) AS calls,
+        -- Rows come from the detail types.
+        coalesce(sum(c.rows_processed), 0) AS rows_read,
+        bool_or(k.login_key IS NOT NULL) AS key_seen,
+        array_agg(DISTINCT c.event_type ORDER BY c.event_type) AS event_types,
+        array_agg(DISTINCT c.api_family ORDER BY c.api_family) FILTER (WHERE c.api_family IS NOT NULL) AS api_families,
+        array_agg(DISTINCT printable(c.app) ORDER BY printable(c.app)) FILTER (WHERE c.app IS NOT NULL) AS apps,
+        count(DISTINCT c.entity_name) AS distinct_entities,
+        array_slice(array_agg(DISTINCT printable(c.entity_name) ORDER BY printable(c.entity_name))
+            FILTER (WHERE c.entity_name IS NOT NULL), 1, 20) AS entities,
+        array_slice(array_agg(c.file_id || ':' || c.line_no ORDER BY c.occurred_at, c.file_id, c.line_no), 1, 20)
+            AS proof
+    FROM calls c
+    LEFT JOIN key_logins k ON k.login_key = c.login_key AND k.user_key = c.user_key AND k.ip = c.ip
+    WHERE c.inside IS NOT TRUE
+    GROUP BY c.user_key, c.day, c.ip, coalesce(NOT c.inside, false)
+    HAVING greatest(sum(c.calls), count(*) - sum(c.calls)) >= $min_calls
 ),
+-- Learned mode: which networks a user without declared ones came from, by its logins and calls. The
+-- user's whole past counts, also from before it was registered.
 past AS (
     SELECT e.user_key, e.day, network_of(e.ip, $prefix_v4, $prefix_v6) AS network, count(*) AS events
     FROM (
@@ -100,113 +138,92 @@ past AS (
         WHERE occurred_at >= $window_start - $learn_period AND occurred_at < $window_end
           AND ip_kind = 'public' AND outcome = 'success'
     ) e
-    JOIN learners u ON u.user_key = e.user_key
+    JOIN (SELECT DISTINCT user_key FROM addresses WHERE NOT declared) u ON u.user_key = e.user_key
     GROUP BY e.user_key, e.day, network_of(e.ip, $prefix_v4, $prefix_v6)
+),
+file_days AS (
+    SELECT DISTINCT CAST(day AS DATE) AS day
+    FROM parts
+    WHERE event_type IN ('Login', 'LoginHistory', 'ApiTotalUsage', 'RestApi', 'API')
 ),
 covered AS (
     SELECT d.day, count(*) AS covered_days
-    FROM (SELECT DISTINCT day FROM calls WHERE inside IS NULL) d
-    JOIN (
-        SELECT DISTINCT CAST(day AS DATE) AS day
-        FROM parts
-        WHERE event_type IN ('Login', 'LoginHistory', 'ApiTotalUsage', 'RestApi', 'API')
-    ) p ON p.day < d.day AND p.day >= d.day - CAST($learn_period AS INTERVAL)
+    FROM file_days d
+    JOIN file_days p ON p.day < d.day AND p.day >= d.day - CAST($learn_period AS INTERVAL)
     GROUP BY d.day
 ),
--- The day itself never teaches.
-judged_days AS (
+-- Only earlier days teach: the day itself never does.
+learned AS (
     SELECT
-        c.user_key, c.network, c.day,
+        a.user_key, a.day, a.ip,
         coalesce(sum(p.events), 0) AS earlier_events,
-        coalesce(sum(p.events) FILTER (WHERE p.network = c.network), 0) AS earlier_from_network
-    FROM (SELECT DISTINCT user_key, network, day FROM calls WHERE inside IS NULL) c
+        coalesce(sum(p.events) FILTER (WHERE p.network = network_of(a.ip, $prefix_v4, $prefix_v6)), 0)
+            AS earlier_from_network
+    FROM (SELECT user_key, day, ip FROM addresses WHERE NOT declared) a
     LEFT JOIN past p
-      ON p.user_key = c.user_key AND p.day < c.day AND p.day >= c.day - CAST($learn_period AS INTERVAL)
-    GROUP BY c.user_key, c.network, c.day
+      ON p.user_key = a.user_key AND p.day < a.day AND p.day >= a.day - CAST($learn_period AS INTERVAL)
+    GROUP BY a.user_key, a.day, a.ip
 ),
-by_address AS (
+logins_by_day AS (
+    SELECT user_key, ip, day, min(occurred_at) AS first_at, max(occurred_at) AS last_at
+    FROM logins
+    WHERE occurred_at >= $window_start - INTERVAL '48 hours' AND occurred_at < $window_end
+      AND outcome = 'success' AND ip IS NOT NULL
+    GROUP BY user_key, ip, day
+),
+judged AS (
     SELECT
-        c.user_key, c.day, c.ip,
-        max(c.user_id) AS user_id, max(c.username) AS username,
-        max(c.role) AS role, max(c.role_source) AS role_source, max(c.system) AS system, max(c.owner) AS owner,
-        min(c.occurred_at) AS first_at, max(c.occurred_at) AS last_at,
-        -- One call is written to ApiTotalUsage and to a detail type: the larger count of the two.
-        greatest(sum(c.calls), count(*) - sum(c.calls)) AS calls,
-        -- Rows come from the detail types; -1 stands for unknown.
-        coalesce(sum(c.rows_processed) FILTER (WHERE c.rows_processed > 0), 0) AS rows_read,
-        coalesce(bool_or(c.inside IS FALSE), false) AS declared,
-        max(c.nearest) AS nearest_network,
-        array_agg(DISTINCT c.event_type ORDER BY c.event_type) AS event_types,
-        array_agg(DISTINCT c.api_family ORDER BY c.api_family) FILTER (WHERE c.api_family IS NOT NULL) AS api_families,
-        array_agg(DISTINCT printable(c.app) ORDER BY printable(c.app)) FILTER (WHERE c.app IS NOT NULL) AS apps,
-        count(DISTINCT c.entity_name) AS distinct_entities,
-        array_slice(array_agg(DISTINCT printable(c.entity_name) ORDER BY printable(c.entity_name))
-            FILTER (WHERE c.entity_name IS NOT NULL), 1, 20) AS entities,
-        array_slice(array_agg(c.file_id || ':' || c.line_no ORDER BY c.occurred_at, c.file_id, c.line_no), 1, 20)
-            AS proof
-    FROM calls c
-    LEFT JOIN judged_days j ON j.user_key = c.user_key AND j.network = c.network AND j.day = c.day
-    LEFT JOIN covered v ON v.day = c.day
-    WHERE c.inside IS FALSE
-       OR (v.covered_days >= $min_covered_days AND j.earlier_events >= $min_events
-           AND j.earlier_from_network = 0)
-    GROUP BY c.user_key, c.day, c.ip
-    HAVING greatest(sum(c.calls), count(*) - sum(c.calls)) >= $min_calls
-),
--- A login explains the address when it came from there, a day before at most, or under the very
--- login key of the calls. The same key from another address explains nothing: that is the theft.
-explained AS (
-    SELECT DISTINCT b.user_key, b.day, b.ip
-    FROM by_address b
-    JOIN logins l ON l.user_key = b.user_key AND l.ip = b.ip
-    WHERE l.outcome = 'success'
-      AND l.occurred_at >= $window_start - $replay_lookback AND l.occurred_at < $window_end
-      AND l.occurred_at >= b.first_at - CAST($replay_lookback AS INTERVAL)
-      AND l.occurred_at <= b.last_at
-    UNION
-    SELECT DISTINCT c.user_key, c.day, c.ip
-    FROM calls c
-    JOIN logins l ON l.login_key = c.login_key AND l.user_key = c.user_key AND l.ip = c.ip
-    WHERE l.outcome = 'success'
-      AND l.occurred_at >= $window_start - $learn_period AND l.occurred_at < $window_end
-      AND l.occurred_at <= c.occurred_at
+        a.*,
+        nearest_network(a.user_key, a.ip, a.first_at) AS nearest_network,
+        -- A login from the address explains its calls when it came before the last one, on the same
+        -- day or in the 24 hours before the first.
+        coalesce(a.key_seen
+                 OR today.first_at <= a.last_at
+                 OR yesterday.last_at >= a.first_at - CAST($replay_lookback AS INTERVAL), false) AS login_seen
+    FROM addresses a
+    LEFT JOIN learned l ON l.user_key = a.user_key AND l.day = a.day AND l.ip = a.ip AND NOT a.declared
+    LEFT JOIN covered v ON v.day = a.day
+    LEFT JOIN logins_by_day today
+      ON today.user_key = a.user_key AND today.ip = a.ip AND today.day = a.day
+    LEFT JOIN logins_by_day yesterday
+      ON yesterday.user_key = a.user_key AND yesterday.ip = a.ip AND yesterday.day + INTERVAL '1 day' = a.day
+    WHERE a.declared
+       OR (v.covered_days >= $min_covered_days AND l.earlier_events >= $min_events
+           AND l.earlier_from_network = 0)
 )
 SELECT
-    b.first_at AS occurred_at,
-    b.user_key, b.user_id, b.username,
+    first_at AS occurred_at,
+    user_key, user_id, username,
     -- An account that is only inferred to be an integration counts one level lower.
     ['low', 'medium', 'high', 'critical'][
-        CASE WHEN e.ip IS NULL OR b.rows_read >= $many_rows THEN 4 ELSE 3 END
-        - CASE WHEN b.role_source = 'inferred' THEN 1 ELSE 0 END
+        CASE WHEN NOT login_seen OR rows_read >= $many_rows THEN 4 ELSE 3 END
+        - CASE WHEN role_source = 'inferred' THEN 1 ELSE 0 END
     ] AS severity,
-    b.calls AS event_count,
-    b.last_at,
+    calls AS event_count,
+    last_at,
     CASE
-        WHEN b.declared THEN 'API calls only from the networks that the registry declares for this user'
-            || coalesce(' (nearest: ' || b.nearest_network || ')', '')
+        WHEN declared THEN 'API calls only from the networks that the registry declares for this user'
+            || coalesce(' (nearest: ' || nearest_network || ')', '')
         ELSE 'API calls from the networks that this user came from before'
     END AS expected,
-    b.calls || CASE WHEN b.calls = 1 THEN ' API call' ELSE ' API calls' END
-        || ' from ' || b.ip
-        || coalesce(' through ' || array_to_string(array_slice(b.apps, 1, 3), ', '), '')
+    calls || CASE WHEN calls = 1 THEN ' API call' ELSE ' API calls' END
+        || ' from ' || ip
+        || coalesce(' through ' || array_to_string(array_slice(apps, 1, 3), ', '), '')
         || CASE
-               WHEN b.distinct_entities > 0
-               THEN ', objects: ' || array_to_string(array_slice(b.entities, 1, 5), ', ')
-                    || CASE WHEN b.distinct_entities > 5 THEN ' and more' ELSE '' END
+               WHEN distinct_entities > 0
+               THEN ', objects: ' || array_to_string(array_slice(entities, 1, 5), ', ')
+                    || CASE WHEN distinct_entities > 5 THEN ' and more' ELSE '' END
                ELSE ''
            END
-        || CASE WHEN b.rows_read > 0 THEN ', rows: ' || b.rows_read ELSE '' END
+        || CASE WHEN rows_read > 0 THEN ', rows: ' || rows_read ELSE '' END
         || CASE
-               WHEN e.ip IS NULL THEN '; no login of the user came from there: a token is used by somebody else'
-               ELSE '; the user also logged in from there'
+               WHEN login_seen THEN '; the user also logged in from there'
+               ELSE '; no login of the user came from there: a token is used by somebody else'
            END AS observed,
-    b.role, b.role_source, b.system, b.owner,
-    b.ip,
-    CASE WHEN b.declared THEN 'declared' ELSE 'learned' END AS mode,
-    b.nearest_network,
-    e.ip IS NOT NULL AS login_seen,
-    b.rows_read, b.apps, b.api_families, b.event_types, b.distinct_entities, b.entities,
-    b.proof
-FROM by_address b
-LEFT JOIN explained e ON e.user_key = b.user_key AND e.day = b.day AND e.ip = b.ip
-ORDER BY occurred_at, b.user_key, b.ip
+    role, role_source, system, owner,
+    ip,
+    CASE WHEN declared THEN 'declared' ELSE 'learned' END AS mode,
+    nearest_network, login_seen, rows_read, apps, api_families, event_types, distinct_entities, entities,
+    proof
+FROM judged
+ORDER BY occurred_at, user_key, ip

@@ -37,7 +37,7 @@ meaning = "how long after the end of its hour an hourly file is late"
 
 [params.look_back]
 type = "duration"
-default = "7d"
+default = "14d"
 meaning = "how long a gap is reported"
 
 [params.min_expected]

@@ -52,7 +52,7 @@ meaning = "share of the rejected rows with one user or one address from which it
 
 [params.min_concentrated]
 type = "int"
-default = 10
+default = 5
 meaning = "rejected rows with one user or one address below which concentration does not matter"
 */
 WITH
