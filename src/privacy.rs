@@ -75,7 +75,9 @@ pub fn printable(text: &str, max_chars: usize) -> String {
     out
 }
 
-fn is_unsafe_to_show(c: char) -> bool {
+/// Whether a character could act on a display or hide in it: control, bidirectional and other
+/// invisible format characters.
+pub fn is_unsafe_to_show(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'

@@ -76,7 +76,7 @@ first_days AS (
 witness AS (
     SELECT
         (SELECT max(day) FROM daily_rows WHERE day <= CAST($now AS DATE)) AS newest_day,
-        (SELECT max(first_event_at) FROM files WHERE "interval" = 'hourly' AND first_event_at <= $now) AS newest_hour,
+        (SELECT max(last_event_at) FROM files WHERE last_event_at <= $now AND state <> 'rejected') AS newest_event,
         (SELECT min(ingested_at) FROM files) AS watching_since
 ),
 due_days AS (
@@ -115,14 +115,33 @@ missing_days AS (
 ),
 -- The same for hours, only of types that come in hourly files; the reference is the same hour of
 -- the week in the last four weeks.
-hourly_rows AS (
-    SELECT event_type, date_trunc('hour', first_event_at) AS hour, sum(rows_kept + rows_duplicate) AS rows
+shaped_files AS (
+    SELECT
+        event_type, first_event_at, last_event_at, rows_kept + rows_duplicate AS rows,
+        date_trunc('hour', first_event_at) AS hour,
+        "interval" = 'hourly' AS named_hourly,
+        -- A file that does not say what it is and lies within one hour looks like an hourly one.
+        coalesce("interval" = 'hourly', date_trunc('hour', first_event_at) = date_trunc('hour', last_event_at))
+            AS hourly
     FROM files
-    WHERE "interval" = 'hourly' AND state IN ('ingested', 'torn') AND first_event_at IS NOT NULL
-    GROUP BY event_type, date_trunc('hour', first_event_at)
+    WHERE state IN ('ingested', 'torn') AND first_event_at IS NOT NULL
+),
+hourly_rows AS (
+    SELECT event_type, hour, sum(rows) AS rows, coalesce(bool_or(named_hourly), false) AS named_hourly
+    FROM shaped_files
+    WHERE hourly
+    GROUP BY event_type, hour
 ),
 hourly_types AS (
-    SELECT event_type, min(hour) AS first_hour FROM hourly_rows GROUP BY event_type
+    SELECT event_type, min(first_hour) AS first_hour
+    FROM (
+        SELECT event_type, min(hour) AS first_hour, count(*) AS hours, bool_or(named_hourly) AS named_hourly
+        FROM hourly_rows
+        GROUP BY event_type, date_trunc('day', hour)
+    ) days
+    GROUP BY event_type
+    -- One short file a day is a daily file of a quiet type.
+    HAVING bool_or(named_hourly) OR max(hours) >= 3
 ),
 due_hours AS (
     SELECT arrow_cast(h.hour, 'Timestamp(Millisecond, Some("UTC"))') AS hour
@@ -138,16 +157,14 @@ hour_slots AS (
     CROSS JOIN hourly_types t
     CROSS JOIN witness w
     WHERE d.hour + INTERVAL '1 hour' + CAST($due_hourly AS INTERVAL) <= $now
-      AND (d.hour + INTERVAL '1 hour' <= w.newest_hour OR d.hour >= w.watching_since)
+      AND (d.hour + INTERVAL '1 hour' <= w.newest_event OR d.hour >= w.watching_since)
       AND d.hour >= t.first_hour + INTERVAL '14 days'
       AND NOT EXISTS (
           SELECT 1 FROM hourly_rows r WHERE r.event_type = t.event_type AND r.hour = d.hour)
       -- The daily file holds everything: once it is there, the hour is not missing.
       AND NOT EXISTS (
-          SELECT 1 FROM files f
-          WHERE f.event_type = t.event_type
-            AND coalesce(f."interval", '') <> 'hourly'
-            AND f.state IN ('ingested', 'torn')
+          SELECT 1 FROM shaped_files f
+          WHERE f.event_type = t.event_type AND NOT f.hourly
             AND date_trunc('day', f.first_event_at) <= d.hour
             AND date_trunc('day', f.last_event_at) + INTERVAL '24 hours' > d.hour)
 ),

@@ -51,6 +51,20 @@ WHERE NOT known_code('user_type', user_type)
 UNION ALL
 SELECT
     occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'logins' AS source_table, 'api_type' AS field, api_type AS value, outcome AS outcome,
+    file_id, line_no, day
+FROM logins
+WHERE NOT known_code('api_type', api_type)
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'logins' AS source_table, 'tls_protocol' AS field, tls_protocol AS value, outcome AS outcome,
+    file_id, line_no, day
+FROM logins
+WHERE NOT known_code('tls_protocol', tls_protocol)
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
     'logouts' AS source_table, 'session_type' AS field, session_type_raw AS value, CAST(NULL AS VARCHAR) AS outcome,
     file_id, line_no, day
 FROM logouts
@@ -68,7 +82,7 @@ SELECT
     'api_calls' AS source_table, 'api_family' AS field, api_family AS value, CAST(NULL AS VARCHAR) AS outcome,
     file_id, line_no, day
 FROM api_calls
-WHERE NOT known_code('api_family', api_family)
+WHERE NOT known_code('api_family', api_family) AND event_type = 'ApiTotalUsage'
 UNION ALL
 SELECT
     occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
@@ -76,3 +90,17 @@ SELECT
     file_id, line_no, day
 FROM api_calls
 WHERE NOT known_code('user_type', user_type)
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'ui_activity' AS source_table, 'user_type' AS field, user_type AS value, CAST(NULL AS VARCHAR) AS outcome,
+    file_id, line_no, day
+FROM ui_activity
+WHERE NOT known_code('user_type', user_type)
+UNION ALL
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'bulk_jobs' AS source_table, 'job_status' AS field, job_status AS value, CAST(NULL AS VARCHAR) AS outcome,
+    file_id, line_no, day
+FROM bulk_jobs
+WHERE NOT known_code('job_status', job_status)

@@ -1,1 +1,31 @@
-//! (to be written)
+//! Alerts: what a night found and how the run itself went, as one mail per run.
+//!
+//! A [`Digest`] is the plain value; [`compose`] turns it into the bytes of a mail whose text and
+//! HTML parts say the same; a transport takes the bytes from the ledger's outbox to where people
+//! read them. Outbox first, send second, mark third: a crash between two steps repeats a step
+//! with the same Message-ID, so that an inbox holds a mail once.
+//!
+//! Text from logs is made printable before it reaches a header, the text or the HTML part; the
+//! HTML template escapes on top. Nothing in a mail links anywhere.
+
+mod digest;
+mod error;
+mod file;
+mod follow_up;
+mod message;
+mod render;
+mod view;
+mod wrap;
+
+pub use digest::{Digest, DigestFinding, Mailed, News, RunHealth, StillActive, gather_news};
+pub use error::AlertError;
+pub use file::FileTransport;
+pub use follow_up::{Invocation, rows_command};
+pub use message::{Mail, Recipients, compose};
+pub use wrap::wrap;
+
+/// Findings shown in full in one mail; the rest is "+ n more".
+pub const MAX_SHOWN: usize = 50;
+
+/// Days for which a finding that was mailed folds into "still active".
+pub const QUIET_DAYS: u32 = 7;

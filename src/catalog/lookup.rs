@@ -104,8 +104,9 @@ impl Catalog {
 
     /// LoginHistory's columns in all its spellings.
     pub fn login_history(&self) -> &EventType {
-        // Present in the compiled-in data (tested), and an extension cannot remove a type.
-        self.event_type(LOGIN_HISTORY).unwrap_or(&self.audit_page)
+        self.event_type(LOGIN_HISTORY)
+            // Compiled in (tested), and an extension can add to a type but not remove one.
+            .expect("LoginHistory is in the compiled-in catalogue")
     }
 
     /// The EventLogFile type that a row's EVENT_TYPE names: a known one, or one with the common
@@ -121,7 +122,8 @@ impl Catalog {
 
     /// An EventLogFile type that the catalogue does not know: its common columns only.
     /// `None` unless the name is fit for a folder and a table: letters, digits and underscores
-    /// in ASCII, a letter first, at most 64, and not beginning with `rollup_`, which is ours.
+    /// in ASCII, a letter first, at most 64, and not beginning with `rollup_`, which is ours. Nor
+    /// is `EVENT_TYPE` one: that is a header row met again.
     pub fn unknown_event_type(&self, name: &str) -> Option<EventType> {
         let name = name.trim();
         is_event_name(name).then(|| EventType {
@@ -148,6 +150,7 @@ pub(super) fn is_event_name(name: &str) -> bool {
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !name.to_ascii_lowercase().starts_with("rollup_")
+        && !name.eq_ignore_ascii_case("EVENT_TYPE")
 }
 
 /// `elf_` and the name in snake case: `CSPViolation` → `elf_csp_violation`.
@@ -224,6 +227,7 @@ mod tests {
             "a b",
             "rollup_logins",
             "Rollup_x",
+            "EVENT_TYPE",
             "1x",
             "é",
             "event=x",

@@ -1,1 +1,4 @@
-//! (to be written)
+//! The command line.
+mod exit;
+pub mod output;
+mod terminal;

@@ -32,7 +32,9 @@ fn files_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<PathBuf> {
 }
 
 fn scan_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
-    plan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()
+    plan.downcast_ref::<DataSourceExec>()?
+        .data_source()
+        .downcast_ref::<FileScanConfig>()
 }
 
 fn read_to_end(path: &Path) -> Result<(), String> {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::common::utils::datafusion_strsim::levenshtein;
+use datafusion::common::{Column, DataFusionError, SchemaError};
 
 use crate::lake::LakeError;
 
@@ -13,7 +13,10 @@ use crate::lake::LakeError;
 pub enum EngineError {
     /// The query does not parse, names something unknown, or its types do not fit.
     #[error("{message}{}", place_suffix(.place))]
-    Query { message: String, place: Option<SqlPlace> },
+    Query {
+        message: String,
+        place: Option<SqlPlace>,
+    },
     /// The query would change something. Sessions only read.
     #[error("only SELECT and EXPLAIN are allowed here, not {what}")]
     ReadOnly { what: String },
@@ -30,7 +33,9 @@ pub enum EngineError {
     )]
     DamagedPart { path: PathBuf, problem: String },
     /// The memory given to the engine does not suffice and the operation cannot spill.
-    #[error("the query needs more memory than the limit allows ({message}); raise limits.memory or narrow the time range")]
+    #[error(
+        "the query needs more memory than the limit allows ({message}); raise limits.memory or narrow the time range"
+    )]
     OutOfMemory { message: String },
     #[error("the query failed: {message}")]
     Execution { message: String },
@@ -60,7 +65,10 @@ impl EngineError {
         let place = error
             .diagnostic()
             .and_then(|d| d.span)
-            .map(|span| SqlPlace { line: span.start.line, column: span.start.column });
+            .map(|span| SqlPlace {
+                line: span.start.line,
+                column: span.start.column,
+            });
         let message = match error.find_root() {
             DataFusionError::SchemaError(schema, _) => schema_message(schema),
             DataFusionError::Plan(message) => match unknown_table(message) {
@@ -75,10 +83,12 @@ impl EngineError {
     /// An error met while a query ran.
     pub(super) fn running(error: &DataFusionError) -> Self {
         match error.find_root() {
-            DataFusionError::ResourcesExhausted(message) => {
-                Self::OutOfMemory { message: first_line(message) }
-            }
-            other => Self::Execution { message: other.strip_backtrace() },
+            DataFusionError::ResourcesExhausted(message) => Self::OutOfMemory {
+                message: first_line(message),
+            },
+            other => Self::Execution {
+                message: other.strip_backtrace(),
+            },
         }
     }
 }
@@ -88,7 +98,11 @@ fn first_line(text: &str) -> String {
 }
 
 fn schema_message(error: &SchemaError) -> String {
-    let SchemaError::FieldNotFound { field, valid_fields } = error else {
+    let SchemaError::FieldNotFound {
+        field,
+        valid_fields,
+    } = error
+    else {
         return error.to_string();
     };
     let wanted = field.name();
@@ -100,13 +114,18 @@ fn schema_message(error: &SchemaError) -> String {
             let mut names: Vec<&str> = names;
             names.sort_unstable();
             names.dedup();
-            format!("there is no column {wanted}; there are {}", names.join(", "))
+            format!(
+                "there is no column {wanted}; there are {}",
+                names.join(", ")
+            )
         }
     }
 }
 
 fn unknown_table(message: &str) -> Option<&str> {
-    let name = message.strip_prefix("table '")?.strip_suffix("' not found")?;
+    let name = message
+        .strip_prefix("table '")?
+        .strip_suffix("' not found")?;
     Some(name.strip_prefix("orgwatch.public.").unwrap_or(name))
 }
 

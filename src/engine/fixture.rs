@@ -28,12 +28,22 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let mut lake = Lake::open_writer(&folder.path().join("data")).unwrap();
         let run = lake.ledger_mut().start_run("test", now()).unwrap();
-        Self { folder, lake, catalog: Arc::new(Catalog::embedded()), run, rows: 0 }
+        Self {
+            folder,
+            lake,
+            catalog: Arc::new(Catalog::embedded()),
+            run,
+            rows: 0,
+        }
     }
 
     pub(crate) fn options(&self, threads: usize) -> EngineOptions {
         let temp_dir = self.folder.path().join("spill");
-        EngineOptions { memory_bytes: 256 << 20, threads, temp_dir }
+        EngineOptions {
+            memory_bytes: 256 << 20,
+            threads,
+            temp_dir,
+        }
     }
 
     /// Commits rows of one event type, one part per day. A row names its stored columns;
@@ -53,7 +63,10 @@ impl Fixture {
         }
         for (day, rows) in days {
             let part = self.staged(&event.name, &schema, day, &rows);
-            let commit = Commit { add: vec![part], ..Commit::default() };
+            let commit = Commit {
+                add: vec![part],
+                ..Commit::default()
+            };
             self.lake.commit(self.run, now(), commit).unwrap();
         }
     }
@@ -63,7 +76,11 @@ impl Fixture {
         let at: DateTime<Utc> = out.remove("at").unwrap().as_str().unwrap().parse().unwrap();
         self.rows += 1;
         out.insert("occurred_at".into(), json!(at.to_rfc3339()));
-        for (name, value) in [("file_id", 1), ("line_no", self.rows + 1), ("row_key", self.rows)] {
+        for (name, value) in [
+            ("file_id", 1),
+            ("line_no", self.rows + 1),
+            ("row_key", self.rows),
+        ] {
             out.entry(name).or_insert(json!(value));
         }
         if schema.index_of("ip_kind").is_ok() {
@@ -77,7 +94,10 @@ impl Fixture {
             }
         }
         for name in out.keys() {
-            assert!(schema.index_of(name).is_ok(), "the type has no column {name}");
+            assert!(
+                schema.index_of(name).is_ok(),
+                "the type has no column {name}"
+            );
         }
         (at.date_naive(), Value::Object(out))
     }
@@ -89,17 +109,24 @@ impl Fixture {
         day: NaiveDate,
         rows: &[Value],
     ) -> StagedPart {
-        let mut decoder = ReaderBuilder::new(Arc::clone(schema)).build_decoder().unwrap();
+        let mut decoder = ReaderBuilder::new(Arc::clone(schema))
+            .build_decoder()
+            .unwrap();
         decoder.serialize(rows).unwrap();
         let batch: RecordBatch = decoder.flush().unwrap().unwrap();
-        let path = self.lake.staging_dir().join(format!("{event}-{day}.parquet"));
+        let path = self
+            .lake
+            .staging_dir()
+            .join(format!("{event}-{day}.parquet"));
         let file = create_private(&path).unwrap();
         let properties = writer_properties(schema);
         let mut writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties)).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        let mut times: Vec<DateTime<Utc>> =
-            rows.iter().map(|r| r["occurred_at"].as_str().unwrap().parse().unwrap()).collect();
+        let mut times: Vec<DateTime<Utc>> = rows
+            .iter()
+            .map(|r| r["occurred_at"].as_str().unwrap().parse().unwrap())
+            .collect();
         times.sort();
         StagedPart {
             bytes: std::fs::metadata(&path).unwrap().len(),
@@ -134,8 +161,11 @@ pub(crate) fn shown(batches: &[RecordBatch]) -> Vec<String> {
     let options = FormatOptions::new().with_null("-");
     let mut lines = vec![];
     for batch in batches {
-        let cells: Vec<ArrayFormatter> =
-            batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
+        let cells: Vec<ArrayFormatter> = batch
+            .columns()
+            .iter()
+            .map(|c| ArrayFormatter::try_new(c, &options).unwrap())
+            .collect();
         for row in 0..batch.num_rows() {
             let line: Vec<String> = cells.iter().map(|c| c.value(row).to_string()).collect();
             lines.push(line.join("|"));

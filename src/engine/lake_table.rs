@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use datafusion::catalog::Session;
+use datafusion::common::pruning::PrunableStatistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, DataFusionError, Result, Statistics, project_schema};
 use datafusion::datasource::listing::PartitionedFile;
@@ -21,7 +22,6 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::object_store::{ObjectMeta, path::Path as StorePath};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
-use datafusion::common::pruning::PrunableStatistics;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
@@ -50,8 +50,9 @@ impl LakeTable {
     /// `stored` is the schema of the files, without `day`.
     pub(super) fn new(stored: SchemaRef, parts: Vec<Part>) -> Self {
         let day = Arc::new(Field::new(DAY, DataType::Date32, false));
-        let table_schema =
-            TableSchema::builder(plain(&stored)).with_table_partition_cols(vec![day]).build();
+        let table_schema = TableSchema::builder(plain(&stored))
+            .with_table_partition_cols(vec![day])
+            .build();
         let files = parts
             .into_iter()
             .map(|part| LakeFile {
@@ -59,7 +60,10 @@ impl LakeTable {
                 part,
             })
             .collect();
-        Self { table_schema, files }
+        Self {
+            table_schema,
+            files,
+        }
     }
 
     /// The files that may hold rows for which all `filters` are true, by the ledger's knowledge
@@ -78,9 +82,19 @@ impl LakeTable {
         else {
             return Ok(all());
         };
-        let statistics = self.files.iter().map(|f| Arc::clone(&f.statistics)).collect();
+        let statistics = self
+            .files
+            .iter()
+            .map(|f| Arc::clone(&f.statistics))
+            .collect();
         let keep = pruning.prune(&PrunableStatistics::new(statistics, schema))?;
-        Ok(self.files.iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file).collect())
+        Ok(self
+            .files
+            .iter()
+            .zip(keep)
+            .filter(|(_, keep)| *keep)
+            .map(|(file, _)| file)
+            .collect())
     }
 }
 
@@ -111,7 +125,9 @@ impl TableProvider for LakeTable {
         let schema = self.schema();
         let files = self.files_for(state, filters)?;
         if files.is_empty() {
-            return Ok(Arc::new(EmptyExec::new(project_schema(&schema, projection)?)));
+            return Ok(Arc::new(EmptyExec::new(project_schema(
+                &schema, projection,
+            )?)));
         }
         let statistics = summed(files.iter().map(|f| f.statistics.as_ref()), &schema);
         let groups = in_groups(files, state.config().target_partitions())?;
@@ -123,12 +139,13 @@ impl TableProvider for LakeTable {
             let df_schema = DFSchema::try_from(schema)?;
             source = source.with_predicate(state.create_physical_expr(filter, &df_schema)?);
         }
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
-            .with_file_groups(groups)
-            .with_statistics(statistics)
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .build();
+        let config =
+            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+                .with_file_groups(groups)
+                .with_statistics(statistics)
+                .with_projection_indices(projection.cloned())?
+                .with_limit(limit)
+                .build();
         Ok(DataSourceExec::from_data_source(config))
     }
 }
@@ -136,7 +153,10 @@ impl TableProvider for LakeTable {
 /// The schema without the columns' descriptions: DataFusion loses metadata on some ways through
 /// a plan, and then refuses the plan for the difference.
 fn plain(stored: &Schema) -> SchemaRef {
-    let fields = stored.fields().iter().map(|f| f.as_ref().clone().with_metadata(HashMap::new()));
+    let fields = stored
+        .fields()
+        .iter()
+        .map(|f| f.as_ref().clone().with_metadata(HashMap::new()));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
@@ -185,7 +205,9 @@ fn check_presence(part: &Part) -> Result<()> {
         Err(error) => format!("unreadable ({error})"),
     };
     let path = part.path.clone();
-    Err(DataFusionError::External(Box::new(EngineError::DamagedPart { path, problem })))
+    Err(DataFusionError::External(Box::new(
+        EngineError::DamagedPart { path, problem },
+    )))
 }
 
 fn store_path(path: &FsPath) -> Result<StorePath> {

@@ -30,7 +30,8 @@ impl Params {
 
     /// Binds `$name` to a time, in the type of the lake's times.
     pub fn with_time(self, name: impl Into<String>, at: DateTime<Utc>) -> Self {
-        let value = ScalarValue::TimestampMillisecond(Some(at.timestamp_millis()), Some("UTC".into()));
+        let value =
+            ScalarValue::TimestampMillisecond(Some(at.timestamp_millis()), Some("UTC".into()));
         self.with(name, value)
     }
 

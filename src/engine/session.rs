@@ -20,8 +20,8 @@ use tokio::runtime::Runtime;
 
 use super::damage::damaged_file;
 use super::error::EngineError;
-use super::params::Params;
 use super::functions::KnownUsers;
+use super::params::Params;
 use super::{functions, tables, views};
 use crate::catalog::Catalog;
 use crate::lake::Lake;
@@ -88,10 +88,13 @@ impl Session {
             .thread_name("orgwatch-engine")
             .build()
             .map_err(EngineError::Start)?;
-        let session = Self { context: context(options)?, runtime };
+        let session = Self {
+            context: context(options)?,
+            runtime,
+        };
         let names = lake.ledger().usernames()?;
         tables::register_usernames(&session.context, &names)?;
-        let mut functions = functions::of_catalog(catalog);
+        let mut functions = functions::plain();
         functions.extend(functions::of_users(KnownUsers::new(names)));
         for function in functions {
             session.context.register_udf(function);
@@ -102,7 +105,9 @@ impl Session {
 
     fn add_view(&self, name: &'static str, sql: &str) -> Result<(), EngineError> {
         let add = || {
-            let plan = self.runtime.block_on(self.context.state().create_logical_plan(sql))?;
+            let plan = self
+                .runtime
+                .block_on(self.context.state().create_logical_plan(sql))?;
             tables::register_view(&self.context, name, plan)
         };
         add().map_err(|error: DataFusionError| EngineError::BuiltIn {
@@ -130,7 +135,12 @@ impl Session {
             execute_stream(Arc::clone(&plan), self.context.task_ctx())
                 .map_err(|error| run_error(&error, &plan))?
         };
-        Ok(BatchStream { runtime: &self.runtime, schema, plan, batches })
+        Ok(BatchStream {
+            runtime: &self.runtime,
+            schema,
+            plan,
+            batches,
+        })
     }
 
     /// Plans a query without running it: its result columns, or what is wrong with it.
@@ -167,8 +177,9 @@ impl Session {
     fn logical_plan(&self, sql: &str, params: &Params) -> Result<LogicalPlan, EngineError> {
         let state = self.context.state();
         let dialect = state.config_options().sql_parser.dialect;
-        let statement =
-            state.sql_to_statement(sql, &dialect).map_err(|error| self.explain(&error))?;
+        let statement = state
+            .sql_to_statement(sql, &dialect)
+            .map_err(|error| self.explain(&error))?;
         if let Some(what) = changing(&statement) {
             return Err(EngineError::ReadOnly { what });
         }
@@ -178,20 +189,27 @@ impl Session {
             .map_err(|error| self.explain(&error))?;
         read_only()
             .verify_plan(&plan)
-            .map_err(|error| EngineError::ReadOnly { what: error.strip_backtrace() })?;
-        let wanted = plan.get_parameter_names().map_err(|error| self.explain(&error))?;
+            .map_err(|error| EngineError::ReadOnly {
+                what: error.strip_backtrace(),
+            })?;
+        let wanted = plan
+            .get_parameter_names()
+            .map_err(|error| self.explain(&error))?;
         let missing = wanted
             .iter()
             .map(|name| name.trim_start_matches('$'))
             .filter(|name| params.get(name).is_none())
             .min();
         if let Some(name) = missing {
-            return Err(EngineError::MissingParameter { name: name.to_owned() });
+            return Err(EngineError::MissingParameter {
+                name: name.to_owned(),
+            });
         }
         if wanted.is_empty() {
             return Ok(plan);
         }
-        plan.with_param_values(params.values()).map_err(|error| self.explain(&error))
+        plan.with_param_values(params.values())
+            .map_err(|error| self.explain(&error))
     }
 
     fn explain(&self, error: &DataFusionError) -> EngineError {
@@ -247,9 +265,10 @@ fn damage_in(error: &DataFusionError) -> Option<EngineError> {
         return None;
     };
     match inner.downcast_ref::<EngineError>()? {
-        EngineError::DamagedPart { path, problem } => {
-            Some(EngineError::DamagedPart { path: path.clone(), problem: problem.clone() })
-        }
+        EngineError::DamagedPart { path, problem } => Some(EngineError::DamagedPart {
+            path: path.clone(),
+            problem: problem.clone(),
+        }),
         _ => None,
     }
 }
@@ -269,11 +288,17 @@ fn changing(statement: &Statement) -> Option<String> {
 }
 
 fn verb(sql: &str) -> String {
-    sql.split_whitespace().next().unwrap_or_default().to_uppercase()
+    sql.split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_uppercase()
 }
 
 fn read_only() -> SQLOptions {
-    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
 }
 
 fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {

@@ -26,7 +26,10 @@ pub(super) fn register_events(
 ) -> Result<(), EngineError> {
     let mut tables: BTreeMap<String, (EventType, Vec<Part>)> = BTreeMap::new();
     for event in catalog.event_types() {
-        tables.insert(event.table.clone(), (event.clone(), lake.parts(&event.name)?));
+        tables.insert(
+            event.table.clone(),
+            (event.clone(), lake.parts(&event.name)?),
+        );
     }
     for name in lake.event_types()? {
         if catalog.event_type(&name).is_some() || name.starts_with("rollup_") {
@@ -123,7 +126,9 @@ pub(super) fn register_registry(
     registry: &Registry,
     resolution: &Resolution,
 ) -> Result<(), EngineError> {
-    let tables = registry.tables(resolution).map_err(|error| built_in(&error.into()))?;
+    let tables = registry
+        .tables(resolution)
+        .map_err(|error| built_in(&error.into()))?;
     for (name, batch) in tables {
         register_batch(context, name, batch).map_err(|error| built_in(&error))?;
     }
@@ -135,11 +140,7 @@ fn register_batch(context: &SessionContext, name: &str, batch: RecordBatch) -> R
     register(context, name, Arc::new(table))
 }
 
-pub(super) fn register_view(
-    context: &SessionContext,
-    name: &str,
-    plan: LogicalPlan,
-) -> Result<()> {
+pub(super) fn register_view(context: &SessionContext, name: &str, plan: LogicalPlan) -> Result<()> {
     register(context, name, Arc::new(ViewTable::new(plan, None)))
 }
 
@@ -149,5 +150,8 @@ fn register(context: &SessionContext, name: &str, table: Arc<dyn TableProvider>)
 }
 
 fn built_in(error: &DataFusionError) -> EngineError {
-    EngineError::BuiltIn { name: "tables", message: error.strip_backtrace() }
+    EngineError::BuiltIn {
+        name: "tables",
+        message: error.strip_backtrace(),
+    }
 }

@@ -20,9 +20,11 @@ fn one_login() -> Fixture {
     let mut fixture = Fixture::new();
     fixture.add(
         "Login",
-        &[json!({"at": "2026-01-15T10:00:00.250Z", "user_id": ERP, "user_name": "erp@example.com",
+        &[
+            json!({"at": "2026-01-15T10:00:00.250Z", "user_id": ERP, "user_name": "erp@example.com",
             "ip": "198.51.100.3", "login_status": "LOGIN_NO_ERROR", "login_type": "i",
-            "login_key": "~k1"})],
+            "login_key": "~k1"}),
+        ],
     );
     fixture
 }
@@ -31,12 +33,23 @@ fn one_login() -> Fixture {
 fn every_table_and_view_answers_in_an_empty_lake() {
     let session = Fixture::new().session("");
     let tables = session.tables();
-    for name in ["elf_login", "login_history", "logins", "api_calls", "files", "registry_users"] {
+    for name in [
+        "elf_login",
+        "login_history",
+        "logins",
+        "api_calls",
+        "files",
+        "registry_users",
+    ] {
         assert!(tables.iter().any(|t| t == name), "{name}");
     }
     for table in tables {
         let rows = session.query(&format!("SELECT * FROM {table}"), &Params::new());
-        let rows: usize = rows.unwrap_or_else(|e| panic!("{table}: {e}")).iter().map(|b| b.num_rows()).sum();
+        let rows: usize = rows
+            .unwrap_or_else(|e| panic!("{table}: {e}"))
+            .iter()
+            .map(|b| b.num_rows())
+            .sum();
         assert!(rows == 0 || table == "runs", "{table}");
     }
 }
@@ -55,7 +68,10 @@ fn headings_are_found_under_their_own_names() {
 #[test]
 fn an_event_type_that_the_catalogue_does_not_know_becomes_a_table() {
     let mut fixture = Fixture::new();
-    fixture.add("NewThing", &[json!({"at": "2026-01-15T10:00:00Z", "user_id": ERP, "ip": ""})]);
+    fixture.add(
+        "NewThing",
+        &[json!({"at": "2026-01-15T10:00:00Z", "user_id": ERP, "ip": ""})],
+    );
     let rows = fixture.ask("", "SELECT event_type, user_id, ip_kind FROM elf_new_thing");
     assert_eq!(rows, [format!("NewThing|{ERP}|missing")]);
 }
@@ -78,8 +94,10 @@ fn an_unregistered_user_has_a_role_and_never_vanishes() {
     let mut fixture = one_login();
     fixture.add(
         "Login",
-        &[json!({"at": "2026-01-15T11:00:00Z", "user_id": BOB, "login_status": "LOGIN_NO_ERROR"}),
-          json!({"at": "2026-01-15T12:00:00Z", "login_status": "LOGIN_NO_ERROR"})],
+        &[
+            json!({"at": "2026-01-15T11:00:00Z", "user_id": BOB, "login_status": "LOGIN_NO_ERROR"}),
+            json!({"at": "2026-01-15T12:00:00Z", "login_status": "LOGIN_NO_ERROR"}),
+        ],
     );
     fixture.refresh();
     let sql = "SELECT user_key, role, role_source FROM logins ORDER BY occurred_at";
@@ -104,7 +122,10 @@ id = "005000000000001AAA"
 role = "integration"
 valid_from = 2026-01-15T10:00:00Z
 "#;
-    assert_eq!(fixture.ask(registry, "SELECT role FROM logins"), ["integration"]);
+    assert_eq!(
+        fixture.ask(registry, "SELECT role FROM logins"),
+        ["integration"]
+    );
 }
 
 #[test]
@@ -124,7 +145,10 @@ fn calls_are_counted_once_and_rows_measured_where_they_are_told() {
         "SELECT event_type, calls, api_family, rows_processed, request_size, is_error FROM api_calls
          ORDER BY event_type",
     );
-    assert_eq!(rows, ["ApiTotalUsage|1|REST|-|-|false", "RestApi|0|REST|50|-|true"]);
+    assert_eq!(
+        rows,
+        ["ApiTotalUsage|1|REST|-|-|false", "RestApi|0|REST|50|-|true"]
+    );
 }
 
 #[test]
@@ -136,19 +160,31 @@ fn a_bulk_job_is_one_row_with_its_totals() {
     };
     fixture.add(
         "BulkApi2",
-        &[state("2026-01-15T10:00:00Z", "InProgress", 10), state("2026-01-15T10:05:00Z", "JobComplete", 90)],
+        &[
+            state("2026-01-15T10:00:00Z", "InProgress", 10),
+            state("2026-01-15T10:05:00Z", "JobComplete", 90),
+        ],
     );
     let batch = |batch: &str| {
         json!({"at": "2026-01-15T11:00:00Z", "user_id": ERP, "job_id": "750000000000002AAA",
             "batch_id": batch, "rows_processed": 100, "number_failures": 1})
     };
-    fixture.add("BulkApi", &[batch("751000000000001AAA"), batch("751000000000002AAA")]);
+    fixture.add(
+        "BulkApi",
+        &[batch("751000000000001AAA"), batch("751000000000002AAA")],
+    );
     let rows = fixture.ask(
         "",
         "SELECT job_id, job_status, records_processed, records_failed, batches FROM bulk_jobs
          ORDER BY job_id",
     );
-    assert_eq!(rows, ["750000000000001AAA|JobComplete|90|-|-", "750000000000002AAA|-|200|2|2"]);
+    assert_eq!(
+        rows,
+        [
+            "750000000000001AAA|JobComplete|90|-|-",
+            "750000000000002AAA|-|200|2|2"
+        ]
+    );
 }
 
 #[test]
@@ -157,7 +193,10 @@ fn filters_on_time_and_user_reach_the_files() {
     let later = "2026-01-20T10:00:00Z";
     for event in ["Login", "Logout", "ApiTotalUsage", "RestApi", "URI"] {
         fixture.add(event, &[json!({"at": later, "user_id": ERP})]);
-        fixture.add(event, &[json!({"at": "2026-01-10T10:00:00Z", "user_id": ERP})]);
+        fixture.add(
+            event,
+            &[json!({"at": "2026-01-10T10:00:00Z", "user_id": ERP})],
+        );
     }
     fixture.refresh();
     let session = fixture.session(REGISTRY);
@@ -171,12 +210,18 @@ fn filters_on_time_and_user_reach_the_files() {
              WHERE occurred_at >= $from AND occurred_at < $to AND user_id = $user"
         );
         let plan = session.physical_plan(&sql, &params).unwrap();
-        assert!(plan.contains("day=2026-01-20") && !plan.contains("day=2026-01-10"), "{plan}");
+        assert!(
+            plan.contains("day=2026-01-20") && !plan.contains("day=2026-01-10"),
+            "{plan}"
+        );
         assert!(plan.contains("predicate=") && plan.contains(ERP), "{plan}");
-        assert_eq!(shown(&session.query(&sql, &params).unwrap()).len(), match view {
-            "api_calls" => 2,
-            _ => 1,
-        });
+        assert_eq!(
+            shown(&session.query(&sql, &params).unwrap()).len(),
+            match view {
+                "api_calls" => 2,
+                _ => 1,
+            }
+        );
     }
 }
 
@@ -184,7 +229,10 @@ fn filters_on_time_and_user_reach_the_files() {
 fn a_missing_or_damaged_file_is_named_and_never_means_fewer_rows() {
     for damage in ["missing", "damaged", "long"] {
         let mut fixture = one_login();
-        fixture.add("Login", &[json!({"at": "2026-01-16T10:00:00Z", "user_id": ERP})]);
+        fixture.add(
+            "Login",
+            &[json!({"at": "2026-01-16T10:00:00Z", "user_id": ERP})],
+        );
         let path = fixture.lake.parts("Login").unwrap()[1].path.clone();
         match damage {
             "missing" => std::fs::remove_file(&path).unwrap(),
@@ -196,10 +244,18 @@ fn a_missing_or_damaged_file_is_named_and_never_means_fewer_rows() {
             _ => std::fs::write(&path, b"PAR1").unwrap(),
         }
         let session = fixture.session("");
-        let error = session.query("SELECT * FROM elf_login", &Params::new()).unwrap_err();
+        let error = session
+            .query("SELECT * FROM elf_login", &Params::new())
+            .unwrap_err();
         let shown = error.to_string();
-        assert!(matches!(error, EngineError::DamagedPart { .. }), "{damage}: {shown}");
-        assert!(shown.contains("day=2026-01-16") && shown.contains(damage), "{shown}");
+        assert!(
+            matches!(error, EngineError::DamagedPart { .. }),
+            "{damage}: {shown}"
+        );
+        assert!(
+            shown.contains("day=2026-01-16") && shown.contains(damage),
+            "{shown}"
+        );
     }
 }
 
@@ -217,9 +273,15 @@ fn nothing_but_reading_is_possible() {
         "CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'",
     ] {
         let error = session.query(sql, &Params::new()).unwrap_err();
-        assert!(matches!(error, EngineError::ReadOnly { .. }), "{sql}: {error:?}");
+        assert!(
+            matches!(error, EngineError::ReadOnly { .. }),
+            "{sql}: {error:?}"
+        );
     }
-    for sql in ["SELECT * FROM '/etc/passwd'", "SELECT * FROM information_schema.tables"] {
+    for sql in [
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM information_schema.tables",
+    ] {
         assert!(session.query(sql, &Params::new()).is_err(), "{sql}");
     }
 }
@@ -228,7 +290,10 @@ fn nothing_but_reading_is_possible() {
 fn a_slip_of_the_pen_is_answered_with_the_place_and_the_right_name() {
     let session = one_login().session("");
     let told = |sql: &str| session.query(sql, &Params::new()).unwrap_err().to_string();
-    assert_eq!(told("SELECT 1 FROM login"), "there is no table login; did you mean logins? (line 1, column 15)");
+    assert_eq!(
+        told("SELECT 1 FROM login"),
+        "there is no table login; did you mean logins? (line 1, column 15)"
+    );
     assert_eq!(
         told("SELECT login_typ\nFROM elf_login"),
         "there is no column login_typ; did you mean login_type? (line 1, column 8)"
@@ -241,12 +306,17 @@ fn values_that_no_list_knows_are_shown_with_their_field() {
     let mut fixture = Fixture::new();
     fixture.add(
         "Login",
-        &[json!({"at": "2026-01-15T10:00:00Z", "user_id": ERP, "login_type": "Q9",
+        &[
+            json!({"at": "2026-01-15T10:00:00Z", "user_id": ERP, "login_type": "Q9",
             "login_status": "LOGIN_NO_ERROR"}),
-          json!({"at": "2026-01-15T10:01:00Z", "user_id": ERP, "login_type": "i",
-            "login_status": "LOGIN_NO_ERROR"})],
+            json!({"at": "2026-01-15T10:01:00Z", "user_id": ERP, "login_type": "i",
+            "login_status": "LOGIN_NO_ERROR"}),
+        ],
     );
     fixture.refresh();
-    let rows = fixture.ask("", "SELECT source_table, field, value, outcome FROM unmapped_values");
+    let rows = fixture.ask(
+        "",
+        "SELECT source_table, field, value, outcome FROM unmapped_values",
+    );
     assert_eq!(rows, ["logins|login_type|Q9|success"]);
 }

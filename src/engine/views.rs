@@ -4,9 +4,24 @@
 pub(super) const VIEWS: &[(&str, &str)] = &[
     ("logins", include_str!("../../queries/views/logins.sql")),
     ("logouts", include_str!("../../queries/views/logouts.sql")),
-    ("api_calls", include_str!("../../queries/views/api_calls.sql")),
-    ("bulk_jobs", include_str!("../../queries/views/bulk_jobs.sql")),
-    ("ui_activity", include_str!("../../queries/views/ui_activity.sql")),
-    ("login_key_apps", include_str!("../../queries/views/login_key_apps.sql")),
-    ("unmapped_values", include_str!("../../queries/views/unmapped_values.sql")),
+    (
+        "api_calls",
+        include_str!("../../queries/views/api_calls.sql"),
+    ),
+    (
+        "bulk_jobs",
+        include_str!("../../queries/views/bulk_jobs.sql"),
+    ),
+    (
+        "ui_activity",
+        include_str!("../../queries/views/ui_activity.sql"),
+    ),
+    (
+        "login_key_apps",
+        include_str!("../../queries/views/login_key_apps.sql"),
+    ),
+    (
+        "unmapped_values",
+        include_str!("../../queries/views/unmapped_values.sql"),
+    ),
 ];

@@ -40,14 +40,20 @@ struct Columns<'a> {
 impl<'a> Columns<'a> {
     fn of(batch: &'a RecordBatch) -> Result<Self, ArrowError> {
         let column = |name: &str| {
-            batch.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("no {name}")))
+            batch
+                .column_by_name(name)
+                .ok_or_else(|| ArrowError::SchemaError(format!("no {name}")))
         };
         let wrong = |name: &str| ArrowError::SchemaError(format!("{name} has another type"));
         let text = |name: &'static str| {
-            column(name)?.as_string_view_opt().ok_or_else(|| wrong(name))
+            column(name)?
+                .as_string_view_opt()
+                .ok_or_else(|| wrong(name))
         };
         let numbers = |name: &'static str| {
-            let values = column(name)?.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong(name))?;
+            let values = column(name)?
+                .as_primitive_opt::<Int64Type>()
+                .ok_or_else(|| wrong(name))?;
             Ok::<_, ArrowError>(&values.values()[..])
         };
         Ok(Self {
@@ -87,7 +93,9 @@ fn cell(array: &StringViewArray, row: usize) -> Option<&str> {
 /// How many leading rows are whole clusters. The rest may go on in the next batch.
 pub(super) fn whole_clusters(batch: &RecordBatch) -> Result<usize, ArrowError> {
     let columns = Columns::of(batch)?;
-    let last = (1..batch.num_rows()).rev().find(|&row| begins_cluster(&columns, row));
+    let last = (1..batch.num_rows())
+        .rev()
+        .find(|&row| begins_cluster(&columns, row));
     Ok(match last {
         Some(row) => row,
         None if batch.num_rows() >= CLUSTER_ROWS_MAX => batch.num_rows(),
@@ -118,15 +126,22 @@ fn of_cluster(columns: &Columns, rows: std::ops::Range<usize>) -> Vec<Attempt> {
     let (elf_rows, lh_rows): (Vec<usize>, Vec<usize>) =
         rows.partition(|&row| columns.account.value(row) == "elf");
     let mut texts = Texts::default();
-    let told: Vec<Told> = lh_rows.iter().map(|&row| told(columns, row, &mut texts)).collect();
+    let told: Vec<Told> = lh_rows
+        .iter()
+        .map(|&row| told(columns, row, &mut texts))
+        .collect();
     let logins: Vec<Vec<usize>> = spellings::merge(&told)
         .into_iter()
         .map(|login| login.into_iter().map(|n| lh_rows[n]).collect())
         .collect();
-    let elf: Vec<Account> =
-        elf_rows.iter().map(|&row| account(columns, row, &mut texts)).collect();
-    let lh: Vec<Account> =
-        logins.iter().map(|login| merged_account(columns, login, &mut texts)).collect();
+    let elf: Vec<Account> = elf_rows
+        .iter()
+        .map(|&row| account(columns, row, &mut texts))
+        .collect();
+    let lh: Vec<Account> = logins
+        .iter()
+        .map(|login| merged_account(columns, login, &mut texts))
+        .collect();
 
     let pairs = pairing::pair(&elf, &lh);
     let mut free = vec![true; logins.len()];
@@ -147,7 +162,14 @@ fn of_cluster(columns: &Columns, rows: std::ops::Range<usize>) -> Vec<Attempt> {
         let lh = login.iter().map(|&row| row as u32).collect();
         // A merged login stands where its earliest row stood.
         let place = login.iter().copied().min().unwrap_or_default();
-        attempts.push((place, Attempt { elf: None, lh, quality: None }));
+        attempts.push((
+            place,
+            Attempt {
+                elf: None,
+                lh,
+                quality: None,
+            },
+        ));
     }
     attempts.sort_by_key(|(row, _)| *row);
     attempts.into_iter().map(|(_, attempt)| attempt).collect()
@@ -172,9 +194,8 @@ fn merged_account<'a>(columns: &Columns<'a>, rows: &[usize], texts: &mut Texts<'
 }
 
 fn told<'a>(columns: &Columns<'a>, row: usize, texts: &mut Texts<'a>) -> Told {
-    let mut number = |array: &'a StringViewArray| {
-        cell(array, row).map(|text| texts.number(text.trim()))
-    };
+    let mut number =
+        |array: &'a StringViewArray| cell(array, row).map(|text| texts.number(text.trim()));
     Told {
         second: columns.second[row],
         login_type: number(columns.login_type),

@@ -11,7 +11,6 @@ use arrow::error::ArrowError;
 
 use super::attempts::Attempt;
 use super::pairing::Quality;
-use crate::catalog::Catalog;
 use crate::engine::login::{self, LoginColumns};
 use crate::engine::login_attempt_schema;
 
@@ -52,7 +51,6 @@ fn source_of(column: &str) -> From {
 pub(super) fn compose(
     accounts: &RecordBatch,
     attempts: &[Attempt],
-    catalog: &Catalog,
     (from_ms, to_ms): (i64, i64),
 ) -> Result<RecordBatch, ArrowError> {
     let times = required(accounts, "occurred_at")?.as_primitive::<TimestampMillisecondType>();
@@ -74,19 +72,16 @@ pub(super) fn compose(
             .map(|array| array.as_string_view())
             .ok_or_else(|| ArrowError::SchemaError(format!("no {name}")))
     };
-    let derived = login::derive(
-        catalog,
-        &LoginColumns {
-            login_type: column("login_type")?,
-            login_sub_type: column("login_sub_type")?,
-            uri: column("uri")?,
-            api_type: column("api_type")?,
-            use_api_token: column("use_api_token")?,
-            application: column("app")?,
-            browser: column("browser")?,
-            status: column("status")?,
-        },
-    );
+    let derived = login::derive(&LoginColumns {
+        login_type: column("login_type")?,
+        login_sub_type: column("login_sub_type")?,
+        uri: column("uri")?,
+        api_type: column("api_type")?,
+        use_api_token: column("use_api_token")?,
+        application: column("app")?,
+        browser: column("browser")?,
+        status: column("status")?,
+    });
     let told: Vec<(&str, ArrayRef)> = vec![
         ("source", words(&inside, Attempt::source)),
         ("merge_quality", words(&inside, Attempt::merge_quality)),
@@ -99,14 +94,19 @@ pub(super) fn compose(
             copied
                 .or_else(|| named(&told, field.name()))
                 .or_else(|| named(&derived, field.name()))
-                .ok_or_else(|| ArrowError::SchemaError(format!("{} is told by nobody", field.name())))
+                .ok_or_else(|| {
+                    ArrowError::SchemaError(format!("{} is told by nobody", field.name()))
+                })
         })
         .collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(schema, arrays)
 }
 
 fn named(arrays: &[(&str, ArrayRef)], name: &str) -> Option<ArrayRef> {
-    arrays.iter().find(|(n, _)| *n == name).map(|(_, array)| Arc::clone(array))
+    arrays
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map(|(_, array)| Arc::clone(array))
 }
 
 fn words(attempts: &[&Attempt], of: fn(&Attempt) -> &'static str) -> ArrayRef {
@@ -118,7 +118,9 @@ fn words(attempts: &[&Attempt], of: fn(&Attempt) -> &'static str) -> ArrayRef {
 }
 
 fn required<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, ArrowError> {
-    batch.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("no {name}")))
+    batch
+        .column_by_name(name)
+        .ok_or_else(|| ArrowError::SchemaError(format!("no {name}")))
 }
 
 fn copied(
@@ -130,10 +132,14 @@ fn copied(
         match source_of(name) {
             From::Derived => return Ok(None),
             From::Row => (name, Box::new(|a, _| Some(a.row()))),
-            From::Either => (name, Box::new(|a, values| a.accounts().find(|&r| is_told(values, r)))),
-            From::LoginHistory(column) => {
-                (column, Box::new(|a, values| a.lh.iter().copied().find(|&r| is_told(values, r))))
-            }
+            From::Either => (
+                name,
+                Box::new(|a, values| a.accounts().find(|&r| is_told(values, r))),
+            ),
+            From::LoginHistory(column) => (
+                column,
+                Box::new(|a, values| a.lh.iter().copied().find(|&r| is_told(values, r))),
+            ),
             From::App => ("app", Box::new(Attempt::app_row)),
             From::Address => {
                 let kinds = required(accounts, "ip_kind")?.as_string_view();

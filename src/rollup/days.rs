@@ -18,21 +18,24 @@ pub(super) struct Span {
 
 pub(super) fn whole_day(day: NaiveDate) -> Span {
     let from = day.and_time(NaiveTime::MIN).and_utc();
-    Span { from, to: from + TimeDelta::days(1) }
+    Span {
+        from,
+        to: from + TimeDelta::days(1),
+    }
 }
 
 /// The day and what may reach over its midnights.
 pub(super) fn with_margin(day: NaiveDate) -> Span {
     let Span { from, to } = whole_day(day);
-    Span { from: from - MARGIN, to: to + MARGIN }
+    Span {
+        from: from - MARGIN,
+        to: to + MARGIN,
+    }
 }
 
 /// The dirty days, and those of their neighbours that a row near midnight touches.
 /// `parts` are the login files of at least the dirty days.
-pub(super) fn with_neighbours(
-    dirty: &BTreeSet<NaiveDate>,
-    parts: &[Part],
-) -> BTreeSet<NaiveDate> {
+pub(super) fn with_neighbours(dirty: &BTreeSet<NaiveDate>, parts: &[Part]) -> BTreeSet<NaiveDate> {
     let mut days = dirty.clone();
     for part in parts.iter().filter(|part| dirty.contains(&part.day)) {
         let Span { from, to } = whole_day(part.day);
@@ -81,7 +84,13 @@ mod tests {
     #[test]
     fn the_margin_reaches_over_both_midnights() {
         let span = with_margin(day("2026-01-15"));
-        assert_eq!(span.from, "2026-01-14T23:59:50Z".parse::<DateTime<Utc>>().unwrap());
-        assert_eq!(span.to, "2026-01-16T00:00:10Z".parse::<DateTime<Utc>>().unwrap());
+        assert_eq!(
+            span.from,
+            "2026-01-14T23:59:50Z".parse::<DateTime<Utc>>().unwrap()
+        );
+        assert_eq!(
+            span.to,
+            "2026-01-16T00:00:10Z".parse::<DateTime<Utc>>().unwrap()
+        );
     }
 }

@@ -56,18 +56,30 @@ pub enum RollupError {
     #[error("the merged logins do not fit their schema: {0}")]
     Schema(#[from] ArrowError),
     #[error("cannot write {}: {source}", .path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("cannot write {}: {source}", .path.display())]
-    Parquet { path: PathBuf, source: parquet::errors::ParquetError },
+    Parquet {
+        path: PathBuf,
+        source: parquet::errors::ParquetError,
+    },
 }
 
 impl RollupError {
     fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_owned(), source }
+        Self::Io {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     fn parquet(path: &Path, source: parquet::errors::ParquetError) -> Self {
-        Self::Parquet { path: path.to_owned(), source }
+        Self::Parquet {
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 
@@ -109,18 +121,26 @@ pub fn refresh(
     let session = Session::with_raw_tables(lake, catalog, options)?;
     let mut commit = Commit::default();
     for &day in &days {
-        commit.add.extend(merge_day(lake, &session, catalog, day)?);
+        commit.add.extend(merge_day(lake, &session, day)?);
     }
     drop(session);
-    commit.remove =
-        stale.iter().filter(|part| days.contains(&part.day)).map(|part| part.part_id).collect();
+    commit.remove = stale
+        .iter()
+        .filter(|part| days.contains(&part.day))
+        .map(|part| part.part_id)
+        .collect();
     let attempts = commit.add.iter().map(|part| part.rows).sum();
     if !commit.add.is_empty() || !commit.remove.is_empty() {
         lake.commit(run_id, at, commit)?;
     }
     // After the commit: a crash in between repeats the work, which gives the same rows.
-    lake.ledger_mut().clear_dirty(STAGE, &dirty.days, dirty.marker)?;
-    Ok(RollupReport { days: days.into_iter().collect(), attempts, usernames })
+    lake.ledger_mut()
+        .clear_dirty(STAGE, &dirty.days, dirty.marker)?;
+    Ok(RollupReport {
+        days: days.into_iter().collect(),
+        attempts,
+        usernames,
+    })
 }
 
 /// Upserts the names of the touched days. Returns how many are new and the days that wait for
@@ -156,18 +176,19 @@ fn login_parts(lake: &Lake) -> Result<Vec<Part>, LakeError> {
 fn merge_day(
     lake: &Lake,
     session: &Session,
-    catalog: &Catalog,
     day: NaiveDate,
 ) -> Result<Option<crate::lake::StagedPart>, RollupError> {
     let span = with_margin(day);
-    let params = Params::new().with_time("from", span.from).with_time("to", span.to);
+    let params = Params::new()
+        .with_time("from", span.from)
+        .with_time("to", span.to);
     let inside = whole_day(day);
     let inside = (inside.from.timestamp_millis(), inside.to.timestamp_millis());
 
     let mut writer = DayWriter::create(lake, ROLLUP_LOGINS, login_attempt_schema(), day)?;
     let mut write = |accounts: &RecordBatch| -> Result<(), RollupError> {
         let attempts = attempts::attempts(accounts)?;
-        writer.write(&compose::compose(accounts, &attempts, catalog, inside)?)
+        writer.write(&compose::compose(accounts, &attempts, inside)?)
     };
     let stream = session.stream(ACCOUNTS, &params)?;
     let mut waiting = with_text_views(&RecordBatch::new_empty(stream.schema()))?;
@@ -188,13 +209,17 @@ fn merge_day(
 /// Literals and functions of SQL make plain text columns; the lake's text is Utf8View.
 fn with_text_views(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let schema = batch.schema();
-    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
-        let column = match column.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 => cast(column, &DataType::Utf8View)?,
-            _ => Arc::clone(column),
-        };
-        Ok((field.name().clone(), column, true))
-    });
+    let columns = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| {
+            let column = match column.data_type() {
+                DataType::Utf8 | DataType::LargeUtf8 => cast(column, &DataType::Utf8View)?,
+                _ => Arc::clone(column),
+            };
+            Ok((field.name().clone(), column, true))
+        });
     RecordBatch::try_from_iter_with_nullable(columns.collect::<Result<Vec<_>, ArrowError>>()?)
 }
 

@@ -52,7 +52,12 @@ pub(super) fn pair(elf: &[Account], lh: &[Account]) -> Vec<Option<(usize, Qualit
         }
     }
     let qualities = matched.qualities();
-    matched.of_elf.iter().zip(qualities).map(|(m, q)| Some((m.as_ref()?.lh, q?))).collect()
+    matched
+        .of_elf
+        .iter()
+        .zip(qualities)
+        .map(|(m, q)| Some((m.as_ref()?.lh, q?)))
+        .collect()
 }
 
 /// How a row of the EventLogFile found its partner.
@@ -105,7 +110,11 @@ impl<'a> Matching<'a> {
                 .find_map(|second| self.free(&self.elf[n].clone(), second, same_path, same_ip));
             if let Some(lh) = found {
                 self.taken[lh] = true;
-                self.of_elf[n] = Some(Match { lh, distance, same_path });
+                self.of_elf[n] = Some(Match {
+                    lh,
+                    distance,
+                    same_path,
+                });
             }
         }
     }
@@ -114,7 +123,11 @@ impl<'a> Matching<'a> {
     fn free(&mut self, a: &Account, second: i64, same_path: bool, same_ip: bool) -> Option<usize> {
         let taken = &self.taken;
         let mut keyed = |ip| match same_path {
-            true => front(&mut self.by_ip_and_path, &(second, a.outcome, ip, a.path), taken),
+            true => front(
+                &mut self.by_ip_and_path,
+                &(second, a.outcome, ip, a.path),
+                taken,
+            ),
             false => front(&mut self.by_ip, &(second, a.outcome, ip), taken),
         };
         match (same_ip, a.ip) {
@@ -150,19 +163,34 @@ impl<'a> Matching<'a> {
     fn rivals_differ(&self, rivals: &HashMap<Place, Apps>, a: &Account, m: &Match) -> bool {
         let partner = &self.lh[m.lh];
         let path = m.same_path.then_some(a.path);
-        [a.second - m.distance, a.second + m.distance].into_iter().any(|second| {
-            rivals
-                .get(&Place { second, outcome: a.outcome, ip: partner.ip, path })
-                .is_some_and(|apps| *apps != Apps::All(partner.app))
-        })
+        [a.second - m.distance, a.second + m.distance]
+            .into_iter()
+            .any(|second| {
+                rivals
+                    .get(&Place {
+                        second,
+                        outcome: a.outcome,
+                        ip: partner.ip,
+                        path,
+                    })
+                    .is_some_and(|apps| *apps != Apps::All(partner.app))
+            })
     }
 
     fn apps_by_place(&self) -> HashMap<Place, Apps> {
         let mut places: HashMap<Place, Apps> = HashMap::new();
         for a in self.lh {
             for path in [None, Some(a.path)] {
-                let place = Place { second: a.second, outcome: a.outcome, ip: a.ip, path };
-                places.entry(place).and_modify(|apps| apps.add(a.app)).or_insert(Apps::All(a.app));
+                let place = Place {
+                    second: a.second,
+                    outcome: a.outcome,
+                    ip: a.ip,
+                    path,
+                };
+                places
+                    .entry(place)
+                    .and_modify(|apps| apps.add(a.app))
+                    .or_insert(Apps::All(a.app));
             }
         }
         places
@@ -258,11 +286,20 @@ mod tests {
     const AWAY: Option<[u8; 16]> = Some([2; 16]);
 
     fn at(second: i64) -> Account {
-        Account { second, outcome: 0, ip: HOME, path: 0, app: None }
+        Account {
+            second,
+            outcome: 0,
+            ip: HOME,
+            path: 0,
+            app: None,
+        }
     }
 
     fn app(second: i64, app: u32) -> Account {
-        Account { app: Some(app), ..at(second) }
+        Account {
+            app: Some(app),
+            ..at(second)
+        }
     }
 
     #[test]
@@ -273,20 +310,32 @@ mod tests {
 
     #[test]
     fn five_seconds_are_one_attempt_and_six_are_two() {
-        assert_eq!(pair(&[at(10)], &[app(15, 1)]), [Some((0, Quality::Nearest))]);
+        assert_eq!(
+            pair(&[at(10)], &[app(15, 1)]),
+            [Some((0, Quality::Nearest))]
+        );
         assert_eq!(pair(&[at(10)], &[app(16, 1)]), [None]);
     }
 
     #[test]
     fn another_outcome_or_another_address_is_another_attempt() {
-        let failed = Account { outcome: 1, ..app(10, 1) };
-        let elsewhere = Account { ip: AWAY, ..app(10, 1) };
+        let failed = Account {
+            outcome: 1,
+            ..app(10, 1)
+        };
+        let elsewhere = Account {
+            ip: AWAY,
+            ..app(10, 1)
+        };
         assert_eq!(pair(&[at(10)], &[failed, elsewhere]), [None]);
     }
 
     #[test]
     fn an_unusable_address_is_no_contradiction_on_either_side() {
-        let blind = Account { ip: None, ..app(10, 1) };
+        let blind = Account {
+            ip: None,
+            ..app(10, 1)
+        };
         assert_eq!(pair(&[at(10)], &[blind]), [Some((0, Quality::Exact))]);
         let blind = Account { ip: None, ..at(10) };
         assert_eq!(pair(&[blind], &[app(10, 1)]), [Some((0, Quality::Exact))]);
@@ -295,8 +344,14 @@ mod tests {
     #[test]
     fn equally_near_candidates_of_different_apps_leave_the_app_open() {
         let both = pair(&[at(10), at(10)], &[app(10, 1), app(10, 2)]);
-        assert_eq!(both, [Some((0, Quality::Ambiguous)), Some((1, Quality::Ambiguous))]);
-        assert_eq!(pair(&[at(10)], &[app(9, 1), app(11, 2)]), [Some((0, Quality::Ambiguous))]);
+        assert_eq!(
+            both,
+            [Some((0, Quality::Ambiguous)), Some((1, Quality::Ambiguous))]
+        );
+        assert_eq!(
+            pair(&[at(10)], &[app(9, 1), app(11, 2)]),
+            [Some((0, Quality::Ambiguous))]
+        );
     }
 
     #[test]
@@ -307,27 +362,42 @@ mod tests {
 
     #[test]
     fn one_account_for_two_indistinguishable_attempts_is_ambiguous() {
-        assert_eq!(pair(&[at(10), at(10)], &[app(10, 1)]), [Some((0, Quality::Ambiguous)), None]);
+        assert_eq!(
+            pair(&[at(10), at(10)], &[app(10, 1)]),
+            [Some((0, Quality::Ambiguous)), None]
+        );
     }
 
     #[test]
     fn each_attempt_gets_its_nearest_account() {
         let pairs = pair(&[at(10), at(13)], &[app(10, 1), app(13, 2)]);
-        assert_eq!(pairs, [Some((0, Quality::Exact)), Some((1, Quality::Exact))]);
+        assert_eq!(
+            pairs,
+            [Some((0, Quality::Exact)), Some((1, Quality::Exact))]
+        );
     }
 
     #[test]
     fn the_door_tells_simultaneous_attempts_apart() {
         let page = |a: Account| Account { path: 7, ..a };
         let pairs = pair(&[at(10), page(at(10))], &[page(app(10, 1)), app(10, 2)]);
-        assert_eq!(pairs, [Some((1, Quality::Exact)), Some((0, Quality::Exact))]);
+        assert_eq!(
+            pairs,
+            [Some((1, Quality::Exact)), Some((0, Quality::Exact))]
+        );
     }
 
     #[test]
     fn a_burst_costs_no_more_than_its_rows() {
         let elf: Vec<Account> = (0..200_000).map(|n| at(n / 20_000)).collect();
-        let lh: Vec<Account> = (0..200_000).map(|n| app(n / 20_000, (n % 7) as u32)).collect();
+        let lh: Vec<Account> = (0..200_000)
+            .map(|n| app(n / 20_000, (n % 7) as u32))
+            .collect();
         let pairs = pair(&elf, &lh);
-        assert!(pairs.iter().all(|p| matches!(p, Some((_, Quality::Ambiguous)))));
+        assert!(
+            pairs
+                .iter()
+                .all(|p| matches!(p, Some((_, Quality::Ambiguous))))
+        );
     }
 }

@@ -45,10 +45,24 @@ pub(super) fn merge(rows: &[Told]) -> Vec<Vec<usize>> {
     groups
 }
 
-type Key = (i64, u32, Option<[u8; 16]>, Option<u32>, Option<u32>, Option<u32>);
+type Key = (
+    i64,
+    u32,
+    Option<[u8; 16]>,
+    Option<u32>,
+    Option<u32>,
+    Option<u32>,
+);
 
 fn key(told: &Told) -> Key {
-    (told.second, told.outcome, told.ip, told.login_type, told.app, told.status)
+    (
+        told.second,
+        told.outcome,
+        told.ip,
+        told.login_type,
+        told.app,
+        told.status,
+    )
 }
 
 /// An export without a column (no Application, say) cannot contradict one that has it.
@@ -119,13 +133,19 @@ mod tests {
 
     #[test]
     fn different_apps_are_different_logins() {
-        let other = Told { app: Some(2), ..told(1, PAGE) };
+        let other = Told {
+            app: Some(2),
+            ..told(1, PAGE)
+        };
         assert_eq!(merge(&[told(1, SOQL), other]), [vec![0], vec![1]]);
     }
 
     #[test]
     fn a_column_that_an_export_lacks_is_no_difference() {
-        let no_app = Told { app: None, ..told(1, SOQL) };
+        let no_app = Told {
+            app: None,
+            ..told(1, SOQL)
+        };
         assert_eq!(merge(&[no_app, told(1, PAGE)]), [vec![0, 1]]);
     }
 }

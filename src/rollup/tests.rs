@@ -43,14 +43,22 @@ fn the_two_logs_of_one_login_give_one_row_with_key_and_app() {
     fixture.add("LoginHistory", &[soql("2026-01-15T10:00:00Z", "ERP Sync")]);
     let report = fixture.refresh();
     assert_eq!((report.attempts, report.usernames), (1, 1));
-    assert_eq!(merged(&fixture, QUALITY), [format!("both|exact|ERP Sync|{ERP}")]);
+    assert_eq!(
+        merged(&fixture, QUALITY),
+        [format!("both|exact|ERP Sync|{ERP}")]
+    );
     let row = merged(
         &fixture,
         "SELECT occurred_at, login_type, lh_login_type, login_key, ip, outcome, username
          FROM rollup_logins",
     );
     let at = "2026-01-15T10:00:00.900Z";
-    assert_eq!(row, [format!("{at}|i|Remote Access 2.0|~{at}|{HOME}|success|erp@example.com")]);
+    assert_eq!(
+        row,
+        [format!(
+            "{at}|i|Remote Access 2.0|~{at}|{HOME}|success|erp@example.com"
+        )]
+    );
 }
 
 #[test]
@@ -75,15 +83,24 @@ fn a_failure_does_not_merge_with_a_success() {
     fixture.add("Login", &[elf("2026-01-15T10:00:00Z")]);
     fixture.add("LoginHistory", &[failed]);
     fixture.refresh();
-    assert_eq!(merged(&fixture, "SELECT count(*) FROM rollup_logins"), ["2"]);
+    assert_eq!(
+        merged(&fixture, "SELECT count(*) FROM rollup_logins"),
+        ["2"]
+    );
 }
 
 #[test]
 fn candidates_that_name_different_apps_leave_the_app_open() {
     let mut fixture = Fixture::new();
-    fixture.add("Login", &[elf("2026-01-15T10:00:00.1Z"), elf("2026-01-15T10:00:00.2Z")]);
+    fixture.add(
+        "Login",
+        &[elf("2026-01-15T10:00:00.1Z"), elf("2026-01-15T10:00:00.2Z")],
+    );
     let at = "2026-01-15T10:00:00Z";
-    fixture.add("LoginHistory", &[soql(at, "ERP Sync"), soql(at, "My Ticket Portal")]);
+    fixture.add(
+        "LoginHistory",
+        &[soql(at, "ERP Sync"), soql(at, "My Ticket Portal")],
+    );
     fixture.refresh();
     let row = format!("both|ambiguous|-|{ERP}");
     assert_eq!(merged(&fixture, QUALITY), [row.clone(), row]);
@@ -102,7 +119,10 @@ fn accounts_on_both_sides_of_midnight_meet_whichever_comes_first() {
             fixture.add(event, std::slice::from_ref(row));
             fixture.refresh();
         }
-        assert_eq!(merged(&fixture, QUALITY), [format!("both|nearest|ERP Sync|{ERP}")]);
+        assert_eq!(
+            merged(&fixture, QUALITY),
+            [format!("both|nearest|ERP Sync|{ERP}")]
+        );
     }
 }
 
@@ -111,11 +131,17 @@ fn a_username_whose_id_is_learned_later_is_merged_then() {
     let mut fixture = Fixture::new();
     fixture.add("LoginHistory", &[page("2026-01-10T10:00:00Z", "ERP Sync")]);
     fixture.refresh();
-    assert_eq!(merged(&fixture, QUALITY), ["login_history|lh_only|ERP Sync|erp@example.com"]);
+    assert_eq!(
+        merged(&fixture, QUALITY),
+        ["login_history|lh_only|ERP Sync|erp@example.com"]
+    );
     fixture.add("Login", &[elf("2026-01-15T10:00:00Z")]);
     let report = fixture.refresh();
     assert_eq!(report.days.len(), 2);
-    assert_eq!(merged(&fixture, QUALITY)[0], format!("login_history|lh_only|ERP Sync|{ERP}"));
+    assert_eq!(
+        merged(&fixture, QUALITY)[0],
+        format!("login_history|lh_only|ERP Sync|{ERP}")
+    );
 }
 
 #[test]
@@ -134,11 +160,17 @@ fn late_rows_replace_the_day() {
     fixture.add("Login", &[elf("2026-01-15T10:00:00Z")]);
     fixture.refresh();
     fixture.add("Login", &[elf("2026-01-15T11:00:00Z")]);
-    fixture.add("RestApi", &[json!({"at": "2026-01-17T11:00:00Z", "user_id": ERP})]);
+    fixture.add(
+        "RestApi",
+        &[json!({"at": "2026-01-17T11:00:00Z", "user_id": ERP})],
+    );
     let report = fixture.refresh();
     assert_eq!((report.days.len(), report.attempts), (1, 2));
     assert_eq!(fixture.lake.parts("rollup_logins").unwrap().len(), 1);
-    assert_eq!(merged(&fixture, "SELECT count(*) FROM rollup_logins"), ["2"]);
+    assert_eq!(
+        merged(&fixture, "SELECT count(*) FROM rollup_logins"),
+        ["2"]
+    );
 }
 
 #[test]
@@ -147,7 +179,11 @@ fn threads_and_the_order_of_files_do_not_change_the_result() {
     for n in 0..400 {
         let at = format!("2026-01-15T10:{:02}:{:02}.{:03}Z", n / 60, n % 60, n);
         rows.push(("Login", n, elf(&at)));
-        let app = if n % 3 == 0 { "ERP Sync" } else { "Data Loader" };
+        let app = if n % 3 == 0 {
+            "ERP Sync"
+        } else {
+            "Data Loader"
+        };
         rows.push(("LoginHistory", n, soql(&format!("{}Z", &at[..19]), app)));
     }
     let mut results = vec![];
@@ -172,7 +208,11 @@ fn threads_and_the_order_of_files_do_not_change_the_result() {
             }
         }
         let options = fixture.options(threads);
-        let run = fixture.lake.ledger_mut().start_run("test", chrono::Utc::now()).unwrap();
+        let run = fixture
+            .lake
+            .ledger_mut()
+            .start_run("test", chrono::Utc::now())
+            .unwrap();
         let at = chrono::Utc::now();
         super::refresh(&mut fixture.lake, &fixture.catalog, &options, run, at).unwrap();
         let sql = "SELECT occurred_at, source, merge_quality, app, lh_login_type, row_key

@@ -7,8 +7,8 @@ use arrow::array::AsArray;
 use arrow::datatypes::TimestampMillisecondType;
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::days::{Span, whole_day};
 use super::RollupError;
+use super::days::{Span, whole_day};
 use crate::engine::{Params, Session};
 
 const SEEN: &str = include_str!("../../queries/rollups/usernames.sql");
@@ -32,15 +32,19 @@ pub(super) fn seen_on(
             let names = batch.column(1).as_string_view();
             let times = batch.column(2).as_primitive::<TimestampMillisecondType>();
             for row in 0..batch.num_rows() {
-                let Some(at) = DateTime::from_timestamp_millis(times.value(row)) else { continue };
+                let Some(at) = DateTime::from_timestamp_millis(times.value(row)) else {
+                    continue;
+                };
                 let sighting = (at, names.value(row).to_owned());
                 let known = latest.entry(ids.value(row).to_owned()).or_default();
                 *known = sighting.max(std::mem::take(known));
             }
         }
     }
-    let mut seen: Vec<Sighting> =
-        latest.into_iter().map(|(id, (at, name))| (id, name, at)).collect();
+    let mut seen: Vec<Sighting> = latest
+        .into_iter()
+        .map(|(id, (at, name))| (id, name, at))
+        .collect();
     seen.sort();
     Ok(seen)
 }
@@ -56,7 +60,9 @@ pub(super) fn days_awaiting(
     }
     for batch in session.query(UNRESOLVED, &Params::new())? {
         let keys = batch.column(0).as_string_view();
-        let dates = batch.column(1).as_primitive::<arrow::datatypes::Date32Type>();
+        let dates = batch
+            .column(1)
+            .as_primitive::<arrow::datatypes::Date32Type>();
         for row in 0..batch.num_rows() {
             if names.contains(keys.value(row)) {
                 days.extend(dates.value_as_date(row));

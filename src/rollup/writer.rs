@@ -30,12 +30,21 @@ impl DayWriter {
         schema: SchemaRef,
         day: NaiveDate,
     ) -> Result<Self, RollupError> {
-        let path = lake.staging_dir().join(format!("{event_type}-{day}.parquet"));
+        let path = lake
+            .staging_dir()
+            .join(format!("{event_type}-{day}.parquet"));
         let file = create_private(&path).map_err(|source| RollupError::io(&path, source))?;
         let properties = writer_properties(&schema);
         let parquet = ArrowWriter::try_new(file, schema, Some(properties))
             .map_err(|source| RollupError::parquet(&path, source))?;
-        Ok(Self { event_type, day, path, parquet, rows: 0, times: None })
+        Ok(Self {
+            event_type,
+            day,
+            path,
+            parquet,
+            rows: 0,
+            times: None,
+        })
     }
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), RollupError> {
@@ -49,7 +58,9 @@ impl DayWriter {
             let (a, b) = self.times.unwrap_or((first, last));
             self.times = Some((a.min(first), b.max(last)));
         }
-        self.parquet.write(batch).map_err(|source| RollupError::parquet(&self.path, source))
+        self.parquet
+            .write(batch)
+            .map_err(|source| RollupError::parquet(&self.path, source))
     }
 
     /// The finished file, synced; None where the day has no rows.

@@ -121,21 +121,20 @@ fn read_part(path: &Path) -> Vec<Row> {
 }
 
 pub fn rows_of(batch: &RecordBatch) -> Vec<Row> {
+    let schema = batch.schema();
     (0..batch.num_rows())
         .map(|row| {
-            let cells =
-                batch
-                    .schema()
-                    .fields()
-                    .iter()
-                    .zip(batch.columns())
-                    .map(|(field, column)| {
-                        let text = match column.is_null(row) {
-                            true => String::new(),
-                            false => array_value_to_string(column, row).unwrap(),
-                        };
-                        (field.name().clone(), text)
-                    });
+            let cells = schema
+                .fields()
+                .iter()
+                .zip(batch.columns())
+                .map(|(field, column)| {
+                    let text = match column.is_null(row) {
+                        true => String::new(),
+                        false => array_value_to_string(column, row).unwrap(),
+                    };
+                    (field.name().clone(), text)
+                });
             Row(cells.collect())
         })
         .collect()

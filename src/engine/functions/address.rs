@@ -81,7 +81,9 @@ fn network_of() -> ScalarUDF {
         let ips = text(args, 0);
         let prefix = |index: usize, row: usize, default: i64| match args.get(index) {
             None => Some(default),
-            Some(array) => array.is_valid(row).then(|| array.as_primitive::<Int64Type>().value(row)),
+            Some(array) => array
+                .is_valid(row)
+                .then(|| array.as_primitive::<Int64Type>().value(row)),
         };
         let mut wrong = None;
         let networks = text_rows(ips.len(), |row| {
@@ -90,14 +92,18 @@ fn network_of() -> ScalarUDF {
                 IpAddr::V4(_) => prefix(1, row, NETWORK_V4)?,
                 IpAddr::V6(_) => prefix(2, row, NETWORK_V6)?,
             };
-            let network = u8::try_from(bits).ok().and_then(|bits| IpNet::new(ip, bits).ok());
+            let network = u8::try_from(bits)
+                .ok()
+                .and_then(|bits| IpNet::new(ip, bits).ok());
             if network.is_none() {
                 wrong = Some(bits);
             }
             network.map(|n| n.trunc().to_string())
         });
         match wrong {
-            Some(bits) => exec_err!("network_of: {bits} is no prefix length of the address's family"),
+            Some(bits) => {
+                exec_err!("network_of: {bits} is no prefix length of the address's family")
+            }
             None => Ok(networks),
         }
     })
@@ -105,5 +111,7 @@ fn network_of() -> ScalarUDF {
 
 /// `sf_id18(text)`: the 18-character form of a Salesforce id of 15 or 18 characters, else NULL.
 fn sf_id18_udf() -> ScalarUDF {
-    RowFunction::udf("sf_id18", vec![TEXT], TEXT, |args| Ok(map_text(args, sf_id18)))
+    RowFunction::udf("sf_id18", vec![TEXT], TEXT, |args| {
+        Ok(map_text(args, sf_id18))
+    })
 }

@@ -33,17 +33,16 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
 
-use crate::catalog::Catalog;
 use crate::registry::Networks;
 
 pub(super) use users::KnownUsers;
 
-/// The functions that need nothing but the catalogue.
-pub(super) fn of_catalog(catalog: &Arc<Catalog>) -> Vec<ScalarUDF> {
+/// The functions that need nothing but their arguments.
+pub(super) fn plain() -> Vec<ScalarUDF> {
     let mut functions = address::functions();
     functions.extend(text::functions());
-    functions.extend(login::functions(catalog));
-    functions.extend(codes::functions(catalog));
+    functions.extend(login::functions());
+    functions.extend(codes::functions());
     functions
 }
 

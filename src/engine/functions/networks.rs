@@ -17,7 +17,11 @@ use crate::registry::{Networks, WindowKind};
 const TEXT: DataType = DataType::Utf8View;
 
 pub(super) fn functions(networks: &Arc<Networks>) -> Vec<ScalarUDF> {
-    vec![in_networks(networks), nearest_network(networks), in_window(networks)]
+    vec![
+        in_networks(networks),
+        nearest_network(networks),
+        in_window(networks),
+    ]
 }
 
 /// `in_networks(user_key, ip, at)`: whether a network that is declared for the user and valid
@@ -69,13 +73,17 @@ fn in_window(networks: &Arc<Networks>) -> ScalarUDF {
                 covered.push(false);
                 continue;
             };
-            let Some(kind) = *kinds.entry(word).or_insert_with(|| WindowKind::from_word(word))
+            let Some(kind) = *kinds
+                .entry(word)
+                .or_insert_with(|| WindowKind::from_word(word))
             else {
                 return exec_err!("in_window: the kind is consent, breakglass or maintenance");
             };
-            covered.push(rows.user_at(row).is_some_and(|(user, at)| {
-                networks.in_window(user, rows.address(row), at, kind)
-            }));
+            covered.push(
+                rows.user_at(row).is_some_and(|(user, at)| {
+                    networks.in_window(user, rows.address(row), at, kind)
+                }),
+            );
         }
         Ok(Arc::new(BooleanArray::from(covered)))
     })
@@ -103,7 +111,9 @@ impl<'a> Rows<'a> {
 
     fn user_at(&self, row: usize) -> Option<(&str, i64)> {
         let user = cell(self.users, row)?;
-        self.times.is_valid(row).then(|| (user, self.times.value(row)))
+        self.times
+            .is_valid(row)
+            .then(|| (user, self.times.value(row)))
     }
 
     fn address(&self, row: usize) -> Option<IpAddr> {

@@ -53,7 +53,9 @@ impl RowFunction {
 
 impl fmt::Debug for RowFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RowFunction").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("RowFunction")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,10 +87,16 @@ impl ScalarUDFImpl for RowFunction {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let constant = args
+            .args
+            .iter()
+            .all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let arrays: Vec<ArrayRef> =
-            args.args.iter().map(|a| a.to_array(rows)).collect::<Result<_>>()?;
+        let arrays: Vec<ArrayRef> = args
+            .args
+            .iter()
+            .map(|a| a.to_array(rows))
+            .collect::<Result<_>>()?;
         let out = (self.body)(&arrays)?;
         if constant {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&out, 0)?));
@@ -120,10 +128,7 @@ pub(super) fn text_rows<S: AsRef<str>>(
 }
 
 /// Maps one text argument to text, computing each distinct value of a batch once.
-pub(super) fn map_text(
-    args: &[ArrayRef],
-    of: impl Fn(&str) -> Option<String>,
-) -> ArrayRef {
+pub(super) fn map_text(args: &[ArrayRef], of: impl Fn(&str) -> Option<String>) -> ArrayRef {
     let input = text(args, 0);
     let mut known: std::collections::HashMap<&str, Option<String>> = Default::default();
     text_rows(input.len(), |row| {

@@ -1,7 +1,7 @@
 //! Names as people read them: `skeleton`, `app_name_key`, `printable`.
 
-use datafusion::logical_expr::ScalarUDF;
 use arrow::datatypes::DataType;
+use datafusion::logical_expr::ScalarUDF;
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton as confusable_skeleton;
 
@@ -15,14 +15,19 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
         udf("skeleton", |name| Some(skeleton(name))),
         udf("app_name_key", |name| Some(app_name_key(name))),
-        udf("printable", |shown| Some(privacy::printable(shown, PRINTABLE_CHARS))),
+        udf("printable", |shown| {
+            Some(privacy::printable(shown, PRINTABLE_CHARS))
+        }),
     ]
 }
 
 fn udf(name: &'static str, of: fn(&str) -> Option<String>) -> ScalarUDF {
-    RowFunction::udf(name, vec![DataType::Utf8View], DataType::Utf8View, move |args| {
-        Ok(map_text(args, of))
-    })
+    RowFunction::udf(
+        name,
+        vec![DataType::Utf8View],
+        DataType::Utf8View,
+        move |args| Ok(map_text(args, of)),
+    )
 }
 
 /// `skeleton(text)`: what a name looks like. Names that a person takes for one another (`ERP
@@ -32,7 +37,11 @@ pub(super) fn skeleton(name: &str) -> String {
     // Case is folded before and after: `I` and `l` look alike, `i` and `l` do not.
     let folded: String = name.nfkc().collect::<String>().to_lowercase();
     let latin: String = confusable_skeleton(&folded).collect();
-    latin.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
+    latin
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .collect()
 }
 
 /// `app_name_key(text)`: names that differ only in case, in runs of blanks or in compatibility

@@ -52,6 +52,8 @@ fn known_user_id(users: &Arc<KnownUsers>) -> ScalarUDF {
     let users = Arc::clone(users);
     RowFunction::udf("known_user_id", vec![TEXT], TEXT, move |args| {
         let names = text(args, 0);
-        Ok(text_rows(names.len(), |row| users.ids.get(&cell(names, row)?.trim().to_lowercase())))
+        Ok(text_rows(names.len(), |row| {
+            users.ids.get(&cell(names, row)?.trim().to_lowercase())
+        }))
     })
 }

@@ -1,0 +1,308 @@
+//! The digest: what is news tonight, what goes on, what ended, and how the run went.
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+
+use crate::config::Severity;
+
+/// One finding as a mail tells it. Texts are as the rule and the logs gave them; the view makes
+/// them printable.
+#[derive(Debug, Clone)]
+pub struct DigestFinding {
+    pub finding_id: String,
+    pub dedupe_key: String,
+    pub rule_id: String,
+    pub rule_version: i64,
+    pub severity: Severity,
+    pub title: String,
+    /// Username, else the user's id, else nothing: the finding is about no single user.
+    pub who: Option<String>,
+    /// Role of the user: `integration`, `guest` …
+    pub user_kind: Option<String>,
+    pub bucket_start: Option<DateTime<Utc>>,
+    pub first_seen: DateTime<Utc>,
+    pub last_seen: DateTime<Utc>,
+    pub count: u64,
+    pub expected: String,
+    pub observed: String,
+    /// `column: value` lines.
+    pub evidence: Vec<String>,
+    pub attack: Vec<String>,
+    /// From the rule file: why it matters, when it is harmless, what to do.
+    pub description: String,
+    pub false_positives: String,
+    pub response: String,
+    /// The command line that shows the rows.
+    pub rows_command: String,
+}
+
+impl DigestFinding {
+    /// The finding's day: its bucket, else when it was first seen.
+    pub fn day(&self) -> NaiveDate {
+        self.bucket_start.unwrap_or(self.first_seen).date_naive()
+    }
+}
+
+/// What the outbox remembers of a dedupe key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mailed {
+    /// When a mail last told of it as news.
+    pub at: DateTime<Utc>,
+    pub severity: Severity,
+    pub count: u64,
+    /// Nights on which it was found so far, tonight included.
+    pub nights: u32,
+}
+
+/// One subject's news: the findings of one dedupe key, told by the gravest and latest of them.
+#[derive(Debug, Clone)]
+pub struct News {
+    pub finding: DigestFinding,
+    /// The other findings of the same key, by day.
+    pub others: Vec<DigestFinding>,
+}
+
+impl News {
+    pub fn count(&self) -> u64 {
+        self.all().map(|f| f.count).sum()
+    }
+
+    pub fn first_seen(&self) -> DateTime<Utc> {
+        self.all()
+            .map(|f| f.first_seen)
+            .fold(self.finding.first_seen, DateTime::min)
+    }
+
+    pub fn last_seen(&self) -> DateTime<Utc> {
+        self.all()
+            .map(|f| f.last_seen)
+            .fold(self.finding.last_seen, DateTime::max)
+    }
+
+    /// Distinct days, in order.
+    pub fn days(&self) -> Vec<NaiveDate> {
+        let mut days: Vec<_> = self.all().map(DigestFinding::day).collect();
+        days.sort_unstable();
+        days.dedup();
+        days
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &DigestFinding> {
+        std::iter::once(&self.finding).chain(&self.others)
+    }
+}
+
+/// A subject that was mailed within the quiet days and goes on.
+#[derive(Debug, Clone)]
+pub struct StillActive {
+    pub news: News,
+    pub mailed: Mailed,
+}
+
+/// How the run itself went. Silence is never success: what could not be read, could not be
+/// asked, or never had input is said.
+#[derive(Debug, Clone, Default)]
+pub struct RunHealth {
+    pub files_read: u64,
+    pub files_known: u64,
+    /// Name and reason of each input that was refused or torn.
+    pub files_rejected: Vec<(String, String)>,
+    pub rows_read: u64,
+    pub rows_kept: u64,
+    pub rows_duplicate: u64,
+    pub rows_quarantined: u64,
+    pub rules_ok: u64,
+    /// Rule id and reason.
+    pub rules_failed: Vec<(String, String)>,
+    pub rules_blind: Vec<(String, String)>,
+    pub rules_never_had_input: Vec<(String, String)>,
+    /// Anything else that the reader should know (expired suppressions, dropped columns …).
+    pub remarks: Vec<String>,
+}
+
+/// All that one mail tells.
+#[derive(Debug, Clone)]
+pub struct Digest {
+    pub org: String,
+    pub run_id: i64,
+    pub at: DateTime<Utc>,
+    /// The last day that the data reach.
+    pub data_day: NaiveDate,
+    pub news: Vec<News>,
+    pub still_active: Vec<StillActive>,
+    pub resolved: Vec<DigestFinding>,
+    /// Findings that a suppression covers: counted, not shown.
+    pub suppressed: u64,
+    /// New findings below the recipients' `min_severity`: counted, not shown.
+    pub below_threshold: u64,
+    pub health: RunHealth,
+}
+
+impl Digest {
+    /// Whether there is something to tell: a mail goes out for news and for what ended, not for
+    /// what was told already.
+    pub fn is_worth_a_mail(&self) -> bool {
+        !self.news.is_empty() || !self.resolved.is_empty()
+    }
+
+    /// The gravest severity among the news, else among what is resolved.
+    pub fn severity(&self) -> Severity {
+        let news = self.news.iter().map(|n| n.finding.severity).max();
+        let resolved = || self.resolved.iter().map(|f| f.severity).max();
+        news.or_else(resolved).unwrap_or(Severity::Info)
+    }
+
+    /// Number of new findings, not of subjects.
+    pub fn new_findings(&self) -> usize {
+        self.news.iter().map(|n| 1 + n.others.len()).sum()
+    }
+}
+
+/// Groups tonight's findings by dedupe key and separates news from what was mailed within
+/// `quiet_days` and neither grew graver nor doubled in volume. Both lists are ordered by
+/// severity, then time (latest first), then id.
+pub fn gather_news(
+    findings: Vec<DigestFinding>,
+    mailed: impl Fn(&str) -> Option<Mailed>,
+    at: DateTime<Utc>,
+    quiet_days: u32,
+) -> (Vec<News>, Vec<StillActive>) {
+    let quiet_since = at.checked_sub_days(Days::new(u64::from(quiet_days)));
+    let (mut news, mut still_active) = (Vec::new(), Vec::new());
+    for group in group_by_subject(findings) {
+        match mailed(&group.finding.dedupe_key) {
+            Some(before) if is_quiet(&group, &before, quiet_since) => {
+                still_active.push(StillActive {
+                    news: group,
+                    mailed: before,
+                });
+            }
+            _ => news.push(group),
+        }
+    }
+    (news, still_active)
+}
+
+fn is_quiet(news: &News, before: &Mailed, quiet_since: Option<DateTime<Utc>>) -> bool {
+    let recent = quiet_since.is_none_or(|since| before.at > since);
+    recent
+        && news.finding.severity <= before.severity
+        && news.count() < before.count.saturating_mul(2)
+}
+
+fn group_by_subject(mut findings: Vec<DigestFinding>) -> Vec<News> {
+    findings.sort_by(|a, b| {
+        (b.severity, b.last_seen, &a.finding_id).cmp(&(a.severity, a.last_seen, &b.finding_id))
+    });
+    let mut groups: Vec<News> = Vec::new();
+    for finding in findings {
+        match groups
+            .iter_mut()
+            .find(|g| g.finding.dedupe_key == finding.dedupe_key)
+        {
+            Some(group) => group.others.push(finding),
+            None => groups.push(News {
+                finding,
+                others: Vec::new(),
+            }),
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn at(text: &str) -> DateTime<Utc> {
+        text.parse().expect("test time")
+    }
+
+    pub(crate) fn finding(id: &str, key: &str, severity: Severity) -> DigestFinding {
+        DigestFinding {
+            finding_id: id.into(),
+            dedupe_key: key.into(),
+            rule_id: "integration-ui-login".into(),
+            rule_version: 3,
+            severity,
+            title: "Integration user logged in through the UI".into(),
+            who: Some("erp@example.com".into()),
+            user_kind: Some("integration".into()),
+            bucket_start: Some(at("2026-01-30T00:00:00Z")),
+            first_seen: at("2026-01-30T02:11:00Z"),
+            last_seen: at("2026-01-30T02:14:00Z"),
+            count: 3,
+            expected: "no login through the user interface".into(),
+            observed: "3 logins of type Application from 203.0.113.77".into(),
+            evidence: vec!["ip: 203.0.113.77".into(), "login_type: Application".into()],
+            attack: vec!["T1078.004".into()],
+            description: "An integration user has no business in the UI.".into(),
+            false_positives: "An admin who debugs the integration.".into(),
+            response: "Freeze the user, then rotate its credential.".into(),
+            rows_command: "orgwatch sql \"SELECT 1\"".into(),
+        }
+    }
+
+    fn mailed(count: u64, severity: Severity, when: &str) -> Mailed {
+        Mailed {
+            at: at(when),
+            severity,
+            count,
+            nights: 2,
+        }
+    }
+
+    fn outcome(before: Mailed) -> (usize, usize) {
+        let tonight = vec![finding("f1", "k1", Severity::High)];
+        let (news, active) = gather_news(tonight, |_| Some(before), at("2026-01-31T03:00:00Z"), 7);
+        (news.len(), active.len())
+    }
+
+    #[test]
+    fn what_was_mailed_within_the_quiet_days_folds() {
+        assert_eq!(
+            outcome(mailed(3, Severity::High, "2026-01-28T03:00:00Z")),
+            (0, 1)
+        );
+    }
+
+    #[test]
+    fn after_the_quiet_days_it_is_news_again() {
+        assert_eq!(
+            outcome(mailed(3, Severity::High, "2026-01-24T03:00:00Z")),
+            (1, 0)
+        );
+    }
+
+    #[test]
+    fn a_graver_or_much_larger_repeat_is_news() {
+        assert_eq!(
+            outcome(mailed(3, Severity::Medium, "2026-01-30T03:00:00Z")),
+            (1, 0)
+        );
+        assert_eq!(
+            outcome(mailed(1, Severity::High, "2026-01-30T03:00:00Z")),
+            (1, 0)
+        );
+    }
+
+    #[test]
+    fn the_nights_of_one_subject_are_one_piece_of_news() {
+        let mut second = finding("f2", "k1", Severity::High);
+        second.bucket_start = Some(at("2026-01-29T00:00:00Z"));
+        second.last_seen = at("2026-01-29T05:00:00Z");
+        let (news, _) = gather_news(
+            vec![
+                second,
+                finding("f1", "k1", Severity::High),
+                finding("f3", "k2", Severity::Critical),
+            ],
+            |_| None,
+            at("2026-01-31T03:00:00Z"),
+            7,
+        );
+        let told: Vec<_> = news.iter().map(|n| n.finding.finding_id.as_str()).collect();
+        assert_eq!(told, ["f3", "f1"]);
+        assert_eq!(news[1].count(), 6);
+        assert_eq!(news[1].days().len(), 2);
+    }
+}

@@ -1,0 +1,21 @@
+//! What can go wrong between a digest and an inbox.
+
+use std::path::PathBuf;
+
+/// A mail that could not be made or delivered. An undelivered mail stays in the outbox.
+#[derive(Debug, thiserror::Error)]
+pub enum AlertError {
+    #[error("`{key}` of [alert.email] is not a mail address: `{address}`")]
+    Address { key: &'static str, address: String },
+    #[error("[alert.email] names no recipient: `to` is empty")]
+    NoRecipient,
+    #[error("the mail template failed")]
+    Template(#[from] minijinja::Error),
+    #[error("the mail could not be assembled")]
+    Assemble(#[from] lettre::error::Error),
+    #[error("could not write the mail to `{}`", path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}

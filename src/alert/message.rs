@@ -1,0 +1,253 @@
+//! A digest as a mail: headers, two parts, bytes. The same digest gives the same bytes.
+
+use std::time::{Duration, SystemTime};
+
+use lettre::message::header::{Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
+
+use super::AlertError;
+use super::digest::Digest;
+use super::render::render;
+use super::view::{View, who};
+use crate::config::Severity;
+
+/// Longest subject, in characters.
+const MAX_SUBJECT: usize = 90;
+/// Longest value of an `X-Orgwatch-` header.
+const MAX_MACHINE_KEY: usize = 100;
+
+/// Sender and recipients, from `[alert.email]`.
+#[derive(Debug, Clone)]
+pub struct Recipients {
+    from: Mailbox,
+    to: Vec<Mailbox>,
+}
+
+impl Recipients {
+    /// Checks the addresses of the config. The order and repetition of `to` do not matter.
+    pub fn parse(from: &str, to: &[String]) -> Result<Self, AlertError> {
+        let parse = |key: &'static str, address: &str| {
+            address.parse::<Mailbox>().map_err(|_| AlertError::Address {
+                key,
+                address: crate::privacy::printable(address, MAX_MACHINE_KEY),
+            })
+        };
+        let mut to = to
+            .iter()
+            .map(|a| parse("to", a))
+            .collect::<Result<Vec<_>, _>>()?;
+        to.sort_by_key(|m| m.email.to_string());
+        to.dedup_by_key(|m| m.email.to_string());
+        if to.is_empty() {
+            return Err(AlertError::NoRecipient);
+        }
+        Ok(Self {
+            from: parse("from", from)?,
+            to,
+        })
+    }
+
+    /// Bare addresses, in order.
+    pub fn addresses(&self) -> Vec<String> {
+        self.to.iter().map(|m| m.email.to_string()).collect()
+    }
+}
+
+/// A mail ready for the outbox.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Without the angle brackets.
+    pub message_id: String,
+    pub recipients: Vec<String>,
+    pub subject: String,
+    pub bytes: Vec<u8>,
+}
+
+/// The mail of a digest. Its Message-ID depends on the recipients and on what is told, not on
+/// when: a night that is told again after a crash is the same mail.
+pub fn compose(digest: &Digest, recipients: &Recipients) -> Result<Mail, AlertError> {
+    let domain = recipients.from.email.domain();
+    let digest_hash = content_hash(digest, recipients);
+    let message_id = format!("orgwatch.{}.{digest_hash}@{domain}", digest.data_day);
+    let subject = subject(digest);
+    let parts = render(&View::new(digest))?;
+
+    let mut builder = Message::builder()
+        .from(recipients.from.clone())
+        .subject(subject.clone())
+        .date(date_header(digest))
+        .message_id(Some(format!("<{message_id}>")))
+        .header(AutoSubmitted("auto-generated".into()))
+        .header(AutoResponseSuppress("All".into()))
+        .header(ListId(format!("<alerts.orgwatch.{domain}>")))
+        .header(OrgwatchRun(digest.run_id.to_string()))
+        .header(OrgwatchSeverity(digest.severity().as_str().into()))
+        .header(OrgwatchRule(machine_key(&rules(digest))));
+    for mailbox in &recipients.to {
+        builder = builder.to(mailbox.clone());
+    }
+    if let Some(main) = digest.news.first() {
+        // A parent that never existed: mail clients group what names the same one, so the
+        // nights of one subject form a thread.
+        let dedupe = machine_key(&main.finding.dedupe_key);
+        let parent = format!("<thread.{}@{domain}>", short_hash(&main.finding.dedupe_key));
+        builder = builder
+            .in_reply_to(parent.clone())
+            .references(parent)
+            .header(OrgwatchDedupe(dedupe));
+    }
+    if digest.severity() == Severity::Critical && !digest.news.is_empty() {
+        builder = builder
+            .header(Importance("high".into()))
+            .header(Priority("1".into()));
+    }
+    let body = MultiPart::alternative()
+        .boundary(format!("=_orgwatch_{digest_hash}"))
+        .singlepart(SinglePart::plain(parts.text))
+        .singlepart(SinglePart::html(parts.html));
+    let message = builder.multipart(body)?;
+    Ok(Mail {
+        message_id,
+        recipients: recipients.addresses(),
+        subject,
+        bytes: message.formatted(),
+    })
+}
+
+/// `[orgwatch HIGH] 3 new findings - erp@example.com - 2026-01-30`: plain ASCII, at most
+/// [`MAX_SUBJECT`] characters, the machine-readable ends never cut.
+fn subject(digest: &Digest) -> String {
+    let plural = |n: usize| if n == 1 { "" } else { "s" };
+    let new = digest.new_findings();
+    let head = if new > 0 {
+        let severity = digest.severity().as_str().to_uppercase();
+        format!("[orgwatch {severity}] {new} new finding{}", plural(new))
+    } else {
+        let resolved = digest.resolved.len();
+        format!(
+            "[orgwatch OK] {resolved} finding{} resolved",
+            plural(resolved)
+        )
+    };
+    let tail = format!(" - {}", digest.data_day);
+    let subjects = digest.news.len();
+    let mut entity = digest
+        .news
+        .first()
+        .map(|n| ascii(&who(&n.finding)))
+        .unwrap_or_default();
+    if subjects > 1 {
+        entity.push_str(&format!(" + {} more", subjects - 1));
+    }
+    let room = MAX_SUBJECT.saturating_sub(head.len() + tail.len() + 3);
+    if entity.is_empty() || room < 8 {
+        return head + &tail;
+    }
+    if entity.len() > room {
+        entity.truncate(room - 3);
+        entity.push_str("...");
+    }
+    format!("{head} - {entity}{tail}")
+}
+
+fn rules(digest: &Digest) -> String {
+    let mut rules: Vec<_> = digest
+        .news
+        .iter()
+        .map(|n| n.finding.rule_id.as_str())
+        .collect();
+    rules.sort_unstable();
+    rules.dedup();
+    rules.join(" ")
+}
+
+fn content_hash(digest: &Digest, recipients: &Recipients) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |text: &str| {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    add(&digest.org);
+    add(&digest.data_day.to_string());
+    recipients.addresses().iter().for_each(|a| add(a));
+    let news = digest.news.iter().flat_map(|n| n.all()).map(|f| ("new", f));
+    let resolved = digest.resolved.iter().map(|f| ("resolved", f));
+    for (status, finding) in news.chain(resolved) {
+        add(status);
+        add(&finding.finding_id);
+        add(finding.severity.as_str());
+        add(&finding.count.to_string());
+        add(&finding.last_seen.timestamp_millis().to_string());
+        add(&finding
+            .bucket_start
+            .map(|b| b.timestamp_millis().to_string())
+            .unwrap_or_default());
+    }
+    let hash = hasher.finalize().to_hex();
+    hash[..24].to_owned()
+}
+
+fn short_hash(text: &str) -> String {
+    let hash = blake3::hash(text.as_bytes()).to_hex();
+    hash[..24].to_owned()
+}
+
+/// Mail dates begin in 1970 and have four-digit years; a clock outside is shown at the border.
+fn date_header(digest: &Digest) -> SystemTime {
+    const YEAR_10000: i64 = 253_402_300_800;
+    let seconds = digest.at.timestamp().clamp(0, YEAR_10000 - 1);
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
+}
+
+fn ascii(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_ascii() && !c.is_ascii_control() {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect()
+}
+
+fn machine_key(text: &str) -> String {
+    ascii(text).chars().take(MAX_MACHINE_KEY).collect()
+}
+
+/// Headers that the mail library has no type for. The values are ours or passed `machine_key`.
+macro_rules! headers {
+    ($($type:ident = $name:literal),* $(,)?) => {$(
+        #[derive(Clone)]
+        struct $type(String);
+
+        impl Header for $type {
+            fn name() -> HeaderName {
+                HeaderName::new_from_ascii_str($name)
+            }
+
+            fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+                Ok(Self(text.to_owned()))
+            }
+
+            fn display(&self) -> HeaderValue {
+                HeaderValue::new(Self::name(), self.0.clone())
+            }
+        }
+    )*};
+}
+
+headers! {
+    AutoSubmitted = "Auto-Submitted",
+    AutoResponseSuppress = "X-Auto-Response-Suppress",
+    ListId = "List-Id",
+    Importance = "Importance",
+    Priority = "X-Priority",
+    OrgwatchRun = "X-Orgwatch-Run",
+    OrgwatchRule = "X-Orgwatch-Rule",
+    OrgwatchSeverity = "X-Orgwatch-Severity",
+    OrgwatchDedupe = "X-Orgwatch-Dedupe",
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! What a digest says, as ready strings. Both parts of the mail are rendered from this one
+//! value, so that they cannot tell different facts, and every text in it is printable.
+
+use chrono::{DateTime, Days, SecondsFormat, Utc};
+use serde::Serialize;
+
+use super::digest::{Digest, DigestFinding, News, RunHealth, StillActive};
+use super::{MAX_SHOWN, QUIET_DAYS};
+use crate::privacy::printable;
+
+/// Longest text of one field, in characters.
+const MAX_TEXT: usize = 400;
+const MAX_EVIDENCE: usize = 10;
+const MAX_LISTED: usize = 10;
+
+#[derive(Debug, Serialize)]
+pub struct View {
+    pub verdict: String,
+    pub night: String,
+    pub tally: String,
+    pub findings: Vec<FindingView>,
+    pub more: Option<String>,
+    pub still_active: Vec<String>,
+    pub resolved: Vec<String>,
+    pub health: Vec<String>,
+    /// TOML that silences the first finding, ready to paste.
+    pub suppress: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct FindingView {
+    pub number: usize,
+    /// Upper-case word.
+    pub severity: String,
+    /// Colour of the word, beside it and never instead of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub colour: Option<&'static str>,
+    pub title: String,
+    pub who: String,
+    pub expected: String,
+    pub observed: String,
+    pub seen: String,
+    pub count: String,
+    pub why: Option<String>,
+    pub evidence: Vec<String>,
+    pub false_positives: Option<String>,
+    pub response: Option<String>,
+    pub command: String,
+    pub rule: String,
+}
+
+impl View {
+    pub fn new(digest: &Digest) -> Self {
+        let findings: Vec<_> = digest
+            .news
+            .iter()
+            .take(MAX_SHOWN)
+            .enumerate()
+            .map(|(n, news)| FindingView::new(n + 1, news))
+            .collect();
+        let hidden = digest.news.len().saturating_sub(MAX_SHOWN);
+        Self {
+            verdict: verdict(digest),
+            night: format!(
+                "Data up to {}, run {} at {}",
+                digest.data_day,
+                digest.run_id,
+                instant(digest.at)
+            ),
+            tally: tally(digest),
+            findings,
+            more: (hidden > 0)
+                .then(|| format!("+ {hidden} more; `orgwatch findings list` shows all")),
+            still_active: capped(digest.still_active.iter().map(still_active_line)),
+            resolved: capped(digest.resolved.iter().map(resolved_line)),
+            health: health_lines(&digest.health),
+            suppress: digest
+                .news
+                .first()
+                .map(|news| suppress_lines(&news.finding, digest.at))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl FindingView {
+    fn new(number: usize, news: &News) -> Self {
+        let finding = &news.finding;
+        let days = news.days();
+        let (first, last) = (news.first_seen(), news.last_seen());
+        let mut seen = if first == last {
+            instant(first)
+        } else {
+            format!("{} to {}", instant(first), instant(last))
+        };
+        if days.len() > 1 {
+            seen.push_str(&format!(", on {} days", days.len()));
+        }
+        Self {
+            number,
+            severity: finding.severity.as_str().to_uppercase(),
+            colour: Some(colour(finding)),
+            title: text(&finding.title),
+            who: who(finding),
+            expected: text(&finding.expected),
+            observed: text(&finding.observed),
+            seen,
+            count: events(news.count()),
+            why: prose(&finding.description),
+            evidence: evidence(finding),
+            false_positives: prose(&finding.false_positives),
+            response: prose(&finding.response),
+            command: printable(&finding.rows_command, 2 * MAX_TEXT),
+            rule: rule_line(finding),
+        }
+    }
+}
+
+/// Who a finding is about, in one printable phrase.
+pub fn who(finding: &DigestFinding) -> String {
+    match (&finding.who, &finding.user_kind) {
+        (Some(who), Some(kind)) => format!("{} ({})", text(who), text(kind)),
+        (Some(who), None) => text(who),
+        (None, _) => "no single user".to_owned(),
+    }
+}
+
+fn verdict(digest: &Digest) -> String {
+    let org = text(&digest.org);
+    let new = digest.new_findings();
+    if new == 0 {
+        return format!(
+            "Nothing new in {org}; {} resolved",
+            counted(digest.resolved.len(), "finding")
+        );
+    }
+    let mut line = format!(
+        "{}: {} in {org}",
+        digest.severity().as_str().to_uppercase(),
+        counted(new, "new finding")
+    );
+    if new > digest.news.len() {
+        line.push_str(&format!(
+            ", about {}",
+            counted(digest.news.len(), "subject")
+        ));
+    }
+    line
+}
+
+fn tally(digest: &Digest) -> String {
+    let mut parts = vec![
+        format!("{} still active", digest.still_active.len()),
+        format!("{} resolved", digest.resolved.len()),
+        format!("{} suppressed", digest.suppressed),
+    ];
+    if digest.below_threshold > 0 {
+        parts.push(format!(
+            "{} below the mail's threshold",
+            digest.below_threshold
+        ));
+    }
+    parts.join(", ")
+}
+
+fn still_active_line(active: &StillActive) -> String {
+    let finding = &active.news.finding;
+    format!(
+        "{} {}: {}, night {}, mailed {}",
+        finding.severity.as_str().to_uppercase(),
+        text(&finding.title),
+        who(finding),
+        active.mailed.nights,
+        active.mailed.at.date_naive()
+    )
+}
+
+fn resolved_line(finding: &DigestFinding) -> String {
+    format!(
+        "{} {}: {}, last seen {}",
+        finding.severity.as_str().to_uppercase(),
+        text(&finding.title),
+        who(finding),
+        instant(finding.last_seen)
+    )
+}
+
+fn rule_line(finding: &DigestFinding) -> String {
+    let mut line = format!(
+        "{} version {}",
+        text(&finding.rule_id),
+        finding.rule_version
+    );
+    if !finding.attack.is_empty() {
+        line.push_str(&format!(", ATT&CK {}", text(&finding.attack.join(" "))));
+    }
+    line.push_str(&format!(", finding {}", text(&finding.finding_id)));
+    line
+}
+
+fn evidence(finding: &DigestFinding) -> Vec<String> {
+    let mut lines: Vec<_> = finding
+        .evidence
+        .iter()
+        .take(MAX_EVIDENCE)
+        .map(|l| text(l))
+        .collect();
+    if finding.evidence.len() > MAX_EVIDENCE {
+        lines.push(format!("+ {} more", finding.evidence.len() - MAX_EVIDENCE));
+    }
+    lines
+}
+
+fn health_lines(health: &RunHealth) -> Vec<String> {
+    let mut lines = vec![
+        format!(
+            "{} read, {} known already, {} rejected",
+            counted(health.files_read, "file"),
+            health.files_known,
+            health.files_rejected.len()
+        ),
+        format!(
+            "{} rows read = {} kept + {} duplicate + {} quarantined",
+            health.rows_read, health.rows_kept, health.rows_duplicate, health.rows_quarantined
+        ),
+        format!(
+            "{} asked, {} failed, {} blind, {} never had input",
+            counted(health.rules_ok, "rule"),
+            health.rules_failed.len(),
+            health.rules_blind.len(),
+            health.rules_never_had_input.len()
+        ),
+    ];
+    let troubles = [
+        ("rejected", &health.files_rejected),
+        ("rule failed", &health.rules_failed),
+        ("rule blind", &health.rules_blind),
+        ("never had input", &health.rules_never_had_input),
+    ];
+    for (what, list) in troubles {
+        let described = list
+            .iter()
+            .map(|(name, why)| format!("{what}: {}: {}", text(name), text(why)));
+        lines.extend(capped(described));
+    }
+    lines.extend(capped(health.remarks.iter().map(|r| text(r))));
+    lines
+}
+
+fn suppress_lines(finding: &DigestFinding, at: DateTime<Utc>) -> Vec<String> {
+    let quoted = |value: &str| toml::Value::String(text(value)).to_string();
+    let until = at
+        .checked_add_days(Days::new(30))
+        .unwrap_or(at)
+        .date_naive();
+    let mut lines = vec![
+        "[[suppress]]".to_owned(),
+        format!("rule   = {}", quoted(&finding.rule_id)),
+    ];
+    if let Some(who) = &finding.who {
+        lines.push(format!("user   = {}", quoted(who)));
+    }
+    lines.push("reason = \"\"    # why this is expected".to_owned());
+    lines.push("owner  = \"\"    # who answers for it".to_owned());
+    lines.push(format!("until  = {until}"));
+    lines
+}
+
+fn capped(lines: impl ExactSizeIterator<Item = String>) -> Vec<String> {
+    let hidden = lines.len().saturating_sub(MAX_LISTED);
+    let mut shown: Vec<_> = lines.take(MAX_LISTED).collect();
+    if hidden > 0 {
+        shown.push(format!("+ {hidden} more"));
+    }
+    shown
+}
+
+fn colour(finding: &DigestFinding) -> &'static str {
+    use crate::config::Severity::*;
+    match finding.severity {
+        Critical => "#8b0000",
+        High => "#b3261e",
+        Medium => "#8a5300",
+        Low => "#1d5b8f",
+        Info => "#555555",
+    }
+}
+
+fn counted(n: impl TryInto<u64>, noun: &str) -> String {
+    let n = n.try_into().unwrap_or(u64::MAX);
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+fn events(n: u64) -> String {
+    counted(n, "event")
+}
+
+fn prose(value: &str) -> Option<String> {
+    let joined = value.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!joined.is_empty()).then(|| printable(&joined, 3 * MAX_TEXT))
+}
+
+fn text(value: &str) -> String {
+    printable(value, MAX_TEXT)
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// The sentence that explains why something listed as still active is not told again.
+pub fn quiet_note() -> String {
+    format!("Mailed within the last {QUIET_DAYS} days and no graver since:")
+}

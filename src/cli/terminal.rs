@@ -1,0 +1,203 @@
+//! The one place that knows stdout and stderr: data to the first, everything else to the second.
+//!
+//! Text that may come from logs is made printable before it reaches a terminal, so that no log
+//! line can move a cursor, set a title or a clipboard, or forge a line of output.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::sync::Mutex;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Severity;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ColourChoice {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// How much is said on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Talk {
+    pub verbose: u8,
+    pub quiet: bool,
+    pub no_progress: bool,
+    pub colour: ColourChoice,
+}
+
+/// Stdout and stderr, with what is known about them.
+pub struct Terminal {
+    out: Mutex<Box<dyn Write + Send>>,
+    err: Mutex<Box<dyn Write + Send>>,
+    talk: Talk,
+    out_is_terminal: bool,
+    err_is_terminal: bool,
+    no_colour: bool,
+}
+
+impl Terminal {
+    /// The process's own streams; starts the log on stderr as `talk` asks.
+    pub fn open(talk: Talk) -> Self {
+        start_log(talk);
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        Self {
+            out_is_terminal: io::stdout().is_terminal(),
+            err_is_terminal: io::stderr().is_terminal(),
+            out: Mutex::new(Box::new(BufWriter::new(io::stdout()))),
+            err: Mutex::new(Box::new(io::stderr())),
+            talk,
+            no_colour,
+        }
+    }
+
+    /// Writes data to stdout.
+    pub fn data(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let mut out = lock(&self.out);
+        write(&mut **out)?;
+        out.flush()
+    }
+
+    /// Stdout as a sink for a writer that keeps it for long.
+    pub fn data_sink(&self) -> DataSink<'_> {
+        DataSink { terminal: self }
+    }
+
+    /// A remark on stderr, silent under `--quiet`.
+    pub fn say(&self, line: &str) {
+        if !self.talk.quiet {
+            self.stderr(line);
+        }
+    }
+
+    /// A remark that only `-v` shows.
+    pub fn detail(&self, line: &str) {
+        if self.talk.verbose > 0 {
+            self.say(line);
+        }
+    }
+
+    pub fn warn(&self, line: &str) {
+        let label = paint("warning:", "33;1", self.colours(self.err_is_terminal));
+        self.say(&format!("{label} {line}"));
+    }
+
+    /// An error with its hints; `--quiet` does not silence it.
+    pub fn error(&self, line: &str, hints: &[String]) {
+        let label = paint("error:", "31;1", self.colours(self.err_is_terminal));
+        self.stderr(&format!("{label} {line}"));
+        for hint in hints {
+            self.stderr(&format!("hint: {hint}"));
+        }
+    }
+
+    pub fn verbose(&self) -> u8 {
+        self.talk.verbose
+    }
+
+    pub fn out_is_terminal(&self) -> bool {
+        self.out_is_terminal
+    }
+
+    /// Columns of the terminal behind stdout; none when stdout is a pipe or a file.
+    pub fn out_width(&self) -> Option<usize> {
+        let asked = || terminal_size::terminal_size_of(io::stdout()).map(|(w, _)| usize::from(w.0));
+        self.out_is_terminal.then(|| asked().unwrap_or(80).max(20))
+    }
+
+    /// A severity's word in capitals, coloured where stdout takes colour.
+    pub fn severity(&self, severity: Severity) -> String {
+        let code = match severity {
+            Severity::Critical => "31;1;7",
+            Severity::High => "31;1",
+            Severity::Medium => "33;1",
+            Severity::Low => "36",
+            Severity::Info => "2",
+        };
+        let word = severity.as_str().to_uppercase();
+        paint(&word, code, self.colours(self.out_is_terminal))
+    }
+
+    pub fn bold(&self, text: &str) -> String {
+        paint(text, "1", self.colours(self.out_is_terminal))
+    }
+
+    /// A bar on stderr that counts bytes, or a hidden one where nobody watches.
+    pub fn progress(&self, total_bytes: u64) -> ProgressBar {
+        if !self.err_is_terminal || self.talk.quiet || self.talk.no_progress {
+            return ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::hidden());
+        }
+        let style = ProgressStyle::with_template(
+            "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::stderr())
+            .with_style(style)
+    }
+
+    fn colours(&self, is_terminal: bool) -> bool {
+        match self.talk.colour {
+            ColourChoice::Always => true,
+            ColourChoice::Never => false,
+            ColourChoice::Auto => is_terminal && !self.no_colour,
+        }
+    }
+
+    fn stderr(&self, line: &str) {
+        // When stderr itself fails there is nobody left to tell.
+        let _ = writeln!(lock(&self.err), "{line}");
+    }
+}
+
+/// Stdout for writers that outlive one call.
+pub struct DataSink<'t> {
+    terminal: &'t Terminal,
+}
+
+impl Write for DataSink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        lock(&self.terminal.out).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        lock(&self.terminal.out).flush()
+    }
+}
+
+fn paint(text: &str, code: &str, colours: bool) -> String {
+    if colours {
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn lock<T: ?Sized>(stream: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // A panic elsewhere does not make a stream unusable.
+    stream
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Only our own events, at the level that `-v` asks for: the log of a dependency could quote a
+/// query's values.
+fn start_log(talk: Talk) {
+    let level = match (talk.quiet, talk.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, 2) => "debug",
+        (false, _) => "trace",
+    };
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(format!("orgwatch={level}")))
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .try_init();
+    // A second start in one process (tests) keeps the first log.
+    drop(started);
+}
