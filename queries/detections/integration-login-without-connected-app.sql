@@ -38,7 +38,8 @@ WITH suspects AS (
         occurred_at, day, user_key, user_id, username, role, role_source, system, owner,
         coalesce(login_path, 'unmapped') AS login_path,
         coalesce(lh_login_type, login_type) AS login_type,
-        api_type, api_version, ua_family, ip, file_id, line_no
+        api_type, api_version, ua_family, ip, file_id, line_no,
+        NOT array_has($pathless_flows, coalesce(login_path, 'unmapped')) AS oauth_without_app
     FROM logins
     WHERE occurred_at >= $window_start AND occurred_at < $window_end
       AND role = 'integration'
@@ -67,7 +68,7 @@ by_day AS (
         max(s.user_id) AS user_id, max(s.username) AS username,
         max(s.role) AS role, max(s.role_source) AS role_source, max(s.system) AS system, max(s.owner) AS owner,
         min(s.occurred_at) AS first_at, max(s.occurred_at) AS last_at, count(*) AS logins,
-        max(a.allowed_until) AS allowed_until,
+        max(a.allowed_until) FILTER (WHERE NOT s.oauth_without_app) AS allowed_until,
         array_agg(DISTINCT s.ip ORDER BY s.ip) FILTER (WHERE s.ip IS NOT NULL) AS ips,
         array_agg(DISTINCT printable(s.login_type) ORDER BY printable(s.login_type))
             FILTER (WHERE s.login_type IS NOT NULL) AS login_types,
@@ -81,7 +82,8 @@ by_day AS (
     FROM suspects s
     LEFT JOIN allowances a
       ON a.user_key = s.user_key AND a.login_path = s.login_path AND a.occurred_at = s.occurred_at
-    WHERE a.allowed IS NOT TRUE
+    -- The registry may allow the path; it cannot allow an app that is not there.
+    WHERE s.oauth_without_app OR a.allowed IS NOT TRUE
     GROUP BY s.user_key, s.day, s.login_path
 )
 SELECT
@@ -109,7 +111,7 @@ SELECT
                ELSE ' by OAuth that names no app'
            END
         || ' from ' || coalesce(array_to_string(array_slice(ips, 1, 5), ', '), 'no usable address')
-        || coalesce(', client: ' || array_to_string(ua_families, ', '), '') AS observed,
+        || coalesce(', client: ' || nullif(array_to_string(array_remove(ua_families, 'missing'), ', '), ''), '') AS observed,
     role, role_source, system, owner,
     login_path, login_types, api_types, api_versions, ua_families, ips,
     allowed_until,

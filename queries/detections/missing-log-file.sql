@@ -213,7 +213,7 @@ SELECT
         || CASE WHEN count(*) > 10 THEN ' and more' ELSE '' END
         || '; the first is '
         || CAST(floor((date_part('epoch', CAST($now AS TIMESTAMPTZ)) - date_part('epoch', min(due_at))) / 3600) AS BIGINT)
-        || ' hours overdue' AS observed,
+        || ' h overdue' AS observed,
     printable(event_type) AS event_type,
     file_interval,
     array_slice(array_agg(shown ORDER BY slot), 1, 50) AS missing_slots,

@@ -70,7 +70,7 @@ by_file AS (
         event_type, min(at) AS first_at, max(at) AS last_at,
         sum(rows_quarantined) AS rejects, sum(rows_read) AS rows_read, count(*) AS files,
         coalesce(max(ratio) FILTER (WHERE rows_quarantined >= $min_rejects), 0) AS worst_ratio,
-        first_value(name ORDER BY ratio DESC, file_id) AS worst_file
+        first_value(name ORDER BY ratio DESC, name) AS worst_file
     FROM recent_files
     GROUP BY event_type
 ),

@@ -112,8 +112,8 @@ SELECT
     b.last_at,
     'Every account that works like a machine is in the registry, with its owner, networks and apps' AS expected,
     'Logins: ' || b.logins || ', of them through the UI: ' || b.ui_logins || '; API calls: ' || b.calls
-        || '; active in ' || b.hours_of_day || ' different hours of the day, on ' || b.weekdays
-        || ' weekdays and ' || b.active_days || CASE WHEN b.active_days = 1 THEN ' day' ELSE ' days' END
+        || '; different hours of the day: ' || b.hours_of_day || ', weekdays: ' || b.weekdays
+        || ', days: ' || b.active_days
         || coalesce('; apps: ' || array_to_string(array_slice(b.apps, 1, 5), ', '), '')
         || CASE WHEN v.vendor_app IS NOT NULL THEN ' (a vendor''s app)' ELSE '' END AS observed,
     b.role, 'inferred' AS role_source,

@@ -6,7 +6,7 @@ those of `logins`.
 
 event_type         which log told it
 calls              1 for a row of ApiTotalUsage, else 0: sum(calls) counts calls once
-api_family         REST, SOAP, BULK, APEX_REST, APEX_SOAP, COMPOSITE, METADATA, … in capitals
+api_family         REST, SOAP, BULK, APEXREST, APEXSOAP, COMPOSITE, METADATA, … in capitals
 method             HTTP verb, SOAP verb or bulk/metadata operation
 resource           template of the path or name of the Apex class; never an id or a query
 entity_name        object(s), as written
@@ -50,7 +50,7 @@ WITH calls AS (
     UNION ALL
     SELECT
         occurred_at, user_id, CAST(NULL AS VARCHAR) AS user_name, user_type AS user_type, ip, ip_key, ip_kind,
-        'ApexRestApi' AS event_type, 0 AS calls, 'APEX_REST' AS api_family, method AS method,
+        'ApexRestApi' AS event_type, 0 AS calls, 'APEXREST' AS api_family, method AS method,
         uri AS resource, entity_name AS entity_name, status_code AS status_code,
         status_code >= 400 AS is_error, rows_processed AS rows_processed, request_size AS request_size,
         response_size AS response_size, connected_app_id AS app_id, CAST(NULL AS VARCHAR) AS app,
@@ -60,7 +60,7 @@ WITH calls AS (
     UNION ALL
     SELECT
         occurred_at, user_id, CAST(NULL AS VARCHAR) AS user_name, user_type AS user_type, ip, ip_key, ip_kind,
-        'ApexSoap' AS event_type, 0 AS calls, 'APEX_SOAP' AS api_family, method_name AS method,
+        'ApexSoap' AS event_type, 0 AS calls, 'APEXSOAP' AS api_family, method_name AS method,
         class_name AS resource, CAST(NULL AS VARCHAR) AS entity_name, CAST(NULL AS BIGINT) AS status_code,
         CASE WHEN request_status IN ('F', 'A', 'N') THEN true WHEN request_status = 'S' THEN false END AS is_error, CAST(NULL AS BIGINT) AS rows_processed, CAST(NULL AS BIGINT) AS request_size,
         CAST(NULL AS BIGINT) AS response_size, CAST(NULL AS VARCHAR) AS app_id, CAST(NULL AS VARCHAR) AS app,

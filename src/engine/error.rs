@@ -132,7 +132,7 @@ fn unknown_table(message: &str) -> Option<&str> {
 fn unknown_table_message(name: &str, tables: &[String]) -> String {
     match nearest(name, tables.iter().map(String::as_str)) {
         Some(near) => format!("there is no table {name}; did you mean {near}?"),
-        None => format!("there is no table {name}; `orgwatch sql --tables` lists them"),
+        None => format!("there is no table {name}; try logins, api_calls, ui_activity, elf_login"),
     }
 }
 

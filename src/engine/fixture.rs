@@ -19,7 +19,7 @@ pub(crate) struct Fixture {
     folder: tempfile::TempDir,
     pub lake: Lake,
     pub catalog: Arc<Catalog>,
-    run: RunId,
+    pub run: RunId,
     rows: i64,
 }
 
@@ -139,12 +139,6 @@ impl Fixture {
         }
     }
 
-    /// Merges what is new. One floor up, but the views are worth nothing without it.
-    pub(crate) fn refresh(&mut self) -> crate::rollup::RollupReport {
-        let options = self.options(2);
-        crate::rollup::refresh(&mut self.lake, &self.catalog, &options, self.run, now()).unwrap()
-    }
-
     pub(crate) fn session(&self, registry: &str) -> Session {
         let registry = Registry::parse(registry, "registry.toml").unwrap();
         Session::open(&self.lake, &self.catalog, &registry, &self.options(2)).unwrap()
@@ -174,6 +168,6 @@ pub(crate) fn shown(batches: &[RecordBatch]) -> Vec<String> {
     lines
 }
 
-fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     "2026-02-01T03:00:00Z".parse().unwrap()
 }

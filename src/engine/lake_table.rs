@@ -133,12 +133,9 @@ impl TableProvider for LakeTable {
         let groups = in_groups(files, state.config().target_partitions())?;
 
         let options = state.table_options().parquet.clone();
-        let mut source =
+        // The filters come back as a predicate of the scan when the plan is optimised.
+        let source =
             ParquetSource::new(self.table_schema.clone()).with_table_parquet_options(options);
-        if let Some(filter) = conjunction(filters.to_vec()) {
-            let df_schema = DFSchema::try_from(schema)?;
-            source = source.with_predicate(state.create_physical_expr(filter, &df_schema)?);
-        }
         let config =
             FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
                 .with_file_groups(groups)

@@ -2,19 +2,10 @@
 
 use serde_json::json;
 
-use super::fixture::{Fixture, shown};
+use super::fixture::Fixture;
 use super::{EngineError, Params};
 
 const ERP: &str = "005000000000001AAA";
-const BOB: &str = "005000000000002AAA";
-
-const REGISTRY: &str = r#"
-[[user]]
-id = "005000000000001AAA"
-role = "integration"
-system = "ERP"
-networks = ["198.51.100.0/28"]
-"#;
 
 fn one_login() -> Fixture {
     let mut fixture = Fixture::new();
@@ -77,58 +68,6 @@ fn an_event_type_that_the_catalogue_does_not_know_becomes_a_table() {
 }
 
 #[test]
-fn logins_exist_when_only_the_event_log_file_does() {
-    let mut fixture = one_login();
-    fixture.refresh();
-    let rows = fixture.ask(
-        REGISTRY,
-        "SELECT user_key, username, role, role_source, system, outcome, source, merge_quality, app,
-                in_networks(user_key, ip, occurred_at) FROM logins",
-    );
-    let row = format!("{ERP}|erp@example.com|integration|registry|ERP|success|elf|elf_only|-|true");
-    assert_eq!(rows, [row]);
-}
-
-#[test]
-fn an_unregistered_user_has_a_role_and_never_vanishes() {
-    let mut fixture = one_login();
-    fixture.add(
-        "Login",
-        &[
-            json!({"at": "2026-01-15T11:00:00Z", "user_id": BOB, "login_status": "LOGIN_NO_ERROR"}),
-            json!({"at": "2026-01-15T12:00:00Z", "login_status": "LOGIN_NO_ERROR"}),
-        ],
-    );
-    fixture.refresh();
-    let sql = "SELECT user_key, role, role_source FROM logins ORDER BY occurred_at";
-    let human = format!("{BOB}|human|inferred");
-    assert_eq!(
-        fixture.ask(REGISTRY, sql)[1..],
-        [human, "-|human|inferred".to_owned()]
-    );
-}
-
-#[test]
-fn the_registry_entry_valid_at_the_time_of_the_row_holds() {
-    let mut fixture = one_login();
-    fixture.refresh();
-    let registry = r#"
-[[user]]
-id = "005000000000001AAA"
-role = "ci"
-valid_to = 2026-01-15T10:00:00Z
-[[user]]
-id = "005000000000001AAA"
-role = "integration"
-valid_from = 2026-01-15T10:00:00Z
-"#;
-    assert_eq!(
-        fixture.ask(registry, "SELECT role FROM logins"),
-        ["integration"]
-    );
-}
-
-#[test]
 fn calls_are_counted_once_and_rows_measured_where_they_are_told() {
     let mut fixture = Fixture::new();
     let at = "2026-01-15T10:00:00Z";
@@ -185,44 +124,6 @@ fn a_bulk_job_is_one_row_with_its_totals() {
             "750000000000002AAA|-|200|2|2"
         ]
     );
-}
-
-#[test]
-fn filters_on_time_and_user_reach_the_files() {
-    let mut fixture = one_login();
-    let later = "2026-01-20T10:00:00Z";
-    for event in ["Login", "Logout", "ApiTotalUsage", "RestApi", "URI"] {
-        fixture.add(event, &[json!({"at": later, "user_id": ERP})]);
-        fixture.add(
-            event,
-            &[json!({"at": "2026-01-10T10:00:00Z", "user_id": ERP})],
-        );
-    }
-    fixture.refresh();
-    let session = fixture.session(REGISTRY);
-    let params = Params::new()
-        .with_time("from", "2026-01-20T00:00:00Z".parse().unwrap())
-        .with_time("to", "2026-01-21T00:00:00Z".parse().unwrap())
-        .with("user", ERP.into());
-    for view in ["logins", "logouts", "api_calls", "ui_activity"] {
-        let sql = format!(
-            "SELECT user_key, role FROM {view}
-             WHERE occurred_at >= $from AND occurred_at < $to AND user_id = $user"
-        );
-        let plan = session.physical_plan(&sql, &params).unwrap();
-        assert!(
-            plan.contains("day=2026-01-20") && !plan.contains("day=2026-01-10"),
-            "{plan}"
-        );
-        assert!(plan.contains("predicate=") && plan.contains(ERP), "{plan}");
-        assert_eq!(
-            shown(&session.query(&sql, &params).unwrap()).len(),
-            match view {
-                "api_calls" => 2,
-                _ => 1,
-            }
-        );
-    }
 }
 
 #[test]
@@ -299,24 +200,4 @@ fn a_slip_of_the_pen_is_answered_with_the_place_and_the_right_name() {
         "there is no column login_typ; did you mean login_type? (line 1, column 8)"
     );
     assert_eq!(told("SELECT $who"), "the query needs a value for $who");
-}
-
-#[test]
-fn values_that_no_list_knows_are_shown_with_their_field() {
-    let mut fixture = Fixture::new();
-    fixture.add(
-        "Login",
-        &[
-            json!({"at": "2026-01-15T10:00:00Z", "user_id": ERP, "login_type": "Q9",
-            "login_status": "LOGIN_NO_ERROR"}),
-            json!({"at": "2026-01-15T10:01:00Z", "user_id": ERP, "login_type": "i",
-            "login_status": "LOGIN_NO_ERROR"}),
-        ],
-    );
-    fixture.refresh();
-    let rows = fixture.ask(
-        "",
-        "SELECT source_table, field, value, outcome FROM unmapped_values",
-    );
-    assert_eq!(rows, ["logins|login_type|Q9|success"]);
 }

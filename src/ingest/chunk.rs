@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use memchr::{memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 use super::layout::Layout;
 use super::records::{self, MAX_RECORD, Records};
@@ -15,6 +15,8 @@ use crate::lake::ContentHash;
 
 /// Bytes read at a time.
 const BLOCK: usize = 4 << 20;
+/// Rows in which the event type is looked for.
+const TYPE_ROWS: usize = 1000;
 
 /// A stretch of whole records below one header.
 pub struct Chunk {
@@ -275,15 +277,21 @@ fn first_event_type(headings: &[String], rest: &[u8]) -> Option<String> {
     let at = headings
         .iter()
         .position(|h| h.eq_ignore_ascii_case("EVENT_TYPE"))?;
-    rest.split_inclusive(|b| *b == b'\n')
-        .take(1000)
-        .find_map(|line| {
-            let (cells, _) = records::read_header(line).ok()?;
-            cells
-                .get(at)
-                .filter(|c| !c.is_empty() && !c.eq_ignore_ascii_case("EVENT_TYPE"))
-                .cloned()
-        })
+    let mut rest = rest;
+    for _ in 0..TYPE_ROWS {
+        let end = match records::read_header(rest) {
+            Ok((cells, end)) => {
+                let cell = cells.get(at).filter(|c| !c.is_empty());
+                if let Some(cell) = cell.filter(|c| !c.eq_ignore_ascii_case("EVENT_TYPE")) {
+                    return Some(cell.clone());
+                }
+                end
+            }
+            Err(_) => memchr(b'\n', rest)? + 1,
+        };
+        rest = rest.get(end..).filter(|rest| !rest.is_empty())?;
+    }
+    None
 }
 
 /// Whether a header without rows is one of ours.

@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use parquet::arrow::ArrowWriter;
 
 use super::IngestError;
-use crate::lake::{StagedPart, writer_properties};
+use crate::lake::{StagedPart, create_private, writer_properties};
 
 /// Most day files that one writer keeps open; a file of more days is written in more parts.
 const OPEN_DAYS: usize = 16;
@@ -115,7 +115,7 @@ impl DayWriter {
             .staging
             .join(format!("{}-{}.parquet", self.prefix, self.made));
         self.made += 1;
-        let file = File::create_new(&path).map_err(IngestError::io("create", &path))?;
+        let file = create_private(&path).map_err(IngestError::io("create", &path))?;
         let writer = ArrowWriter::try_new(
             file,
             batch.schema(),

@@ -123,29 +123,31 @@ fn required<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, Arro
         .ok_or_else(|| ArrowError::SchemaError(format!("no {name}")))
 }
 
+/// Chooses the row of the accounts from which a value is copied, given the column's values.
+type RowChoice<'a> = Box<dyn Fn(&Attempt, &dyn Array) -> Option<u32> + 'a>;
+
 fn copied(
     accounts: &RecordBatch,
     attempts: &[&Attempt],
     name: &str,
 ) -> Result<Option<ArrayRef>, ArrowError> {
-    let (source, row): (&str, Box<dyn Fn(&Attempt, &dyn Array) -> Option<u32>>) =
-        match source_of(name) {
-            From::Derived => return Ok(None),
-            From::Row => (name, Box::new(|a, _| Some(a.row()))),
-            From::Either => (
-                name,
-                Box::new(|a, values| a.accounts().find(|&r| is_told(values, r))),
-            ),
-            From::LoginHistory(column) => (
-                column,
-                Box::new(|a, values| a.lh.iter().copied().find(|&r| is_told(values, r))),
-            ),
-            From::App => ("app", Box::new(Attempt::app_row)),
-            From::Address => {
-                let kinds = required(accounts, "ip_kind")?.as_string_view();
-                (name, Box::new(|a, _| Some(a.address_row(kinds))))
-            }
-        };
+    let (source, row): (&str, RowChoice) = match source_of(name) {
+        From::Derived => return Ok(None),
+        From::Row => (name, Box::new(|a, _| Some(a.row()))),
+        From::Either => (
+            name,
+            Box::new(|a, values| a.accounts().find(|&r| is_told(values, r))),
+        ),
+        From::LoginHistory(column) => (
+            column,
+            Box::new(|a, values| a.lh.iter().copied().find(|&r| is_told(values, r))),
+        ),
+        From::App => ("app", Box::new(Attempt::app_row)),
+        From::Address => {
+            let kinds = required(accounts, "ip_kind")?.as_string_view();
+            (name, Box::new(|a, _| Some(a.address_row(kinds))))
+        }
+    };
     let values = required(accounts, source)?;
     let rows: UInt32Array = attempts.iter().map(|a| row(a, values.as_ref())).collect();
     Ok(Some(take(values, &rows, None)?))

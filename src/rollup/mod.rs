@@ -16,6 +16,8 @@ mod spellings;
 #[cfg(test)]
 mod tests;
 mod usernames;
+#[cfg(test)]
+mod view_tests;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -68,6 +70,11 @@ pub enum RollupError {
 }
 
 impl RollupError {
+    /// A file of the lake is damaged: other days can still be merged.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Engine(EngineError::DamagedPart { .. }))
+    }
+
     fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io {
             path: path.to_owned(),
@@ -84,18 +91,21 @@ impl RollupError {
 }
 
 /// What a refresh did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct RollupReport {
-    /// Days whose logins were merged anew, ascending.
+    /// Days whose logins were merged anew, ascending. Some of them received no rows themselves.
     pub days: Vec<NaiveDate>,
     /// Login attempts on those days.
     pub attempts: u64,
     /// User ids that got a name or a new one.
     pub usernames: usize,
+    /// Days that a damaged lake file kept from being merged. They stay as they were and are
+    /// tried again next time.
+    pub failed: Vec<(NaiveDate, RollupError)>,
 }
 
 /// Brings the rollups up to date with the lake: learns usernames, merges the logins of every
-/// day that changed, and replaces those days in one commit.
+/// day that changed or was merged by another release, and replaces those days in one commit.
 pub fn refresh(
     lake: &mut Lake,
     catalog: &Arc<Catalog>,
@@ -103,44 +113,57 @@ pub fn refresh(
     run_id: RunId,
     at: DateTime<Utc>,
 ) -> Result<RollupReport, RollupError> {
+    let mut report = RollupReport::default();
     let dirty = lake.ledger().dirty(STAGE)?;
-    if dirty.days.is_empty() {
-        return Ok(RollupReport::default());
+    let old = lake.parts(ROLLUP_LOGINS)?;
+    let mut days: BTreeSet<NaiveDate> = old
+        .iter()
+        .filter(|part| !writer::is_ours(part))
+        .map(|part| part.day)
+        .collect();
+    if dirty.days.is_empty() && days.is_empty() {
+        return Ok(report);
     }
     let touched: BTreeSet<NaiveDate> = dirty.days.iter().copied().collect();
     let (usernames, awaiting) = learn_usernames(lake, catalog, options, &touched)?;
+    report.usernames = usernames;
 
     let parts = login_parts(lake)?;
-    let mut days = with_neighbours(&touched, &parts);
+    days.extend(with_neighbours(&touched, &parts));
     days.extend(awaiting);
-    let with_logins: BTreeSet<NaiveDate> = parts.iter().map(|part| part.day).collect();
-    let stale = lake.parts(ROLLUP_LOGINS)?;
-    let has_rollup: BTreeSet<NaiveDate> = stale.iter().map(|part| part.day).collect();
-    days.retain(|day| with_logins.contains(day) || has_rollup.contains(day));
+    let with_logins: BTreeSet<NaiveDate> = parts.iter().chain(&old).map(|part| part.day).collect();
+    days.retain(|day| with_logins.contains(day));
 
     let session = Session::with_raw_tables(lake, catalog, options)?;
     let mut commit = Commit::default();
-    for &day in &days {
-        commit.add.extend(merge_day(lake, &session, day)?);
+    for day in days {
+        match merge_day(lake, &session, day) {
+            Ok(part) => {
+                report.days.push(day);
+                commit.add.extend(part);
+            }
+            Err(error) if error.is_damage() => report.failed.push((day, error)),
+            Err(error) => return Err(error),
+        }
     }
     drop(session);
-    commit.remove = stale
+    commit.remove = old
         .iter()
-        .filter(|part| days.contains(&part.day))
+        .filter(|part| report.days.binary_search(&part.day).is_ok())
         .map(|part| part.part_id)
         .collect();
-    let attempts = commit.add.iter().map(|part| part.rows).sum();
+    report.attempts = commit.add.iter().map(|part| part.rows).sum();
     if !commit.add.is_empty() || !commit.remove.is_empty() {
         lake.commit(run_id, at, commit)?;
     }
     // After the commit: a crash in between repeats the work, which gives the same rows.
-    lake.ledger_mut()
-        .clear_dirty(STAGE, &dirty.days, dirty.marker)?;
-    Ok(RollupReport {
-        days: days.into_iter().collect(),
-        attempts,
-        usernames,
-    })
+    let done: Vec<NaiveDate> = dirty
+        .days
+        .into_iter()
+        .filter(|day| report.failed.iter().all(|(failed, _)| failed != day))
+        .collect();
+    lake.ledger_mut().clear_dirty(STAGE, &done, dirty.marker)?;
+    Ok(report)
 }
 
 /// Upserts the names of the touched days. Returns how many are new and the days that wait for

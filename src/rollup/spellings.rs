@@ -45,6 +45,9 @@ pub(super) fn merge(rows: &[Told]) -> Vec<Vec<usize>> {
     groups
 }
 
+/// Second, outcome and address.
+type Place = (i64, u32, Option<[u8; 16]>);
+
 type Key = (
     i64,
     u32,
@@ -72,7 +75,7 @@ fn join_incomplete(rows: &[Told], groups: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
         return groups;
     }
     let mut joined: Vec<Vec<usize>> = vec![];
-    let mut at: HashMap<(i64, u32, Option<[u8; 16]>), Vec<usize>> = HashMap::new();
+    let mut at: HashMap<Place, Vec<usize>> = HashMap::new();
     for group in groups {
         let told = &rows[group[0]];
         let places = at.entry((told.second, told.outcome, told.ip)).or_default();

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::engine::fixture::{Fixture, shown};
+use super::RollupReport;
+use crate::engine::fixture::{Fixture, now, shown};
 use crate::engine::{Params, Session};
 
 const ERP: &str = "005000000000001AAA";
@@ -27,6 +28,19 @@ fn page(at: &str, app: &str) -> Value {
         "location": "Germany"})
 }
 
+/// Merges what is new.
+pub(super) fn refresh(fixture: &mut Fixture) -> RollupReport {
+    let options = fixture.options(2);
+    super::refresh(
+        &mut fixture.lake,
+        &fixture.catalog,
+        &options,
+        fixture.run,
+        now(),
+    )
+    .unwrap()
+}
+
 fn merged(fixture: &Fixture, sql: &str) -> Vec<String> {
     let session =
         Session::with_raw_tables(&fixture.lake, &fixture.catalog, &fixture.options(2)).unwrap();
@@ -41,7 +55,7 @@ fn the_two_logs_of_one_login_give_one_row_with_key_and_app() {
     let mut fixture = Fixture::new();
     fixture.add("Login", &[elf("2026-01-15T10:00:00.900Z")]);
     fixture.add("LoginHistory", &[soql("2026-01-15T10:00:00Z", "ERP Sync")]);
-    let report = fixture.refresh();
+    let report = refresh(&mut fixture);
     assert_eq!((report.attempts, report.usernames), (1, 1));
     assert_eq!(
         merged(&fixture, QUALITY),
@@ -67,7 +81,7 @@ fn one_login_in_two_spellings_of_login_history_is_one_row() {
     fixture.add("Login", &[elf("2026-01-15T09:00:00Z")]);
     fixture.add("LoginHistory", &[soql("2026-01-15T10:00:00Z", "ERP Sync")]);
     fixture.add("LoginHistory", &[page("2026-01-15T10:00:00Z", "ERP Sync")]);
-    fixture.refresh();
+    refresh(&mut fixture);
     let rows = merged(
         &fixture,
         "SELECT source, merge_quality, app, country FROM rollup_logins WHERE source <> 'elf'",
@@ -82,7 +96,7 @@ fn a_failure_does_not_merge_with_a_success() {
     failed["status"] = json!("Invalid Password");
     fixture.add("Login", &[elf("2026-01-15T10:00:00Z")]);
     fixture.add("LoginHistory", &[failed]);
-    fixture.refresh();
+    refresh(&mut fixture);
     assert_eq!(
         merged(&fixture, "SELECT count(*) FROM rollup_logins"),
         ["2"]
@@ -101,7 +115,7 @@ fn candidates_that_name_different_apps_leave_the_app_open() {
         "LoginHistory",
         &[soql(at, "ERP Sync"), soql(at, "My Ticket Portal")],
     );
-    fixture.refresh();
+    refresh(&mut fixture);
     let row = format!("both|ambiguous|-|{ERP}");
     assert_eq!(merged(&fixture, QUALITY), [row.clone(), row]);
 }
@@ -117,7 +131,7 @@ fn accounts_on_both_sides_of_midnight_meet_whichever_comes_first() {
         for step in order {
             let (event, row) = steps[step];
             fixture.add(event, std::slice::from_ref(row));
-            fixture.refresh();
+            refresh(&mut fixture);
         }
         assert_eq!(
             merged(&fixture, QUALITY),
@@ -130,13 +144,13 @@ fn accounts_on_both_sides_of_midnight_meet_whichever_comes_first() {
 fn a_username_whose_id_is_learned_later_is_merged_then() {
     let mut fixture = Fixture::new();
     fixture.add("LoginHistory", &[page("2026-01-10T10:00:00Z", "ERP Sync")]);
-    fixture.refresh();
+    refresh(&mut fixture);
     assert_eq!(
         merged(&fixture, QUALITY),
         ["login_history|lh_only|ERP Sync|erp@example.com"]
     );
     fixture.add("Login", &[elf("2026-01-15T10:00:00Z")]);
-    let report = fixture.refresh();
+    let report = refresh(&mut fixture);
     assert_eq!(report.days.len(), 2);
     assert_eq!(
         merged(&fixture, QUALITY)[0],
@@ -148,9 +162,9 @@ fn a_username_whose_id_is_learned_later_is_merged_then() {
 fn nothing_new_means_nothing_done() {
     let mut fixture = Fixture::new();
     fixture.add("Login", &[elf("2026-01-15T10:00:00Z")]);
-    fixture.refresh();
+    refresh(&mut fixture);
     let parts = fixture.lake.parts("rollup_logins").unwrap();
-    assert_eq!(fixture.refresh(), Default::default());
+    assert!(refresh(&mut fixture).days.is_empty());
     assert_eq!(fixture.lake.parts("rollup_logins").unwrap(), parts);
 }
 
@@ -158,13 +172,13 @@ fn nothing_new_means_nothing_done() {
 fn late_rows_replace_the_day() {
     let mut fixture = Fixture::new();
     fixture.add("Login", &[elf("2026-01-15T10:00:00Z")]);
-    fixture.refresh();
+    refresh(&mut fixture);
     fixture.add("Login", &[elf("2026-01-15T11:00:00Z")]);
     fixture.add(
         "RestApi",
         &[json!({"at": "2026-01-17T11:00:00Z", "user_id": ERP})],
     );
-    let report = fixture.refresh();
+    let report = refresh(&mut fixture);
     assert_eq!((report.days.len(), report.attempts), (1, 2));
     assert_eq!(fixture.lake.parts("rollup_logins").unwrap().len(), 1);
     assert_eq!(
@@ -208,13 +222,8 @@ fn threads_and_the_order_of_files_do_not_change_the_result() {
             }
         }
         let options = fixture.options(threads);
-        let run = fixture
-            .lake
-            .ledger_mut()
-            .start_run("test", chrono::Utc::now())
-            .unwrap();
-        let at = chrono::Utc::now();
-        super::refresh(&mut fixture.lake, &fixture.catalog, &options, run, at).unwrap();
+        let run = fixture.run;
+        super::refresh(&mut fixture.lake, &fixture.catalog, &options, run, now()).unwrap();
         let sql = "SELECT occurred_at, source, merge_quality, app, lh_login_type, row_key
                    FROM rollup_logins";
         results.push(merged(&fixture, sql));
@@ -222,4 +231,34 @@ fn threads_and_the_order_of_files_do_not_change_the_result() {
     assert_eq!(results[0].len(), 400);
     assert_eq!(results[0], results[1]);
     assert_eq!(results[0], results[2]);
+}
+
+#[test]
+fn a_damaged_file_holds_back_its_own_day_only() {
+    let mut fixture = Fixture::new();
+    fixture.add(
+        "Login",
+        &[elf("2026-01-15T10:00:00Z"), elf("2026-01-17T10:00:00Z")],
+    );
+    let damaged = fixture.lake.parts("Login").unwrap()[0].path.clone();
+    std::fs::write(&damaged, b"PAR1").unwrap();
+    let report = refresh(&mut fixture);
+    assert_eq!(report.days.len(), 1);
+    assert!(report.failed[0].1.to_string().contains("day=2026-01-15"));
+    let again = refresh(&mut fixture);
+    assert_eq!((again.days.len(), again.failed.len()), (0, 1));
+}
+
+#[test]
+fn a_damaged_rollup_is_made_anew() {
+    let mut fixture = Fixture::new();
+    fixture.add("Login", &[elf("2026-01-15T10:00:00Z")]);
+    refresh(&mut fixture);
+    let part = fixture.lake.parts("rollup_logins").unwrap()[0].path.clone();
+    std::fs::remove_file(&part).unwrap();
+    assert_eq!(refresh(&mut fixture).days.len(), 1);
+    assert_eq!(
+        merged(&fixture, "SELECT count(login_key) FROM rollup_logins"),
+        ["1"]
+    );
 }

@@ -5,19 +5,45 @@ use std::path::PathBuf;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::{max, min};
-use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use arrow::datatypes::{Schema, SchemaRef, TimestampMillisecondType};
 use chrono::{DateTime, NaiveDate, Utc};
 use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::ParquetMetaDataReader;
 
 use super::RollupError;
-use crate::lake::{Lake, StagedPart, create_private, writer_properties};
+use crate::lake::{Lake, Part, StagedPart, create_private, writer_properties};
 
-/// One day's file while it is being written. Dropped unfinished it is litter in the staging
-/// folder, which the next writer of the lake sweeps.
+/// Whether a rollup file is whole and written by this release. What another release wrote may
+/// rest on another map of login paths.
+pub(super) fn is_ours(part: &Part) -> bool {
+    let written_by = File::open(&part.path)
+        .ok()
+        .and_then(|file| ParquetMetaDataReader::new().parse_and_finish(&file).ok())
+        .and_then(|metadata| metadata.file_metadata().created_by().map(str::to_owned));
+    let schema = Schema::empty();
+    written_by.is_some_and(|name| name == writer_properties(&schema).created_by())
+}
+
+/// A file in the staging folder that goes away unless it is kept.
+struct Staged {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.keep {
+            // What stays all the same is swept by the next writer of the lake.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// One day's file while it is being written. Dropped unfinished it leaves nothing behind.
 pub(super) struct DayWriter {
     event_type: &'static str,
     day: NaiveDate,
-    path: PathBuf,
+    staged: Staged,
     parquet: ArrowWriter<File>,
     rows: u64,
     times: Option<(i64, i64)>,
@@ -34,13 +60,14 @@ impl DayWriter {
             .staging_dir()
             .join(format!("{event_type}-{day}.parquet"));
         let file = create_private(&path).map_err(|source| RollupError::io(&path, source))?;
+        let staged = Staged { path, keep: false };
         let properties = writer_properties(&schema);
         let parquet = ArrowWriter::try_new(file, schema, Some(properties))
-            .map_err(|source| RollupError::parquet(&path, source))?;
+            .map_err(|source| RollupError::parquet(&staged.path, source))?;
         Ok(Self {
             event_type,
             day,
-            path,
+            staged,
             parquet,
             rows: 0,
             times: None,
@@ -60,23 +87,23 @@ impl DayWriter {
         }
         self.parquet
             .write(batch)
-            .map_err(|source| RollupError::parquet(&self.path, source))
+            .map_err(|source| RollupError::parquet(&self.staged.path, source))
     }
 
     /// The finished file, synced; None where the day has no rows.
     pub(super) fn finish(mut self) -> Result<Option<StagedPart>, RollupError> {
-        let failed = |source| RollupError::parquet(&self.path, source);
+        let failed = |source| RollupError::parquet(&self.staged.path, source);
         self.parquet.finish().map_err(failed)?;
         let file = self.parquet.inner();
-        let io = |source| RollupError::io(&self.path, source);
+        let io = |source| RollupError::io(&self.staged.path, source);
         file.sync_all().map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();
         let Some((first, last)) = self.times.and_then(|(a, b)| Some((time(a)?, time(b)?))) else {
-            std::fs::remove_file(&self.path).map_err(io)?;
             return Ok(None);
         };
+        self.staged.keep = true;
         Ok(Some(StagedPart {
-            path: self.path,
+            path: self.staged.path.clone(),
             event_type: self.event_type.to_owned(),
             day: self.day,
             rows: self.rows,

@@ -1,5 +1,8 @@
 //! Promises of the whole program, in one test binary: linking DataFusion once is enough.
 
+mod canary;
 mod ingest;
 mod logs;
 mod rules;
+mod program;
+mod traps;

@@ -31,7 +31,15 @@ fn every_case_of_every_rule_passes() {
     let failed: Vec<String> = results
         .iter()
         .filter(|result| !result.passed())
-        .map(|r| format!("{}:{} {}\n    {}", r.file, r.line, r.name, r.differences.join("\n    ")))
+        .map(|r| {
+            format!(
+                "{}:{} {}\n    {}",
+                r.file,
+                r.line,
+                r.name,
+                r.differences.join("\n    ")
+            )
+        })
         .collect();
     assert!(
         failed.is_empty(),
@@ -130,7 +138,10 @@ fn own_rules(cases: &str) -> Vec<CaseResult> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("own-rule.sql"), RULE).unwrap();
     std::fs::write(folder.path().join("own-rule.cases.toml"), cases).unwrap();
-    let all = RuleSet::embedded().unwrap().with_dir(folder.path()).unwrap();
+    let all = RuleSet::embedded()
+        .unwrap()
+        .with_dir(folder.path())
+        .unwrap();
     let catalog = Arc::new(Catalog::embedded());
     let runner = CaseRunner {
         catalog: &catalog,

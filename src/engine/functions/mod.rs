@@ -26,6 +26,8 @@ mod codes;
 pub mod login;
 mod networks;
 mod scalar;
+#[cfg(test)]
+mod tests;
 mod text;
 mod users;
 
