@@ -190,7 +190,7 @@ impl Coverage {
             let mut events = vec![];
             let mut always = false;
             for name in &input.alternatives {
-                match source_of(name, &raw_table) {
+                match source_of(name, raw_table) {
                     Source::AlwaysThere => always = true,
                     Source::Logs(types) => events.extend(types),
                 }

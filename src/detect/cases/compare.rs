@@ -22,7 +22,7 @@ pub fn compare(expected: &[Expected], found: &[FindingRow]) -> Vec<String> {
 
     let mut differences = vec![];
     for (n, wanted) in expected.iter().enumerate() {
-        if taken.iter().any(|owner| *owner == Some(n)) {
+        if taken.contains(&Some(n)) {
             continue;
         }
         let nearest = (0..found.len())
