@@ -30,7 +30,8 @@ fn a_flipped_bit_anywhere_is_found() {
 
 #[test]
 fn missing_cut_empty_and_swapped_files_are_found_even_in_haste() {
-    let damages: [(&str, fn(&Path)); 4] = [
+    type Harm = (&'static str, fn(&Path));
+    let damages: [Harm; 4] = [
         ("is gone", |p| fs::remove_file(p).unwrap()),
         ("bytes instead of", |p| {
             let file = fs::OpenOptions::new().write(true).open(p).unwrap();
