@@ -42,14 +42,13 @@ impl Terminal {
     /// The process's own streams; starts the log on stderr as `talk` asks.
     pub fn open(talk: Talk) -> Self {
         start_log(talk);
-        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         Self {
             out_is_terminal: io::stdout().is_terminal(),
             err_is_terminal: io::stderr().is_terminal(),
             out: Mutex::new(Box::new(BufWriter::new(io::stdout()))),
             err: Mutex::new(Box::new(io::stderr())),
             talk,
-            no_colour,
+            no_colour: no_colour(),
         }
     }
 
@@ -172,6 +171,23 @@ fn paint(text: &str, code: &str, colours: bool) -> String {
     } else {
         text.to_owned()
     }
+}
+
+/// NO_COLOR, as its own page says: any value but the empty one.
+pub fn no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
+}
+
+/// A panic names its place and nothing else: its payload could quote a cell.
+pub fn hide_panic_payloads() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        // When stderr itself fails there is nobody left to tell.
+        let _ = writeln!(
+            io::stderr(),
+            "error: internal error at {place}\nhint: please report this place; nothing half-written is visible in the lake"
+        );
+    }));
 }
 
 fn lock<T: ?Sized>(stream: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

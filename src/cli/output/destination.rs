@@ -1,11 +1,12 @@
 //! Where a result goes: stdout, or a file that appears whole or not at all.
 
-use std::fs::{File, OpenOptions, remove_file, rename};
+use std::fs::{File, OpenOptions, rename};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{Format, Layout, OutputError};
+use crate::cli::interrupt::Leftover;
 use crate::cli::terminal::Terminal;
 
 /// A place for one result. Made before the work starts, so that a bad path fails early.
@@ -13,7 +14,7 @@ pub enum Destination {
     Stdout,
     File {
         file: File,
-        unfinished: PathBuf,
+        unfinished: Leftover,
         path: PathBuf,
     },
 }
@@ -36,14 +37,12 @@ impl Destination {
             }
             return Ok(Destination::Stdout);
         };
-        let named = |error: io::Error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot write `{}`: {error}", path.display()),
-            )
+        let named = |source: io::Error| OutputError::Destination {
+            path: path.to_owned(),
+            source,
         };
         if path.is_dir() {
-            return Err(named(io::Error::from(io::ErrorKind::IsADirectory)).into());
+            return Err(named(io::ErrorKind::IsADirectory.into()));
         }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", std::process::id()));
@@ -56,7 +55,7 @@ impl Destination {
             .map_err(named)?;
         Ok(Destination::File {
             file,
-            unfinished,
+            unfinished: Leftover::new(unfinished),
             path: path.to_owned(),
         })
     }
@@ -87,17 +86,8 @@ impl Destination {
         } = &self
         {
             file.sync_all()?;
-            rename(unfinished, path)?;
+            rename(unfinished.path(), path)?;
         }
         Ok(())
-    }
-}
-
-impl Drop for Destination {
-    fn drop(&mut self) {
-        if let Destination::File { unfinished, .. } = self {
-            // Gone already after `finish`.
-            let _ = remove_file(unfinished);
-        }
     }
 }

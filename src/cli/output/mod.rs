@@ -9,6 +9,7 @@ mod columnar;
 mod csv;
 mod destination;
 mod json;
+mod rows;
 mod table;
 
 use std::io::Write;
@@ -19,6 +20,8 @@ use arrow::record_batch::RecordBatch;
 
 pub use cell::csv_text;
 pub use destination::Destination;
+pub use json::escape as escape_json;
+pub use rows::Rows;
 
 /// Format of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -48,6 +51,11 @@ impl Format {
 /// What a result could not be written for.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
+    #[error("cannot write `{}`: {source}", path.display())]
+    Destination {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
     #[error("could not write the result")]
     Io(#[from] std::io::Error),
     #[error("could not format the result")]

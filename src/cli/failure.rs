@@ -1,0 +1,229 @@
+//! From an error to what the user reads and to the exit code.
+
+use std::io;
+
+use super::exit::Exit;
+use super::output::OutputError;
+use super::terminal::Terminal;
+use crate::alert::AlertError;
+use crate::catalog::CatalogError;
+use crate::config::{ConfigError, Fault};
+use crate::detect::RuleError;
+use crate::engine::EngineError;
+use crate::ingest::IngestError;
+use crate::lake::LakeError;
+use crate::privacy::printable;
+use crate::registry::RegistryError;
+use crate::rollup::RollupError;
+
+/// Longest line of a message, in characters.
+const MAX_LINE: usize = 2000;
+
+/// A command line that asks for something impossible.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}\nhint: {hint}")]
+pub struct UsageError {
+    pub message: String,
+    pub hint: String,
+}
+
+impl UsageError {
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+/// Tells the user, and says which exit code the error means.
+pub fn report(error: &anyhow::Error, terminal: &Terminal) -> Exit {
+    if is_broken_pipe(error) {
+        return Exit::Done;
+    }
+    let (message, hints) = describe(error);
+    terminal.error(&message, &hints);
+    exit_of(error)
+}
+
+/// The error and its causes in one line (lists keep their lines), and the hints.
+fn describe(error: &anyhow::Error) -> (String, Vec<String>) {
+    let (mut lines, mut hints): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    for cause in error.chain() {
+        let mut said = Vec::new();
+        for line in cause.to_string().lines() {
+            let line = printable(line, MAX_LINE);
+            match line.strip_prefix("hint: ") {
+                Some(hint) if !hints.iter().any(|h| h == hint) => hints.push(hint.to_owned()),
+                Some(_) => {}
+                None => said.push(line),
+            }
+        }
+        let said = said.join("\n");
+        // Many errors quote their source; nobody needs to read it twice.
+        if !said.is_empty() && !lines.iter().any(|earlier| earlier.contains(&said)) {
+            lines.push(said);
+        }
+    }
+    (lines.join(": "), hints)
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    error.chain().find_map(classify).unwrap_or(Exit::Internal)
+}
+
+fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if let Some(error) = cause.downcast_ref::<LakeError>() {
+        return Some(of_lake(error));
+    }
+    if let Some(error) = cause.downcast_ref::<EngineError>() {
+        return Some(of_engine(error));
+    }
+    if let Some(error) = cause.downcast_ref::<IngestError>() {
+        return Some(match error {
+            IngestError::Lake(error) => of_lake(error),
+            IngestError::Input { .. } => Exit::Usage,
+            IngestError::Damaged { .. } => Exit::Partial,
+            _ => Exit::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<RollupError>() {
+        return Some(match error {
+            RollupError::Lake(error) => of_lake(error),
+            // The query is ours: if it cannot be planned, the fault is not the user's.
+            RollupError::Engine(
+                error @ (EngineError::Lake(_) | EngineError::DamagedPart { .. }),
+            ) => of_engine(error),
+            _ => Exit::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<AlertError>() {
+        return Some(match error {
+            AlertError::Address { .. } | AlertError::NoRecipient => Exit::Usage,
+            AlertError::Write { .. } => Exit::NotDelivered,
+            _ => Exit::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<OutputError>() {
+        return Some(match error {
+            OutputError::BinaryToTerminal { .. } | OutputError::Destination { .. } => Exit::Usage,
+            _ => Exit::Internal,
+        });
+    }
+    let is_usage = cause.is::<UsageError>()
+        || cause.is::<ConfigError>()
+        || cause.is::<Fault>()
+        || cause.is::<RegistryError>()
+        || cause.is::<CatalogError>()
+        || cause.is::<RuleError>();
+    is_usage.then_some(Exit::Usage)
+}
+
+fn of_lake(error: &LakeError) -> Exit {
+    match error {
+        LakeError::Locked { .. } => Exit::Locked,
+        LakeError::NoFinding { .. } | LakeError::AmbiguousFinding { .. } => Exit::Usage,
+        LakeError::Damaged { .. } => Exit::Partial,
+        error if error.is_setup() => Exit::Usage,
+        _ => Exit::Internal,
+    }
+}
+
+fn of_engine(error: &EngineError) -> Exit {
+    match error {
+        EngineError::Query { .. }
+        | EngineError::ReadOnly { .. }
+        | EngineError::MissingParameter { .. }
+        | EngineError::Execution { .. } => Exit::Usage,
+        EngineError::DamagedPart { .. } => Exit::Partial,
+        EngineError::Lake(error) => of_lake(error),
+        EngineError::BuiltIn { .. } | EngineError::OutOfMemory { .. } | EngineError::Start(_) => {
+            Exit::Internal
+        }
+    }
+}
+
+/// The reader of stdout went away (`orgwatch sql … | head`): it has what it wanted.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = match cause.downcast_ref::<OutputError>() {
+            Some(OutputError::Io(io)) => Some(io),
+            _ => cause.downcast_ref::<io::Error>(),
+        };
+        io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use anyhow::Context;
+
+    use super::*;
+
+    fn code(error: impl Into<anyhow::Error>) -> u8 {
+        exit_of(&error.into().context("while testing")).code()
+    }
+
+    #[test]
+    fn every_kind_of_error_has_its_documented_code() {
+        let path = PathBuf::from("data");
+        let locked = || LakeError::Locked {
+            path: path.clone(),
+            holder: None,
+        };
+        assert_eq!(code(locked()), 75);
+        assert_eq!(code(IngestError::Lake(locked())), 75);
+        assert_eq!(code(EngineError::Lake(locked())), 75);
+        assert_eq!(code(RollupError::Lake(locked())), 75);
+        assert_eq!(code(LakeError::Missing { path: path.clone() }), 2);
+        assert_eq!(code(EngineError::MissingParameter { name: "x".into() }), 2);
+        assert_eq!(
+            code(IngestError::Input {
+                path: "x".into(),
+                reason: "gone".into()
+            }),
+            2
+        );
+        assert_eq!(code(UsageError::new("a", "b")), 2);
+        assert_eq!(code(AlertError::NoRecipient), 2);
+        assert_eq!(
+            code(EngineError::DamagedPart {
+                path,
+                problem: "cut".into()
+            }),
+            3
+        );
+        assert_eq!(code(io::Error::other("disk")), 70);
+    }
+
+    #[test]
+    fn a_broken_pipe_is_no_error() {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_broken_pipe(
+            &anyhow::Error::from(broken()).context("writing")
+        ));
+        assert!(is_broken_pipe(&OutputError::Io(broken()).into()));
+        assert!(!is_broken_pipe(&io::Error::other("disk").into()));
+    }
+
+    #[test]
+    fn hints_stand_apart_and_causes_are_told_once() {
+        let error: Result<(), _> = Err(UsageError::new("no input", "name a file"));
+        let error = error.context("cannot run").unwrap_err();
+        assert_eq!(
+            describe(&error),
+            ("cannot run: no input".into(), vec!["name a file".into()])
+        );
+        let quoted = anyhow::Error::from(io::Error::other("disk is gone"))
+            .context("cannot write `x`: disk is gone");
+        assert_eq!(describe(&quoted).0, "cannot write `x`: disk is gone");
+    }
+
+    #[test]
+    fn a_message_cannot_act_on_the_terminal() {
+        let error = anyhow::anyhow!("no file `\u{1b}]52;c;aGk=\u{7}\rx`");
+        assert!(!describe(&error).0.contains(char::is_control));
+    }
+}

@@ -1,0 +1,318 @@
+//! `orgwatch findings`: what was found, and one finding in full.
+
+use std::io::Write;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use super::exit::Exit;
+use super::mailing::digest_finding;
+use super::output::{Destination, Format, Rows, writer};
+use super::summary::{short, write_news};
+use super::terminal::Terminal;
+use super::workplace::{Flags, Workplace};
+use super::{Global, HiddenNow};
+use crate::alert::{News, wrap};
+use crate::config::Severity;
+use crate::detect::{RuleSet, rfc3339, to_json, to_jsonl};
+use crate::lake::{FindingEvent, FindingFilter, FindingRow, Lake, Status};
+use crate::privacy::printable;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  orgwatch findings list --severity high
+  orgwatch findings list --status new,ongoing --format jsonl
+  orgwatch findings list --user erp@example.com --format csv --output erp.csv
+  orgwatch findings show 3f2a91c04b7d";
+
+#[derive(Debug, Subcommand)]
+pub enum FindingsCommand {
+    /// Findings, the gravest first
+    #[command(after_help = EXAMPLES)]
+    List(ListArgs),
+    /// One finding in full, with its history and the line that shows its rows
+    #[command(after_help = EXAMPLES)]
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// This severity and above
+    #[arg(long, value_name = "SEVERITY", value_parser = parse_severity)]
+    pub severity: Option<Severity>,
+    /// Only these statuses, comma-separated: new, ongoing, resolved, acknowledged, suppressed
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = parse_status)]
+    pub status: Vec<Status>,
+    /// Only this rule
+    #[arg(long, value_name = "ID")]
+    pub rule: Option<String>,
+    /// Only this user, by id or username
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Write to this file instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    pub now: HiddenNow,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The finding's id, or as much of its beginning as is unique
+    #[arg(value_name = "ID")]
+    pub id: String,
+    #[command(flatten)]
+    pub now: HiddenNow,
+}
+
+pub fn parse_severity(word: &str) -> Result<Severity, String> {
+    Severity::from_word(&word.to_lowercase())
+        .ok_or_else(|| "one of info, low, medium, high, critical".to_owned())
+}
+
+fn parse_status(word: &str) -> Result<Status, String> {
+    Status::from_word(&word.to_lowercase())
+        .ok_or_else(|| "one of new, ongoing, resolved, acknowledged, suppressed".to_owned())
+}
+
+pub fn run(
+    command: &FindingsCommand,
+    global: &Global,
+    terminal: &Terminal,
+) -> anyhow::Result<Exit> {
+    match command {
+        FindingsCommand::List(args) => list(args, global, terminal),
+        FindingsCommand::Show(args) => show(args, global, terminal),
+    }
+}
+
+fn list(args: &ListArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let place = Workplace::open(terminal, global, args.now.now, &Flags::default())?;
+    let lake = Lake::open_reader(place.data_dir())?;
+    let filter = FindingFilter {
+        statuses: args.status.clone(),
+        rule_id: args.rule.clone(),
+        min_severity: args.severity,
+        user: args.user.clone(),
+        ..FindingFilter::default()
+    };
+    let found = lake.ledger().findings(&filter)?;
+    let listed: Vec<Listed> = found
+        .into_iter()
+        .map(|f| Listed {
+            row: f.row,
+            status: f.status,
+        })
+        .collect();
+    terminal.say(&format!("{} finding(s)", listed.len()));
+    print_list(&listed, global, args.output.as_deref(), terminal)?;
+    Ok(Exit::Done)
+}
+
+/// A finding and where it stands.
+pub struct Listed {
+    pub row: FindingRow,
+    pub status: Status,
+}
+
+/// The findings of an evaluation: in full for people, as a list in the other formats.
+pub fn print_findings(
+    listed: &[Listed],
+    rules: &RuleSet,
+    global: &Global,
+    place: &Workplace<'_>,
+) -> anyhow::Result<()> {
+    if global.format.unwrap_or_default() != Format::Table {
+        return print_list(listed, global, None, place.terminal);
+    }
+    let mut text = String::new();
+    let open = |l: &&Listed| matches!(l.status, Status::New | Status::Ongoing);
+    for item in listed.iter().filter(open) {
+        let finding = digest_finding(&item.row, rules, place.invocation());
+        write_news(
+            &mut text,
+            &News {
+                finding,
+                others: Vec::new(),
+            },
+            place.terminal,
+        )?;
+        text.push('\n');
+    }
+    place.terminal.data(|out| out.write_all(text.as_bytes()))?;
+    Ok(())
+}
+
+fn print_list(
+    listed: &[Listed],
+    global: &Global,
+    output: Option<&std::path::Path>,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
+    let format = global.format.unwrap_or_default();
+    let destination = Destination::open(output, format, terminal)?;
+    match format {
+        Format::Json | Format::Jsonl => {
+            let mut sink = destination.sink(terminal)?;
+            write_json(&mut sink, listed, format)?;
+            sink.flush()?;
+        }
+        Format::Table => {
+            let batch = short_rows(listed).batch()?;
+            let layout = destination.layout(terminal);
+            let mut table = writer(format, batch.schema(), layout, destination.sink(terminal)?)?;
+            table.write(&batch)?;
+            table.finish()?;
+        }
+        _ => {
+            let batch = all_columns(listed).batch()?;
+            let layout = destination.layout(terminal);
+            let mut rows = writer(format, batch.schema(), layout, destination.sink(terminal)?)?;
+            rows.write(&batch)?;
+            rows.finish()?;
+        }
+    }
+    destination.finish().context("cannot finish the output")?;
+    Ok(())
+}
+
+fn write_json(sink: &mut dyn Write, listed: &[Listed], format: Format) -> std::io::Result<()> {
+    let escape = super::output::escape_json;
+    if format == Format::Jsonl {
+        for item in listed {
+            writeln!(
+                sink,
+                "{}",
+                escape(&to_jsonl(&item.row, item.status.as_str()))
+            )?;
+        }
+        return Ok(());
+    }
+    let all: serde_json::Value = listed
+        .iter()
+        .map(|item| to_json(&item.row, item.status.as_str()))
+        .collect();
+    writeln!(sink, "{}", escape(&all.to_string()))
+}
+
+fn short_rows(listed: &[Listed]) -> Rows {
+    let rows = || listed.iter().map(|l| &l.row);
+    Rows::new()
+        .text("finding", rows().map(|r| Some(short(&r.finding_id))))
+        .text("severity", rows().map(|r| Some(r.severity.as_str())))
+        .text("status", listed.iter().map(|l| Some(l.status.as_str())))
+        .text("rule", rows().map(|r| Some(r.rule_id.clone())))
+        .text(
+            "user",
+            rows().map(|r| r.username.clone().or_else(|| r.user_key.clone())),
+        )
+        .time("last_seen", rows().map(|r| Some(r.last_seen)))
+        .number("count", rows().map(|r| r.count))
+        .text("observed", rows().map(|r| Some(r.observed.clone())))
+}
+
+fn all_columns(listed: &[Listed]) -> Rows {
+    let rows = || listed.iter().map(|l| &l.row);
+    Rows::new()
+        .text("finding_id", rows().map(|r| Some(r.finding_id.clone())))
+        .text("dedupe_key", rows().map(|r| Some(r.dedupe_key.clone())))
+        .text("rule_id", rows().map(|r| Some(r.rule_id.clone())))
+        .number(
+            "rule_version",
+            rows().map(|r| u64::try_from(r.rule_version).unwrap_or(0)),
+        )
+        .text("severity", rows().map(|r| Some(r.severity.as_str())))
+        .text("title", rows().map(|r| Some(r.title.clone())))
+        .text("user_id", rows().map(|r| r.user_id.clone()))
+        .text("username", rows().map(|r| r.username.clone()))
+        .text("user_kind", rows().map(|r| r.user_kind.clone()))
+        .time("bucket_start", rows().map(|r| r.bucket_start))
+        .time("first_seen", rows().map(|r| Some(r.first_seen)))
+        .time("last_seen", rows().map(|r| Some(r.last_seen)))
+        .number("count", rows().map(|r| r.count))
+        .text("status", listed.iter().map(|l| Some(l.status.as_str())))
+        .text("suppressed_by", rows().map(|r| r.suppressed_by.clone()))
+        .text("evidence", rows().map(|r| Some(r.evidence_json.clone())))
+        .text("expected", rows().map(|r| Some(r.expected.clone())))
+        .text("observed", rows().map(|r| Some(r.observed.clone())))
+        .text("attack", rows().map(|r| Some(r.attack.join(" "))))
+}
+
+fn show(args: &ShowArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let place = Workplace::open(terminal, global, args.now.now, &Flags::default())?;
+    let rules = place.rules()?;
+    let lake = Lake::open_reader(place.data_dir())?;
+    let finding = lake.ledger().finding(&args.id)?;
+    let history = lake.ledger().finding_history(&finding.row.finding_id)?;
+    let listed = [Listed {
+        row: finding.row,
+        status: finding.status,
+    }];
+    if !matches!(global.format.unwrap_or_default(), Format::Table) {
+        print_list(&listed, global, None, terminal)?;
+        return Ok(Exit::Done);
+    }
+    let [Listed { row, status }] = &listed;
+    let text = full_text(row, *status, &history, &rules, &place)?;
+    terminal.data(|out| out.write_all(text.as_bytes()))?;
+    Ok(Exit::Done)
+}
+
+fn full_text(
+    row: &FindingRow,
+    status: Status,
+    history: &[FindingEvent],
+    rules: &RuleSet,
+    place: &Workplace<'_>,
+) -> Result<String, std::fmt::Error> {
+    use std::fmt::Write;
+
+    let text = |t: &str| wrap(&printable(t, 2000), 100, 12);
+    let mut out = String::new();
+    let finding = digest_finding(row, rules, place.invocation());
+    let (why, harmless, next) = (
+        finding.description.clone(),
+        finding.false_positives.clone(),
+        finding.response.clone(),
+    );
+    let evidence = finding.evidence.clone();
+    write_news(
+        &mut out,
+        &News {
+            finding,
+            others: Vec::new(),
+        },
+        place.terminal,
+    )?;
+    writeln!(out, "  status    {}", status.as_str())?;
+    writeln!(out, "  id        {}", printable(&row.finding_id, 200))?;
+    writeln!(out, "  dedupe    {}", printable(&row.dedupe_key, 200))?;
+    if let Some(by) = &row.suppressed_by {
+        writeln!(out, "  by        {}", text(by))?;
+    }
+    if !row.attack.is_empty() {
+        writeln!(out, "  ATT&CK    {}", text(&row.attack.join(" ")))?;
+    }
+    for (label, said) in [("why", why), ("harmless", harmless), ("do next", next)] {
+        if !said.trim().is_empty() {
+            writeln!(out, "  {label:9} {}", text(&said))?;
+        }
+    }
+    writeln!(out, "  evidence")?;
+    for line in &evidence {
+        writeln!(out, "    {}", wrap(&printable(line, 2000), 100, 6))?;
+    }
+    writeln!(out, "  history")?;
+    for event in history {
+        let from = event.from.map(Status::as_str).unwrap_or("-");
+        writeln!(
+            out,
+            "    {}  {from} -> {}  {}: {}",
+            rfc3339(event.at),
+            event.to.as_str(),
+            printable(&event.who, 100),
+            printable(&event.why, 500)
+        )?;
+    }
+    Ok(out)
+}

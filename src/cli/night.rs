@@ -1,0 +1,152 @@
+//! The steps that `run`, `ingest` and `detect` share.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use indicatif::ProgressBar;
+
+use super::workplace::Workplace;
+use crate::catalog::Catalog;
+use crate::detect::{self, Coverage, DetectReport, RuleSet, RunOptions, Suppressions, Windows};
+use crate::ingest::{IngestReport, Input, Progress, ingest};
+use crate::lake::{Lake, RuleStatus, RunId};
+use crate::registry::Registry;
+use crate::rollup;
+
+/// A rule is blind when its input is missing for this many days.
+const BLIND_DAYS: u32 = 3;
+
+/// Takes damaged files out of sight, so that their inputs can be read again. Says which.
+pub fn set_damaged_aside(
+    lake: &mut Lake,
+    run_id: RunId,
+    place: &Workplace<'_>,
+) -> anyhow::Result<Vec<String>> {
+    let damaged: Vec<_> = lake
+        .damaged()
+        .iter()
+        .map(|d| {
+            (
+                d.part.part_id,
+                format!("{}: {}", d.part.path.display(), d.detail),
+            )
+        })
+        .collect();
+    if damaged.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parts: Vec<_> = damaged.iter().map(|(id, _)| *id).collect();
+    let aside = lake.set_aside(run_id, place.clock.now(), &parts)?;
+    let mut told: Vec<String> = damaged
+        .into_iter()
+        .map(|(_, what)| format!("damaged, set aside: {what}"))
+        .collect();
+    told.push(format!(
+        "{} input file(s) had rows there: give them again to bring the rows back",
+        aside.files.len()
+    ));
+    Ok(told)
+}
+
+/// Reads the inputs with a progress bar.
+pub fn read_inputs(
+    lake: &mut Lake,
+    catalog: &Catalog,
+    inputs: &[Input],
+    run_id: RunId,
+    place: &Workplace<'_>,
+) -> anyhow::Result<IngestReport> {
+    let bar = Bar(place.terminal.progress(0));
+    let options = place.ingest_options();
+    let at = place.clock.now();
+    Ok(ingest(lake, catalog, inputs, &options, &bar, run_id, at)?)
+}
+
+/// Brings the merged logins up to date.
+pub fn refresh_rollups(
+    lake: &mut Lake,
+    catalog: &Arc<Catalog>,
+    run_id: RunId,
+    place: &Workplace<'_>,
+) -> anyhow::Result<()> {
+    let options = place.engine_options(lake.data_dir());
+    rollup::refresh(lake, catalog, &options, run_id, place.clock.now())?;
+    Ok(())
+}
+
+/// What a detection judges by.
+pub struct Judges<'a> {
+    pub rules: &'a RuleSet,
+    pub registry: &'a Registry,
+    pub catalog: &'a Arc<Catalog>,
+    pub only: Option<&'a BTreeSet<String>>,
+}
+
+/// Asks the rules and notes in the ledger what became of each.
+pub fn ask_rules(
+    lake: &mut Lake,
+    judges: &Judges<'_>,
+    windows: &Windows,
+    coverage: &Coverage,
+    run_id: RunId,
+    place: &Workplace<'_>,
+) -> anyhow::Result<DetectReport> {
+    let session = place.session(lake, judges.catalog, judges.registry)?;
+    let suppressions = Suppressions::new(&place.settings.suppressions);
+    let options = RunOptions {
+        org_id: place.settings.org.id.as_deref().unwrap_or_default(),
+        now: place.clock.now(),
+        blind_days: BLIND_DAYS,
+        only: judges.only,
+        suppressions: &suppressions,
+    };
+    let bar = place.terminal.progress(0);
+    let report = detect::run(
+        &session,
+        judges.rules,
+        windows,
+        coverage,
+        &options,
+        &mut |rule| {
+            bar.set_message(rule.id.clone());
+            tracing::info!(rule = rule.id, "asking");
+        },
+    );
+    bar.finish_and_clear();
+    drop(session);
+    for outcome in &report.rules {
+        lake.ledger_mut()
+            .record_rule_run(&outcome.to_rule_run(run_id))?;
+        if outcome.status == RuleStatus::Failed {
+            tracing::warn!(
+                rule = outcome.rule_id,
+                reason = outcome.reason,
+                "the rule failed"
+            );
+        }
+    }
+    Ok(report)
+}
+
+/// The bar on stderr as the ingest's progress.
+struct Bar(ProgressBar);
+
+impl Progress for Bar {
+    fn begin(&self, _files: usize, bytes: u64) {
+        self.0.set_length(bytes);
+    }
+
+    fn file(&self, name: &str) {
+        // The name of an input was made printable when it was expanded.
+        self.0.set_message(name.to_owned());
+        tracing::info!(file = name, "reading");
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+
+    fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,169 @@
+//! `orgwatch run`: the nightly job, from log files to findings and a mail.
+
+use clap::Args;
+
+use super::exit::Exit;
+use super::failure::UsageError;
+use super::mailing::{MailHistory, Mailer, deliver, outbox_of};
+use super::night::{Judges, ask_rules, read_inputs, refresh_rollups, set_damaged_aside};
+use super::output::Format;
+use super::summary::{NightSummary, health};
+use super::terminal::Terminal;
+use super::workplace::{Flags, Workplace};
+use super::{EngineFlags, Global, InputFlags, RuleFlags};
+use crate::alert::Recipients;
+use crate::detect::{Coverage, Suppressions, Windows};
+use crate::lake::Lake;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  orgwatch run --config orgwatch.toml          the nightly job, as the config says
+  orgwatch run logs/ --data-dir data           every CSV, .csv.gz and .zip of a folder
+  orgwatch run --config orgwatch.toml --now 2026-01-31T03:00:00Z
+                                               replays a night at a fixed time
+
+Exit codes:
+  0 nothing at or above the threshold   1 findings at or above --fail-on
+  2 usage or configuration              3 partial: input rejected, rule failed or blind
+  4 alerts not delivered                75 another run holds the lock";
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Log files, folders or globs, or `-` for standard input; otherwise those of the config
+    #[arg(value_name = "INPUT")]
+    pub inputs: Vec<String>,
+    /// Run as if it were this time (RFC 3339), to replay a night
+    #[arg(long, value_name = "TIME")]
+    pub now: Option<chrono::DateTime<chrono::Utc>>,
+    #[command(flatten)]
+    pub input: InputFlags,
+    #[command(flatten)]
+    pub engine: EngineFlags,
+    #[command(flatten)]
+    pub rules: RuleFlags,
+}
+
+pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
+    if !matches!(global.format, None | Some(Format::Table | Format::Json)) {
+        return Err(UsageError::new(
+            "`run` prints a summary, as `table` or `json`",
+            "`orgwatch findings list` has the findings in every format",
+        )
+        .into());
+    }
+    let flags = Flags {
+        input: Some(&args.input),
+        engine: Some(&args.engine),
+        rules: Some(&args.rules),
+        inputs: &args.inputs,
+    };
+    // Whatever a person wrote is read before anything is done.
+    let place = Workplace::open(terminal, global, args.now, &flags)?;
+    let catalog = place.catalog()?;
+    let registry = place.registry()?;
+    let rules = place.rules()?;
+    let email = &place.settings.email;
+    let recipients = Recipients::parse(&email.from, &email.to)?;
+    let inputs = place.inputs()?;
+
+    let mut lake = Lake::open_writer(place.data_dir())?;
+    let at = place.clock.now();
+    let run_id = lake.ledger_mut().start_run("run", at)?;
+    let mut deliveries = deliver(&mut lake, &place)?;
+    let mut remarks = set_damaged_aside(&mut lake, run_id, &place)?;
+    let damaged = !remarks.is_empty();
+    let ingest = read_inputs(&mut lake, &catalog, &inputs, run_id, &place)?;
+    refresh_rollups(&mut lake, &catalog, run_id, &place)?;
+
+    let coverage = Coverage::of_lake(&lake, &catalog)?;
+    let dirty = lake.ledger().dirty("detect")?;
+    let lookback = *place.settings.detect.lookback_days;
+    let windows = Windows::of_dirty_days(&dirty.days, &coverage, at, lookback);
+    let judges = Judges {
+        rules: &rules,
+        registry: &registry,
+        catalog: &catalog,
+        only: None,
+    };
+    let report = ask_rules(&mut lake, &judges, &windows, &coverage, run_id, &place)?;
+
+    let suppressions = Suppressions::new(&place.settings.suppressions);
+    remarks.extend(suppressions.expired(at).map(|s| {
+        format!(
+            "suppression of {} expired on {} ({})",
+            s.rule,
+            s.until.date_naive(),
+            s.owner
+        )
+    }));
+    if !windows.beyond_lookback.is_empty() {
+        remarks.push(format!(
+            "{} day(s) received rows but lie before the look-back of {lookback} days: not judged",
+            windows.beyond_lookback.len()
+        ));
+    }
+    let history = MailHistory::read(&lake)?;
+    let mailer = Mailer {
+        rules: &rules,
+        invocation: place.invocation(),
+        org: place
+            .settings
+            .org
+            .name
+            .value
+            .clone()
+            .unwrap_or_else(|| "your org".to_owned()),
+        run_id,
+        at,
+        data_day: coverage
+            .last_day(at.date_naive())
+            .unwrap_or(at.date_naive()),
+        min_severity: *email.min_severity,
+        suppressed: report.rules.iter().map(|r| r.suppressed).sum(),
+        health: health(&ingest, &report, remarks),
+    };
+    let changes = lake.ledger_mut().apply_findings(
+        run_id,
+        at,
+        &report.findings,
+        &report.evaluated,
+        |changes| Ok(outbox_of(&mailer.digest(changes, &history), &recipients)?),
+    )?;
+    if report.may_clear_dirty_days() {
+        lake.ledger_mut()
+            .clear_dirty("detect", &dirty.days, dirty.marker)?;
+    }
+    let tonight = deliver(&mut lake, &place)?;
+    deliveries.failed = tonight.failed;
+    deliveries.written.extend(tonight.written);
+
+    let digest = mailer.digest(&changes, &history);
+    let summary = NightSummary {
+        place: &place,
+        run_id,
+        at,
+        input_files: inputs.len(),
+        ingest: &ingest,
+        report: &report,
+        changes: &changes,
+        digest: &digest,
+        mailer: &mailer,
+        deliveries: &deliveries,
+        recipients: &recipients,
+        damaged,
+    };
+    let exit = summary.exit();
+    let json = summary.to_json();
+    lake.ledger_mut().finish_run(
+        run_id,
+        place.clock.now(),
+        i32::from(exit.code()),
+        &json.to_string(),
+    )?;
+    let text = match global.format {
+        Some(Format::Json) => format!("{json:#}\n"),
+        _ => summary.render(terminal),
+    };
+    terminal.data(|out| out.write_all(text.as_bytes()))?;
+    Ok(exit)
+}

@@ -1,0 +1,221 @@
+//! `orgwatch sql`: one question, over the lake or over log files as they are.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::exit::Exit;
+use super::failure::UsageError;
+use super::interrupt::Leftover;
+use super::night::{read_inputs, refresh_rollups};
+use super::output::{Destination, writer};
+use super::summary::ingest_troubles;
+use super::terminal::Terminal;
+use super::workplace::{Flags, Workplace};
+use super::{EngineFlags, Global, HiddenNow, InputFlags};
+use crate::catalog::Catalog;
+use crate::engine::{Params, Session};
+use crate::ingest::Input;
+use crate::lake::Lake;
+use crate::privacy::printable;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  orgwatch sql \"SELECT user_key, count(*) AS n FROM logins GROUP BY 1 ORDER BY 2 DESC LIMIT 10\"
+  orgwatch sql --from logs/ \"SELECT login_path, count(*) FROM logins GROUP BY 1\"
+  orgwatch sql --from 'LoginHistory*.csv' --timezone Europe/Berlin --format csv --file question.sql
+  echo 'SELECT * FROM files' | orgwatch sql - --format jsonl
+  orgwatch sql --format parquet --output logins.parquet \"SELECT * FROM logins\"
+
+Tables: logins, logouts, api_calls, bulk_jobs, ui_activity, login_key_apps, unmapped_values,
+registry_users, registry_networks, registry_apps, registry_flows, registry_windows, files, runs,
+quarantine, findings, rule_runs, alerts, parts, and one per event type (elf_login, login_history …).";
+
+#[derive(Debug, Args)]
+pub struct SqlArgs {
+    /// The query, or `-` to read it from standard input
+    #[arg(
+        value_name = "QUERY",
+        required_unless_present = "file",
+        conflicts_with = "file"
+    )]
+    pub query: Option<String>,
+    /// Read the query from a file
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Ask these log files instead of the lake; may be repeated
+    #[arg(long, value_name = "INPUT")]
+    pub from: Vec<String>,
+    /// Write to this file instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub input: InputFlags,
+    #[command(flatten)]
+    pub engine: EngineFlags,
+    #[command(flatten)]
+    pub now: HiddenNow,
+}
+
+pub fn run(args: &SqlArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let flags = Flags {
+        input: Some(&args.input),
+        engine: Some(&args.engine),
+        ..Flags::default()
+    };
+    let place = Workplace::open(terminal, global, args.now.now, &flags)?;
+    let query = query(args)?;
+    let catalog = place.catalog()?;
+    let registry = place.registry()?;
+    // A result that cannot be written is found before the work, not after it.
+    let format = global.format.unwrap_or_default();
+    let destination = Destination::open(args.output.as_deref(), format, terminal)?;
+
+    let source = Source::open(args, &place, &catalog)?;
+    let session = place.session(source.lake(), &catalog, &registry)?;
+    let rows = answer(&session, &query, &destination, global, terminal)?;
+    destination.finish().context("cannot finish the output")?;
+    terminal.detail(&format!("{rows} row(s)"));
+    Ok(source.exit())
+}
+
+fn answer(
+    session: &Session,
+    query: &str,
+    destination: &Destination,
+    global: &Global,
+    terminal: &Terminal,
+) -> anyhow::Result<usize> {
+    let batches = session.stream(query, &Params::new())?;
+    let layout = destination.layout(terminal);
+    let format = global.format.unwrap_or_default();
+    let mut writer = writer(
+        format,
+        batches.schema(),
+        layout,
+        destination.sink(terminal)?,
+    )?;
+    let mut rows = 0;
+    for batch in batches {
+        let batch = batch?;
+        rows += batch.num_rows();
+        writer.write(&batch)?;
+    }
+    writer.finish()?;
+    Ok(rows)
+}
+
+fn query(args: &SqlArgs) -> anyhow::Result<String> {
+    let unreadable = |what: String| {
+        move |error: std::io::Error| {
+            UsageError::new(
+                format!("cannot read the query from {what}: {error}"),
+                "check the path",
+            )
+        }
+    };
+    let text = match (&args.file, args.query.as_deref()) {
+        (Some(path), _) => {
+            std::fs::read_to_string(path).map_err(unreadable(format!("`{}`", path.display())))?
+        }
+        (None, Some("-")) => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(unreadable("standard input".to_owned()))?;
+            text
+        }
+        (None, Some(query)) => query.to_owned(),
+        (None, None) => String::new(),
+    };
+    if text.trim().is_empty() {
+        return Err(
+            UsageError::new("the query is empty", "write it as one argument in quotes").into(),
+        );
+    }
+    Ok(text)
+}
+
+/// What is asked: the lake of the settings, or one made of log files for this question only.
+/// The fields are dropped in order: the lake before its folder.
+enum Source {
+    Lake(Box<Lake>),
+    Files {
+        lake: Box<Lake>,
+        _folder: Leftover,
+        exit: Exit,
+    },
+}
+
+impl Source {
+    fn open(args: &SqlArgs, place: &Workplace<'_>, catalog: &Arc<Catalog>) -> anyhow::Result<Self> {
+        if args.from.is_empty() {
+            let lake = Lake::open_reader(place.data_dir())?;
+            if !lake.ledger().dirty_days("rollup")?.is_empty() {
+                place
+                    .terminal
+                    .warn("`logins` lacks the latest rows; `orgwatch detect` brings it up to date");
+            }
+            return Ok(Source::Lake(Box::new(lake)));
+        }
+        let inputs = Input::expand(&args.from)?;
+        if inputs.is_empty() {
+            return Err(UsageError::new(
+                "--from names no log file",
+                "a folder is searched for .csv, .csv.gz and .zip",
+            )
+            .into());
+        }
+        // Made with mode 0700, and gone with this process however it ends.
+        let folder = tempfile::Builder::new()
+            .prefix("orgwatch-")
+            .tempdir()
+            .context("cannot make a temporary folder")?;
+        let folder = Leftover::new(folder.keep());
+        let mut lake = Lake::open_writer(&folder.path().join("data"))?;
+        let run_id = lake.ledger_mut().start_run("sql", place.clock.now())?;
+        let report = read_inputs(&mut lake, catalog, &inputs, run_id, place)?;
+        refresh_rollups(&mut lake, catalog, run_id, place)?;
+        for file in &report.files {
+            if let Some(reason) = &file.reason {
+                let (name, reason) = (printable(&file.name, 300), printable(reason, 1000));
+                place.terminal.warn(&format!("{name}: {reason}"));
+            }
+        }
+        let (read, kept) = (report.total(|f| f.rows_read), report.total(|f| f.rows_kept));
+        place.terminal.detail(&format!(
+            "{} file(s), {kept} of {read} rows kept",
+            report.files.len()
+        ));
+        let troubles = ingest_troubles(&report, *place.settings.limits.quarantine_ratio);
+        troubles
+            .iter()
+            .for_each(|trouble| place.terminal.warn(trouble));
+        let exit = if troubles.is_empty() {
+            Exit::Done
+        } else {
+            Exit::Partial
+        };
+        Ok(Source::Files {
+            lake: Box::new(lake),
+            _folder: folder,
+            exit,
+        })
+    }
+
+    fn lake(&self) -> &Lake {
+        match self {
+            Source::Lake(lake) | Source::Files { lake, .. } => lake,
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Source::Lake(_) => Exit::Done,
+            Source::Files { exit, .. } => *exit,
+        }
+    }
+}

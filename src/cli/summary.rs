@@ -1,0 +1,526 @@
+//! What a night says at its end: what was read and lost, what was found, what could not be
+//! seen, what was mailed, and why the exit code is what it is.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::exit::Exit;
+use super::mailing::{Deliveries, Mailer};
+use super::terminal::Terminal;
+use super::workplace::Workplace;
+use crate::alert::{Digest, News, Recipients, RunHealth, gather_news, wrap};
+use crate::config::Severity;
+use crate::detect::{DetectReport, rfc3339};
+use crate::ingest::IngestReport;
+use crate::lake::{FileState, FindingChanges, FindingRow, RuleStatus, RunId};
+use crate::privacy::printable;
+
+/// Findings shown in full on the terminal.
+const MAX_SHOWN: usize = 200;
+const MAX_LISTED: usize = 20;
+/// Width of wrapped text.
+const WIDTH: usize = 100;
+const MAX_TEXT: usize = 600;
+
+pub struct NightSummary<'a> {
+    pub place: &'a Workplace<'a>,
+    pub run_id: RunId,
+    pub at: DateTime<Utc>,
+    pub input_files: usize,
+    pub ingest: &'a IngestReport,
+    pub report: &'a DetectReport,
+    pub changes: &'a FindingChanges,
+    pub digest: &'a Digest,
+    pub mailer: &'a Mailer<'a>,
+    pub deliveries: &'a Deliveries,
+    pub recipients: &'a Recipients,
+    pub damaged: bool,
+}
+
+/// The part of a run's account that mails tell too.
+pub fn health(ingest: &IngestReport, report: &DetectReport, mut remarks: Vec<String>) -> RunHealth {
+    let torn = reasons_of(ingest, FileState::Torn);
+    remarks.extend(
+        torn.into_iter()
+            .map(|(name, why)| format!("cut off: {name}: {why}")),
+    );
+    let rules = |status| {
+        report
+            .rules
+            .iter()
+            .filter(move |r| r.status == status)
+            .map(|r| (r.rule_id.clone(), r.reason.clone().unwrap_or_default()))
+            .collect()
+    };
+    RunHealth {
+        files_read: (ingest.files.len() - ingest.rejected().count()) as u64,
+        files_known: ingest.known.len() as u64,
+        files_rejected: reasons_of(ingest, FileState::Rejected),
+        rows_read: ingest.total(|f| f.rows_read),
+        rows_kept: ingest.total(|f| f.rows_kept),
+        rows_duplicate: ingest.total(|f| f.rows_duplicate),
+        rows_quarantined: ingest.total(|f| f.rows_quarantined),
+        rules_ok: report.count_of(RuleStatus::Ok) as u64,
+        rules_failed: rules(RuleStatus::Failed),
+        rules_blind: rules(RuleStatus::Blind),
+        rules_never_had_input: rules(RuleStatus::NeverHadInput),
+        remarks,
+    }
+}
+
+/// Reasons for which an ingest counts as partial.
+pub fn ingest_troubles(ingest: &IngestReport, quarantine_ratio: f64) -> Vec<String> {
+    let mut troubles = Vec::new();
+    let rejected = ingest.rejected().count();
+    if rejected > 0 {
+        troubles.push(format!("{} rejected", files(rejected)));
+    }
+    let torn = ingest
+        .files
+        .iter()
+        .filter(|f| f.state == FileState::Torn)
+        .count();
+    if torn > 0 {
+        troubles.push(format!("{} cut off in the middle of a row", files(torn)));
+    }
+    let (read, quarantined) = (
+        ingest.total(|f| f.rows_read),
+        ingest.total(|f| f.rows_quarantined),
+    );
+    #[allow(clippy::cast_precision_loss)]
+    if read > 0 && quarantined as f64 / read as f64 > quarantine_ratio {
+        troubles.push(format!(
+            "{quarantined} of {read} rows quarantined, more than the limit of {quarantine_ratio}"
+        ));
+    }
+    troubles
+}
+
+impl NightSummary<'_> {
+    /// Every reason for another exit code than 0.
+    pub fn reasons(&self) -> Vec<(Exit, String)> {
+        let settings = &self.place.settings;
+        let mut reasons = Vec::new();
+        if let Some(threshold) = *settings.detect.fail_on {
+            let news = self.changes.new.iter().chain(&self.changes.updated);
+            let n = news.filter(|f| f.severity >= threshold).count();
+            if n > 0 {
+                reasons.push((
+                    Exit::Findings,
+                    format!("{n} finding(s) at or above {threshold}"),
+                ));
+            }
+        }
+        let ratio = *settings.limits.quarantine_ratio;
+        let mut partial = ingest_troubles(self.ingest, ratio);
+        if self.input_files == 0 {
+            partial.push("no input file was found".to_owned());
+        }
+        if self.damaged {
+            partial.push("a damaged lake file was set aside".to_owned());
+        }
+        for (status, what) in [
+            (RuleStatus::Failed, "rule(s) failed"),
+            (RuleStatus::Blind, "rule(s) went blind"),
+        ] {
+            let n = self.report.count_of(status);
+            if n > 0 {
+                partial.push(format!("{n} {what}"));
+            }
+        }
+        reasons.extend(partial.into_iter().map(|why| (Exit::Partial, why)));
+        if !self.deliveries.failed.is_empty() {
+            let n = self.deliveries.failed.len();
+            reasons.push((
+                Exit::NotDelivered,
+                format!("{n} mail(s) wait in the outbox"),
+            ));
+        }
+        reasons
+    }
+
+    pub fn exit(&self) -> Exit {
+        Exit::merge(self.reasons().into_iter().map(|(exit, _)| exit))
+    }
+
+    /// For machines, and for the ledger.
+    pub fn to_json(&self) -> Value {
+        let health = &self.digest.health;
+        let by_severity = |rows: &[FindingRow]| -> Value {
+            Severity::ALL
+                .iter()
+                .map(|s| {
+                    (
+                        s.as_str().to_owned(),
+                        rows.iter().filter(|r| r.severity == *s).count().into(),
+                    )
+                })
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        };
+        let pairs = |list: &[(String, String)]| -> Value {
+            list.iter()
+                .map(|(name, why)| json!({"name": name, "reason": why}))
+                .collect()
+        };
+        json!({
+            "run_id": self.run_id,
+            "at": rfc3339(self.at),
+            "exit_code": self.exit().code(),
+            "exit_reasons": self.reasons().into_iter().map(|(_, why)| why).collect::<Vec<_>>(),
+            "files": {
+                "read": health.files_read,
+                "known": health.files_known,
+                "rejected": pairs(&health.files_rejected),
+            },
+            "rows": {
+                "read": health.rows_read,
+                "kept": health.rows_kept,
+                "duplicate": health.rows_duplicate,
+                "quarantined": health.rows_quarantined,
+            },
+            "rules": {
+                "ok": health.rules_ok,
+                "failed": pairs(&health.rules_failed),
+                "blind": pairs(&health.rules_blind),
+                "never_had_input": pairs(&health.rules_never_had_input),
+            },
+            "findings": {
+                "new": by_severity(&self.changes.new),
+                "ongoing": by_severity(&self.changes.updated),
+                "resolved": by_severity(&self.changes.resolved),
+                "suppressed": self.digest.suppressed,
+            },
+            "mail": {
+                "written": self.deliveries.written.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
+                "waiting": self.deliveries.failed.len(),
+            },
+            "remarks": health.remarks,
+        })
+    }
+
+    /// For people.
+    pub fn render(&self, terminal: &Terminal) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write(&mut out, terminal);
+        out
+    }
+
+    fn write(&self, out: &mut String, terminal: &Terminal) -> std::fmt::Result {
+        let data = printable(&self.place.data_dir().display().to_string(), MAX_TEXT);
+        writeln!(
+            out,
+            "Run {} at {}, data in {data}",
+            self.run_id,
+            rfc3339(self.at)
+        )?;
+        writeln!(out)?;
+        write_ingest(out, self.ingest, self.input_files, terminal)?;
+        self.write_rules(out)?;
+        self.write_counts(out)?;
+        for remark in &self.digest.health.remarks {
+            writeln!(
+                out,
+                "Note      {}",
+                wrap(&printable(remark, MAX_TEXT), WIDTH, 10)
+            )?;
+        }
+        self.write_findings(out, terminal)?;
+        writeln!(out)?;
+        self.write_mail(out)?;
+        self.write_exit(out)
+    }
+
+    fn write_rules(&self, out: &mut String) -> std::fmt::Result {
+        let health = &self.digest.health;
+        writeln!(
+            out,
+            "Rules     {} asked: {} ok, {} failed, {} blind, {} never had input",
+            self.report.rules.len(),
+            health.rules_ok,
+            health.rules_failed.len(),
+            health.rules_blind.len(),
+            health.rules_never_had_input.len(),
+        )?;
+        for (what, list) in [
+            ("failed", &health.rules_failed),
+            ("blind", &health.rules_blind),
+            ("never had input", &health.rules_never_had_input),
+        ] {
+            write_reasons(out, what, list)?;
+        }
+        Ok(())
+    }
+
+    fn write_counts(&self, out: &mut String) -> std::fmt::Result {
+        let changes = self.changes;
+        let ongoing = changes.updated.len() + changes.unchanged.len();
+        if changes.new.is_empty() {
+            write!(out, "Findings  nothing new")?;
+        } else {
+            write!(
+                out,
+                "Findings  {} new ({})",
+                changes.new.len(),
+                by_severity(&changes.new)
+            )?;
+        }
+        writeln!(
+            out,
+            ", {ongoing} ongoing, {} resolved, {} suppressed",
+            changes.resolved.len(),
+            self.digest.suppressed
+        )
+    }
+
+    fn write_findings(&self, out: &mut String, terminal: &Terminal) -> std::fmt::Result {
+        let threshold = (*self.place.settings.detect.fail_on).unwrap_or(Severity::High);
+        let (shown, below): (Vec<_>, Vec<_>) = self
+            .changes
+            .new
+            .iter()
+            .partition(|row| row.severity >= threshold);
+        let findings = shown
+            .into_iter()
+            .map(|row| self.mailer.finding(row))
+            .collect();
+        let (news, _) = gather_news(findings, |_| None, self.at, 0);
+        for item in news.iter().take(MAX_SHOWN) {
+            writeln!(out)?;
+            write_news(out, item, terminal)?;
+        }
+        if news.len() > MAX_SHOWN {
+            writeln!(
+                out,
+                "\n+ {} more: {}",
+                news.len() - MAX_SHOWN,
+                self.list_command()
+            )?;
+        }
+        if !below.is_empty() {
+            writeln!(out)?;
+            writeln!(
+                out,
+                "+ {} new below {threshold}: {}",
+                below.len(),
+                self.list_command()
+            )?;
+        }
+        Ok(())
+    }
+
+    fn list_command(&self) -> String {
+        printable(&self.place.invocation().command("findings list"), MAX_TEXT)
+    }
+
+    fn write_mail(&self, out: &mut String) -> std::fmt::Result {
+        for path in &self.deliveries.written {
+            writeln!(
+                out,
+                "Mail      written to {} (to {})",
+                printable(&path.display().to_string(), MAX_TEXT),
+                self.recipients.addresses().join(", ")
+            )?;
+        }
+        for why in &self.deliveries.failed {
+            writeln!(
+                out,
+                "Mail      not delivered, waits in the outbox: {}",
+                printable(why, MAX_TEXT)
+            )?;
+        }
+        if self.deliveries.written.is_empty() && self.deliveries.failed.is_empty() {
+            let told = self.digest.still_active.len();
+            let why = match told {
+                0 => "nothing new and nothing resolved".to_owned(),
+                n => format!("{n} still active, told within the last days"),
+            };
+            writeln!(out, "Mail      none: {why}")?;
+        }
+        Ok(())
+    }
+
+    fn write_exit(&self, out: &mut String) -> std::fmt::Result {
+        let reasons = self.reasons();
+        let exit = self.exit().code();
+        if reasons.is_empty() {
+            return writeln!(out, "Exit      {exit}: nothing at or above the threshold");
+        }
+        let reasons: Vec<_> = reasons
+            .into_iter()
+            .map(|(code, why)| format!("{} {why}", code.code()))
+            .collect();
+        writeln!(out, "Exit      {exit}: {}", reasons.join("; "))
+    }
+}
+
+/// Files and rows; per event type under `-v`.
+pub fn write_ingest(
+    out: &mut String,
+    ingest: &IngestReport,
+    input_files: usize,
+    terminal: &Terminal,
+) -> std::fmt::Result {
+    let rejected = ingest.rejected().count();
+    let read = ingest.files.len() - rejected;
+    write!(
+        out,
+        "Files     {read} read, {} known already, {rejected} rejected",
+        ingest.known.len()
+    )?;
+    writeln!(
+        out,
+        "{}",
+        if input_files == 0 {
+            " (no input file was found)"
+        } else {
+            ""
+        }
+    )?;
+    write_reasons(out, "rejected", &reasons_of(ingest, FileState::Rejected))?;
+    write_reasons(out, "cut off", &reasons_of(ingest, FileState::Torn))?;
+    let total = |count: fn(&crate::lake::SourceFile) -> u64| ingest.total(count);
+    writeln!(
+        out,
+        "Rows      {} read = {} kept + {} duplicate + {} quarantined",
+        total(|f| f.rows_read),
+        total(|f| f.rows_kept),
+        total(|f| f.rows_duplicate),
+        total(|f| f.rows_quarantined),
+    )?;
+    if terminal.verbose() == 0 {
+        return Ok(());
+    }
+    let mut types: BTreeMap<&str, [u64; 5]> = BTreeMap::new();
+    for file in ingest
+        .files
+        .iter()
+        .filter(|f| f.state != FileState::Rejected)
+    {
+        let sums = types.entry(file.event_type.as_str()).or_default();
+        let row = [
+            1,
+            file.rows_read,
+            file.rows_kept,
+            file.rows_duplicate,
+            file.rows_quarantined,
+        ];
+        sums.iter_mut().zip(row).for_each(|(sum, n)| *sum += n);
+    }
+    for (event_type, [files, read, kept, duplicate, quarantined]) in types {
+        let name = printable(event_type, 80);
+        writeln!(
+            out,
+            "          {name}: {files} file(s), {read} read = {kept} kept + {duplicate} duplicate + {quarantined} quarantined"
+        )?;
+    }
+    Ok(())
+}
+
+fn reasons_of(ingest: &IngestReport, state: FileState) -> Vec<(String, String)> {
+    let files = ingest.files.iter().filter(|f| f.state == state);
+    files
+        .map(|f| (f.name.clone(), f.reason.clone().unwrap_or_default()))
+        .collect()
+}
+
+fn write_reasons(out: &mut String, what: &str, list: &[(String, String)]) -> std::fmt::Result {
+    for (name, why) in list.iter().take(MAX_LISTED) {
+        let line = format!(
+            "{what}: {}: {}",
+            printable(name, 200),
+            printable(why, MAX_TEXT)
+        );
+        writeln!(out, "          {}", wrap(&line, WIDTH, 12))?;
+    }
+    if list.len() > MAX_LISTED {
+        writeln!(out, "          + {} more {what}", list.len() - MAX_LISTED)?;
+    }
+    Ok(())
+}
+
+/// One subject: who, what was expected, what was seen, where and when, and how to see the rows.
+pub fn write_news(out: &mut String, news: &News, terminal: &Terminal) -> std::fmt::Result {
+    let finding = &news.finding;
+    let text = |t: &str| wrap(&printable(t, MAX_TEXT), WIDTH, 12);
+    let severity = terminal.severity(finding.severity);
+    writeln!(out, "{severity}  {}", terminal.bold(&text(&finding.title)))?;
+    let who = match (&finding.who, &finding.user_kind) {
+        (Some(who), Some(kind)) => format!("{who} ({kind})"),
+        (Some(who), None) => who.clone(),
+        (None, _) => "no single user".to_owned(),
+    };
+    writeln!(out, "  who       {}", text(&who))?;
+    writeln!(out, "  expected  {}", text(&finding.expected))?;
+    writeln!(out, "  seen      {}", text(&finding.observed))?;
+    if let Some(place) = place_of(&finding.evidence) {
+        writeln!(out, "  where     {}", text(&place))?;
+    }
+    let (first, last) = (rfc3339(news.first_seen()), rfc3339(news.last_seen()));
+    let when = if first == last {
+        first
+    } else {
+        format!("{first} to {last}")
+    };
+    let days = news.days().len();
+    let on = if days > 1 {
+        format!(" on {days} days")
+    } else {
+        String::new()
+    };
+    writeln!(out, "  when      {when}{on}, {} event(s)", news.count())?;
+    writeln!(
+        out,
+        "  rule      {} (finding {})",
+        text(&finding.rule_id),
+        short(&finding.finding_id)
+    )?;
+    writeln!(
+        out,
+        "  rows      {}",
+        printable(&finding.rows_command, 4 * MAX_TEXT)
+    )
+}
+
+/// The evidence that says where from: addresses, countries, apps, ways in.
+fn place_of(evidence: &[String]) -> Option<String> {
+    const PLACES: [&str; 8] = [
+        "ip",
+        "ips",
+        "source_ip",
+        "country",
+        "countries",
+        "app",
+        "apps",
+        "login_paths",
+    ];
+    let found: Vec<&str> = evidence
+        .iter()
+        .filter(|line| {
+            line.split_once(": ")
+                .is_some_and(|(name, _)| PLACES.contains(&name))
+        })
+        .map(String::as_str)
+        .collect();
+    (!found.is_empty()).then(|| found.join("; "))
+}
+
+pub fn short(finding_id: &str) -> String {
+    printable(finding_id, 400).chars().take(12).collect()
+}
+
+fn by_severity(rows: &[FindingRow]) -> String {
+    let counted = Severity::ALL.iter().rev().filter_map(|severity| {
+        let n = rows.iter().filter(|r| r.severity == *severity).count();
+        (n > 0).then(|| format!("{severity} {n}"))
+    });
+    counted.collect::<Vec<_>>().join(", ")
+}
+
+fn files(n: usize) -> String {
+    format!("{n} file{}", if n == 1 { "" } else { "s" })
+}
