@@ -3,6 +3,6 @@
 mod canary;
 mod ingest;
 mod logs;
-mod rules;
 mod program;
+mod rules;
 mod traps;
