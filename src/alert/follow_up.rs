@@ -23,8 +23,21 @@ const SUBJECT_VIEWS: [&str; 6] = [
     "unmapped_values",
 ];
 
-/// The command that shows the rows of a finding: those of its user in the rule's first input
-/// view, between its first and last event. A finding about no single user is shown itself, or
+/// The view that shows rows of an event type.
+pub fn view_of(event_type: &str) -> &'static str {
+    match event_type {
+        "Login" | "LoginHistory" => "logins",
+        "Logout" => "logouts",
+        "BulkApi" | "BulkApi2" => "bulk_jobs",
+        "URI" | "LightningPageView" | "LightningInteraction" | "VisualforceRequest" => {
+            "ui_activity"
+        }
+        _ => "api_calls",
+    }
+}
+
+/// The command that shows the rows of a finding: those of its user in the first of `inputs` that
+/// is a view, between its first and last event. A finding about no single user is shown itself, or
 /// the ledger table that it is about.
 pub fn rows_command(
     invocation: &Invocation,

@@ -6,9 +6,9 @@ use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
 
 use super::AlertError;
-use super::digest::Digest;
+use super::digest::{Digest, DigestFinding};
 use super::render::render;
-use super::view::{View, who};
+use super::view::View;
 use crate::config::Severity;
 
 /// Longest subject, in characters.
@@ -134,7 +134,7 @@ fn subject(digest: &Digest) -> String {
     let mut entity = digest
         .news
         .first()
-        .map(|n| ascii(&who(&n.finding)))
+        .map(|n| ascii(&name(&n.finding)))
         .unwrap_or_default();
     if subjects > 1 {
         entity.push_str(&format!(" + {} more", subjects - 1));
@@ -148,6 +148,12 @@ fn subject(digest: &Digest) -> String {
         entity.push_str("...");
     }
     format!("{head} - {entity}{tail}")
+}
+
+/// The subject's name alone: its role costs room that the counts need more.
+fn name(finding: &DigestFinding) -> String {
+    let name = finding.who.as_deref().unwrap_or(&finding.rule_id);
+    crate::privacy::printable(name, MAX_SUBJECT)
 }
 
 fn rules(digest: &Digest) -> String {

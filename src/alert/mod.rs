@@ -20,7 +20,7 @@ mod wrap;
 pub use digest::{Digest, DigestFinding, Mailed, News, RunHealth, StillActive, gather_news};
 pub use error::AlertError;
 pub use file::FileTransport;
-pub use follow_up::{Invocation, rows_command};
+pub use follow_up::{Invocation, rows_command, view_of};
 pub use message::{Mail, Recipients, compose};
 pub use wrap::wrap;
 

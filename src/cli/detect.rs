@@ -8,6 +8,7 @@ use clap::Args;
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::findings::{Listed, print_findings};
+use super::mailing::Teller;
 use super::night::{Judges, ask_rules, refresh_rollups, set_damaged_aside};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
@@ -97,7 +98,8 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     notes
         .iter()
         .for_each(|note| terminal.warn(&printable(note, 1000)));
-    print_findings(&listed, &rules, global, &place)?;
+    let teller = Teller::new(&lake, &rules, place.invocation())?;
+    print_findings(&listed, &teller, global, &place)?;
     Ok(exit)
 }
 

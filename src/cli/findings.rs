@@ -6,15 +6,15 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::exit::Exit;
-use super::mailing::digest_finding;
+use super::mailing::Teller;
 use super::output::{Destination, Format, Rows, writer};
-use super::summary::{short, write_news};
+use super::telling::{counted, instant, short, write_news};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{Global, HiddenNow};
 use crate::alert::{News, wrap};
 use crate::config::Severity;
-use crate::detect::{RuleSet, rfc3339, to_json, to_jsonl};
+use crate::detect::{to_json, to_jsonl};
 use crate::lake::{FindingEvent, FindingFilter, FindingRow, Lake, Status};
 use crate::privacy::printable;
 
@@ -104,7 +104,7 @@ fn list(args: &ListArgs, global: &Global, terminal: &Terminal) -> anyhow::Result
             status: f.status,
         })
         .collect();
-    terminal.say(&format!("{} finding(s)", listed.len()));
+    terminal.say(&counted(listed.len(), "finding"));
     print_list(&listed, global, args.output.as_deref(), terminal)?;
     Ok(Exit::Done)
 }
@@ -118,7 +118,7 @@ pub struct Listed {
 /// The findings of an evaluation: in full for people, as a list in the other formats.
 pub fn print_findings(
     listed: &[Listed],
-    rules: &RuleSet,
+    teller: &Teller<'_>,
     global: &Global,
     place: &Workplace<'_>,
 ) -> anyhow::Result<()> {
@@ -128,7 +128,7 @@ pub fn print_findings(
     let mut text = String::new();
     let open = |l: &&Listed| matches!(l.status, Status::New | Status::Ongoing);
     for item in listed.iter().filter(open) {
-        let finding = digest_finding(&item.row, rules, place.invocation());
+        let finding = teller.finding(&item.row);
         write_news(
             &mut text,
             &News {
@@ -253,7 +253,8 @@ fn show(args: &ShowArgs, global: &Global, terminal: &Terminal) -> anyhow::Result
         return Ok(Exit::Done);
     }
     let [Listed { row, status }] = &listed;
-    let text = full_text(row, *status, &history, &rules, &place)?;
+    let teller = Teller::new(&lake, &rules, place.invocation())?;
+    let text = full_text(row, *status, &history, &teller, &place)?;
     terminal.data(|out| out.write_all(text.as_bytes()))?;
     Ok(Exit::Done)
 }
@@ -262,14 +263,14 @@ fn full_text(
     row: &FindingRow,
     status: Status,
     history: &[FindingEvent],
-    rules: &RuleSet,
+    teller: &Teller<'_>,
     place: &Workplace<'_>,
 ) -> Result<String, std::fmt::Error> {
     use std::fmt::Write;
 
     let text = |t: &str| wrap(&printable(t, 2000), 100, 12);
     let mut out = String::new();
-    let finding = digest_finding(row, rules, place.invocation());
+    let finding = teller.finding(row);
     let (why, harmless, next) = (
         finding.description.clone(),
         finding.false_positives.clone(),
@@ -308,7 +309,7 @@ fn full_text(
         writeln!(
             out,
             "    {}  {from} -> {}  {}: {}",
-            rfc3339(event.at),
+            instant(event.at),
             event.to.as_str(),
             printable(&event.who, 100),
             printable(&event.why, 500)

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use super::account::{ingest_troubles, quarantine_reasons, write_ingest, write_quarantine};
 use super::exit::Exit;
 use super::night::{read_inputs, refresh_rollups, set_damaged_aside};
-use super::summary::{ingest_troubles, write_ingest};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, HiddenNow, InputFlags};
@@ -76,6 +76,7 @@ pub fn run(args: &IngestArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     // No data asked for, so stdout stays empty: the account is a remark.
     let mut text = String::new();
     write_ingest(&mut text, &report, inputs.len(), terminal)?;
+    write_quarantine(&mut text, &quarantine_reasons(&lake, &report)?)?;
     text.lines().for_each(|line| terminal.say(line));
     notes
         .iter()

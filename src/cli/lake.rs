@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::output::Rows;
+use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{Global, HiddenNow, print_rows};
@@ -93,7 +94,7 @@ fn info(place: &Workplace<'_>, global: &Global) -> anyhow::Result<Exit> {
     print_rows(&batch, global, place.terminal)?;
     let data = printable(&place.data_dir().display().to_string(), 1000);
     place.terminal.say(&format!(
-        "{data}: {} files ingested, {} runs",
+        "{data}: {} input files, {} runs",
         info.files, info.runs
     ));
     Ok(Exit::Done)
@@ -162,8 +163,12 @@ fn compact(args: &CompactArgs, place: &Workplace<'_>) -> anyhow::Result<Exit> {
         &summary.to_string(),
     )?;
     let line = format!(
-        "{} day(s) joined from {} files: {} rows, {} bytes instead of {}",
-        done.days, done.parts_before, done.rows, done.bytes_after, done.bytes_before
+        "{} joined from {} files: {} rows, {} bytes instead of {}",
+        counted(done.days, "day"),
+        done.parts_before,
+        done.rows,
+        done.bytes_after,
+        done.bytes_before
     );
     place.terminal.data(|out| writeln!(out, "{line}"))?;
     Ok(exit)

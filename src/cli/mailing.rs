@@ -1,24 +1,24 @@
 //! From what changed among the findings to the mail in the outbox, and from the outbox to where
 //! mails are read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::TimestampMillisecondType;
+use arrow::datatypes::{Int64Type, TimestampMillisecondType};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
 use super::workplace::Workplace;
 use crate::alert::{
     Digest, DigestFinding, FileTransport, Invocation, Mail, Mailed, QUIET_DAYS, Recipients,
-    RunHealth, compose, gather_news, rows_command,
+    RunHealth, compose, gather_news, rows_command, view_of,
 };
 use crate::config::Severity;
 use crate::detect::RuleSet;
 use crate::lake::{
-    FindingChanges, FindingFilter, FindingRow, Lake, LakeError, LedgerTable, OutboxMail, RunId,
-    Status,
+    FileId, FindingChanges, FindingFilter, FindingRow, Lake, LakeError, LedgerTable, OutboxMail,
+    RunId, Status,
 };
 
 /// What earlier mails told and what nobody was told yet, read before tonight's changes.
@@ -71,7 +71,7 @@ fn mailed(lake: &Lake) -> Result<BTreeMap<String, Mailed>, LakeError> {
         let Some(at) = DateTime::from_timestamp_millis(created.value(row)) else {
             continue;
         };
-        for line in references.value(row).lines() {
+        for line in references.value(row).split(", ") {
             if let Some((key, severity, count)) = told(line) {
                 mailed.insert(
                     key.to_owned(),
@@ -96,8 +96,7 @@ fn told(line: &str) -> Option<(&str, Severity, u64)> {
 
 /// Makes the digest of tonight's changes.
 pub struct Mailer<'a> {
-    pub rules: &'a RuleSet,
-    pub invocation: &'a Invocation,
+    pub teller: Teller<'a>,
     pub org: String,
     pub run_id: RunId,
     pub at: DateTime<Utc>,
@@ -132,7 +131,10 @@ impl Mailer<'_> {
             .partition(|row| row.severity >= self.min_severity);
         let is_new = |row: &&FindingRow| changes.new.iter().any(|n| n.finding_id == row.finding_id);
         let (news, still_active) = gather_news(
-            shown.into_iter().map(|row| self.finding(row)).collect(),
+            shown
+                .into_iter()
+                .map(|row| self.teller.finding(row))
+                .collect(),
             |key| self.mailed(key, changes, history),
             self.at,
             QUIET_DAYS,
@@ -151,7 +153,7 @@ impl Mailer<'_> {
                 .resolved
                 .iter()
                 .filter(was_told)
-                .map(|row| self.finding(row))
+                .map(|row| self.teller.finding(row))
                 .collect(),
             suppressed: self.suppressed,
             below_threshold: below.iter().filter(|row| is_new(row)).count() as u64,
@@ -173,53 +175,105 @@ impl Mailer<'_> {
             .get(key)
             .map(|mailed| Mailed { nights, ..*mailed })
     }
+}
 
-    /// One finding with its rule's words.
+/// Tells a stored finding in the words of its rule.
+pub struct Teller<'a> {
+    rules: &'a RuleSet,
+    invocation: &'a Invocation,
+    /// Event type of each input file.
+    event_types: HashMap<FileId, String>,
+}
+
+impl<'a> Teller<'a> {
+    pub fn new(
+        lake: &Lake,
+        rules: &'a RuleSet,
+        invocation: &'a Invocation,
+    ) -> Result<Self, LakeError> {
+        let files = lake.ledger().snapshot(LedgerTable::Files)?;
+        let mut event_types = HashMap::new();
+        if let (Some(ids), Some(types)) = (
+            files.column_by_name("file_id"),
+            files.column_by_name("event_type"),
+        ) {
+            let (ids, types) = (ids.as_primitive::<Int64Type>(), types.as_string_view());
+            for row in (0..files.num_rows()).filter(|row| types.is_valid(*row)) {
+                event_types.insert(ids.value(row), types.value(row).to_owned());
+            }
+        }
+        Ok(Self {
+            rules,
+            invocation,
+            event_types,
+        })
+    }
+
+    /// A finding with its rule's words and the command that shows its rows.
     pub fn finding(&self, row: &FindingRow) -> DigestFinding {
-        digest_finding(row, self.rules, self.invocation)
+        let rule = self.rules.get(&row.rule_id);
+        let user_key = row.user_key.as_deref().or(row.user_id.as_deref());
+        DigestFinding {
+            finding_id: row.finding_id.clone(),
+            dedupe_key: row.dedupe_key.clone(),
+            rule_id: row.rule_id.clone(),
+            rule_version: row.rule_version,
+            severity: row.severity,
+            title: row.title.clone(),
+            who: who(row),
+            user_kind: row.user_kind.clone(),
+            bucket_start: row.bucket_start,
+            first_seen: row.first_seen,
+            last_seen: row.last_seen,
+            count: row.count,
+            expected: row.expected.clone(),
+            observed: row.observed.clone(),
+            evidence: evidence_lines(&row.evidence_json),
+            attack: row.attack.clone(),
+            description: rule.map(|r| r.description.clone()).unwrap_or_default(),
+            false_positives: rule
+                .map(|r| r.false_positives.join("; "))
+                .unwrap_or_default(),
+            response: rule.map(|r| r.response.join("; ")).unwrap_or_default(),
+            rows_command: rows_command(
+                self.invocation,
+                &self.tables(row),
+                &row.finding_id,
+                user_key,
+                row.first_seen,
+                row.last_seen,
+            ),
+        }
+    }
+
+    /// Where to look first: the tables that the rule's query reads, led by the view of the rows
+    /// that the finding cites as proof.
+    fn tables(&self, row: &FindingRow) -> Vec<String> {
+        let rule = self.rules.get(&row.rule_id);
+        let mut tables = rule.map(|r| names_in(&r.sql)).unwrap_or_default();
+        let cited = cited_file(&row.evidence_json).and_then(|id| self.event_types.get(&id));
+        if let Some(view) = cited.map(|event_type| view_of(event_type))
+            && let Some(at) = tables.iter().position(|table| table == view)
+        {
+            let view = tables.remove(at);
+            tables.insert(0, view);
+        }
+        tables
     }
 }
 
-/// A stored finding with the words of its rule and the command that shows its rows.
-pub fn digest_finding(row: &FindingRow, rules: &RuleSet, invocation: &Invocation) -> DigestFinding {
-    let rule = rules.get(&row.rule_id);
-    let tables = rule.map(|r| names_in(&r.sql)).unwrap_or_default();
-    let user_key = row.user_key.as_deref().or(row.user_id.as_deref());
-    DigestFinding {
-        finding_id: row.finding_id.clone(),
-        dedupe_key: row.dedupe_key.clone(),
-        rule_id: row.rule_id.clone(),
-        rule_version: row.rule_version,
-        severity: row.severity,
-        title: row.title.clone(),
-        who: row
-            .username
-            .clone()
-            .or_else(|| row.user_id.clone())
-            .or_else(|| row.user_key.clone()),
-        user_kind: row.user_kind.clone(),
-        bucket_start: row.bucket_start,
-        first_seen: row.first_seen,
-        last_seen: row.last_seen,
-        count: row.count,
-        expected: row.expected.clone(),
-        observed: row.observed.clone(),
-        evidence: evidence_lines(&row.evidence_json),
-        attack: row.attack.clone(),
-        description: rule.map(|r| r.description.clone()).unwrap_or_default(),
-        false_positives: rule
-            .map(|r| r.false_positives.join(" "))
-            .unwrap_or_default(),
-        response: rule.map(|r| r.response.join(" ")).unwrap_or_default(),
-        rows_command: rows_command(
-            invocation,
-            &tables,
-            &row.finding_id,
-            user_key,
-            row.first_seen,
-            row.last_seen,
-        ),
-    }
+fn who(row: &FindingRow) -> Option<String> {
+    row.username
+        .clone()
+        .or_else(|| row.user_id.clone())
+        .or_else(|| row.user_key.clone())
+}
+
+/// The file of the first row in `proof`, whose entries are `file_id:line_no`.
+fn cited_file(evidence_json: &str) -> Option<FileId> {
+    let evidence: Value = serde_json::from_str(evidence_json).ok()?;
+    let first = evidence.get("proof")?.get(0)?.as_str()?;
+    first.split(':').next()?.parse().ok()
 }
 
 /// The names that a query may read from, in the order of the text.
@@ -244,6 +298,8 @@ pub fn evidence_lines(json: &str) -> Vec<String> {
     };
     columns
         .iter()
+        // The role stands beside the user already.
+        .filter(|(name, _)| !matches!(name.as_str(), "role" | "role_source"))
         .filter_map(|(name, value)| value_text(value).map(|text| format!("{name}: {text}")))
         .collect()
 }
@@ -283,7 +339,7 @@ pub fn to_outbox(mail: Mail, digest: &Digest) -> OutboxMail {
         recipients: mail.recipients,
         subject: mail.subject,
         body: mail.bytes,
-        reference: Some(told.collect::<Vec<_>>().join("\n")),
+        reference: Some(told.collect::<Vec<_>>().join(", ")),
     }
 }
 

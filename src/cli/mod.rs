@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each with its arguments and a `run` that reads
 //! like a table of contents. Data goes to stdout, everything else to stderr.
 
+mod account;
 mod completions;
 mod detect;
 mod exit;
@@ -18,6 +19,7 @@ mod rules;
 mod run;
 mod sql;
 mod summary;
+mod telling;
 mod terminal;
 mod workplace;
 
@@ -37,7 +39,7 @@ use crate::config::{ByteSize, Severity, parse_fail_on, parse_memory, parse_timez
 const EXAMPLES: &str = "\
 Examples:
   orgwatch run --config orgwatch.toml
-  orgwatch sql --from logs/ \"SELECT login_path, count(*) AS n FROM logins GROUP BY 1 ORDER BY 2 DESC\"
+  orgwatch sql --from logs/ \"SELECT login_path, count(*) AS n FROM logins GROUP BY 1\"
   orgwatch findings list --severity high";
 
 /// Watches a Salesforce org's logs for misuse of its integration users

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use indicatif::ProgressBar;
 
+use super::telling::counted;
 use super::workplace::Workplace;
 use crate::catalog::Catalog;
 use crate::detect::{self, Coverage, DetectReport, RuleSet, RunOptions, Suppressions, Windows};
@@ -42,8 +43,8 @@ pub fn set_damaged_aside(
         .map(|(_, what)| format!("damaged, set aside: {what}"))
         .collect();
     told.push(format!(
-        "{} input file(s) had rows there: give them again to bring the rows back",
-        aside.files.len()
+        "{} had rows there: give them again to bring the rows back",
+        counted(aside.files.len(), "input file")
     ));
     Ok(told)
 }

@@ -2,18 +2,20 @@
 
 use clap::Args;
 
+use super::account::quarantine_reasons;
 use super::exit::Exit;
 use super::failure::UsageError;
-use super::mailing::{MailHistory, Mailer, deliver, outbox_of};
+use super::mailing::{MailHistory, Mailer, Teller, deliver, outbox_of};
 use super::night::{Judges, ask_rules, read_inputs, refresh_rollups, set_damaged_aside};
 use super::output::Format;
 use super::summary::{NightSummary, health};
+use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, InputFlags, RuleFlags};
 use crate::alert::Recipients;
 use crate::detect::{Coverage, Suppressions, Windows};
-use crate::lake::Lake;
+use crate::lake::{FindingFilter, Lake, LakeError, Status};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -98,14 +100,13 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     }));
     if !windows.beyond_lookback.is_empty() {
         remarks.push(format!(
-            "{} day(s) received rows but lie before the look-back of {lookback} days: not judged",
-            windows.beyond_lookback.len()
+            "{} received rows but lie before the look-back of {lookback} days: not judged",
+            counted(windows.beyond_lookback.len(), "day")
         ));
     }
     let history = MailHistory::read(&lake)?;
     let mailer = Mailer {
-        rules: &rules,
-        invocation: place.invocation(),
+        teller: Teller::new(&lake, &rules, place.invocation())?,
         org: place
             .settings
             .org
@@ -143,6 +144,8 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         run_id,
         at,
         input_files: inputs.len(),
+        open: open_findings(&lake)?,
+        quarantine: quarantine_reasons(&lake, &ingest)?,
         ingest: &ingest,
         report: &report,
         changes: &changes,
@@ -166,4 +169,13 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     };
     terminal.data(|out| out.write_all(text.as_bytes()))?;
     Ok(exit)
+}
+
+fn open_findings(lake: &Lake) -> Result<usize, LakeError> {
+    let statuses = vec![Status::New, Status::Ongoing];
+    let open = FindingFilter {
+        statuses,
+        ..FindingFilter::default()
+    };
+    Ok(lake.ledger().findings(&open)?.len())
 }

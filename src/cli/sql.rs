@@ -7,12 +7,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 
+use super::account::{ingest_troubles, quarantine_reasons, write_quarantine};
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::interrupt::Leftover;
 use super::night::{read_inputs, refresh_rollups};
 use super::output::{Destination, writer};
-use super::summary::ingest_troubles;
+use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, HiddenNow, InputFlags};
@@ -78,7 +79,7 @@ pub fn run(args: &SqlArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let session = place.session(source.lake(), &catalog, &registry)?;
     let rows = answer(&session, &query, &destination, global, terminal)?;
     destination.finish().context("cannot finish the output")?;
-    terminal.detail(&format!("{rows} row(s)"));
+    terminal.detail(&counted(rows, "row"));
     Ok(source.exit())
 }
 
@@ -187,13 +188,18 @@ impl Source {
         }
         let (read, kept) = (report.total(|f| f.rows_read), report.total(|f| f.rows_kept));
         place.terminal.detail(&format!(
-            "{} file(s), {kept} of {read} rows kept",
-            report.files.len()
+            "{}, {kept} of {read} rows kept",
+            counted(report.files.len(), "file")
         ));
         let troubles = ingest_troubles(&report, *place.settings.limits.quarantine_ratio);
         troubles
             .iter()
             .for_each(|trouble| place.terminal.warn(trouble));
+        let mut quarantine = String::new();
+        write_quarantine(&mut quarantine, &quarantine_reasons(&lake, &report)?)?;
+        quarantine
+            .lines()
+            .for_each(|line| place.terminal.say(line.trim_start()));
         let exit = if troubles.is_empty() {
             Exit::Done
         } else {

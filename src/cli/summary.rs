@@ -1,26 +1,26 @@
 //! What a night says at its end: what was read and lost, what was found, what could not be
 //! seen, what was mailed, and why the exit code is what it is.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::account::{ingest_troubles, reasons_of, write_ingest, write_quarantine, write_reasons};
 use super::exit::Exit;
 use super::mailing::{Deliveries, Mailer};
+use super::telling::{counted, instant, write_news};
 use super::terminal::Terminal;
 use super::workplace::Workplace;
-use crate::alert::{Digest, News, Recipients, RunHealth, gather_news, wrap};
+use crate::alert::{Digest, Recipients, RunHealth, gather_news, wrap};
 use crate::config::Severity;
-use crate::detect::{DetectReport, rfc3339};
+use crate::detect::DetectReport;
 use crate::ingest::IngestReport;
 use crate::lake::{FileState, FindingChanges, FindingRow, RuleStatus, RunId};
 use crate::privacy::printable;
 
 /// Findings shown in full on the terminal.
 const MAX_SHOWN: usize = 200;
-const MAX_LISTED: usize = 20;
 /// Width of wrapped text.
 const WIDTH: usize = 100;
 const MAX_TEXT: usize = 600;
@@ -30,6 +30,9 @@ pub struct NightSummary<'a> {
     pub run_id: RunId,
     pub at: DateTime<Utc>,
     pub input_files: usize,
+    /// Findings that are new or ongoing now.
+    pub open: usize,
+    pub quarantine: Vec<(String, u64)>,
     pub ingest: &'a IngestReport,
     pub report: &'a DetectReport,
     pub changes: &'a FindingChanges,
@@ -71,34 +74,6 @@ pub fn health(ingest: &IngestReport, report: &DetectReport, mut remarks: Vec<Str
     }
 }
 
-/// Reasons for which an ingest counts as partial.
-pub fn ingest_troubles(ingest: &IngestReport, quarantine_ratio: f64) -> Vec<String> {
-    let mut troubles = Vec::new();
-    let rejected = ingest.rejected().count();
-    if rejected > 0 {
-        troubles.push(format!("{} rejected", files(rejected)));
-    }
-    let torn = ingest
-        .files
-        .iter()
-        .filter(|f| f.state == FileState::Torn)
-        .count();
-    if torn > 0 {
-        troubles.push(format!("{} cut off in the middle of a row", files(torn)));
-    }
-    let (read, quarantined) = (
-        ingest.total(|f| f.rows_read),
-        ingest.total(|f| f.rows_quarantined),
-    );
-    #[allow(clippy::cast_precision_loss)]
-    if read > 0 && quarantined as f64 / read as f64 > quarantine_ratio {
-        troubles.push(format!(
-            "{quarantined} of {read} rows quarantined, more than the limit of {quarantine_ratio}"
-        ));
-    }
-    troubles
-}
-
 impl NightSummary<'_> {
     /// Every reason for another exit code than 0.
     pub fn reasons(&self) -> Vec<(Exit, String)> {
@@ -110,7 +85,7 @@ impl NightSummary<'_> {
             if n > 0 {
                 reasons.push((
                     Exit::Findings,
-                    format!("{n} finding(s) at or above {threshold}"),
+                    format!("{} at or above {threshold}", counted(n, "finding")),
                 ));
             }
         }
@@ -123,12 +98,12 @@ impl NightSummary<'_> {
             partial.push("a damaged lake file was set aside".to_owned());
         }
         for (status, what) in [
-            (RuleStatus::Failed, "rule(s) failed"),
-            (RuleStatus::Blind, "rule(s) went blind"),
+            (RuleStatus::Failed, "failed"),
+            (RuleStatus::Blind, "went blind"),
         ] {
             let n = self.report.count_of(status);
             if n > 0 {
-                partial.push(format!("{n} {what}"));
+                partial.push(format!("{} {what}", counted(n, "rule")));
             }
         }
         reasons.extend(partial.into_iter().map(|why| (Exit::Partial, why)));
@@ -136,7 +111,7 @@ impl NightSummary<'_> {
             let n = self.deliveries.failed.len();
             reasons.push((
                 Exit::NotDelivered,
-                format!("{n} mail(s) wait in the outbox"),
+                format!("{} in the outbox still to be delivered", counted(n, "mail")),
             ));
         }
         reasons
@@ -168,7 +143,7 @@ impl NightSummary<'_> {
         };
         json!({
             "run_id": self.run_id,
-            "at": rfc3339(self.at),
+            "at": instant(self.at),
             "exit_code": self.exit().code(),
             "exit_reasons": self.reasons().into_iter().map(|(_, why)| why).collect::<Vec<_>>(),
             "files": {
@@ -216,10 +191,11 @@ impl NightSummary<'_> {
             out,
             "Run {} at {}, data in {data}",
             self.run_id,
-            rfc3339(self.at)
+            instant(self.at)
         )?;
         writeln!(out)?;
         write_ingest(out, self.ingest, self.input_files, terminal)?;
+        write_quarantine(out, &self.quarantine)?;
         self.write_rules(out)?;
         self.write_counts(out)?;
         for remark in &self.digest.health.remarks {
@@ -258,7 +234,7 @@ impl NightSummary<'_> {
 
     fn write_counts(&self, out: &mut String) -> std::fmt::Result {
         let changes = self.changes;
-        let ongoing = changes.updated.len() + changes.unchanged.len();
+        let ongoing = self.open.saturating_sub(changes.new.len());
         if changes.new.is_empty() {
             write!(out, "Findings  nothing new")?;
         } else {
@@ -286,7 +262,7 @@ impl NightSummary<'_> {
             .partition(|row| row.severity >= threshold);
         let findings = shown
             .into_iter()
-            .map(|row| self.mailer.finding(row))
+            .map(|row| self.mailer.teller.finding(row))
             .collect();
         let (news, _) = gather_news(findings, |_| None, self.at, 0);
         for item in news.iter().take(MAX_SHOWN) {
@@ -350,167 +326,14 @@ impl NightSummary<'_> {
         if reasons.is_empty() {
             return writeln!(out, "Exit      {exit}: nothing at or above the threshold");
         }
-        let reasons: Vec<_> = reasons
-            .into_iter()
-            .map(|(code, why)| format!("{} {why}", code.code()))
-            .collect();
+        let several = reasons.len() > 1;
+        let say = |(code, why): (Exit, String)| match several {
+            true => format!("{why} ({})", code.code()),
+            false => why,
+        };
+        let reasons: Vec<_> = reasons.into_iter().map(say).collect();
         writeln!(out, "Exit      {exit}: {}", reasons.join("; "))
     }
-}
-
-/// Files and rows; per event type under `-v`.
-pub fn write_ingest(
-    out: &mut String,
-    ingest: &IngestReport,
-    input_files: usize,
-    terminal: &Terminal,
-) -> std::fmt::Result {
-    let rejected = ingest.rejected().count();
-    let read = ingest.files.len() - rejected;
-    write!(
-        out,
-        "Files     {read} read, {} known already, {rejected} rejected",
-        ingest.known.len()
-    )?;
-    writeln!(
-        out,
-        "{}",
-        if input_files == 0 {
-            " (no input file was found)"
-        } else {
-            ""
-        }
-    )?;
-    write_reasons(out, "rejected", &reasons_of(ingest, FileState::Rejected))?;
-    write_reasons(out, "cut off", &reasons_of(ingest, FileState::Torn))?;
-    let total = |count: fn(&crate::lake::SourceFile) -> u64| ingest.total(count);
-    writeln!(
-        out,
-        "Rows      {} read = {} kept + {} duplicate + {} quarantined",
-        total(|f| f.rows_read),
-        total(|f| f.rows_kept),
-        total(|f| f.rows_duplicate),
-        total(|f| f.rows_quarantined),
-    )?;
-    if terminal.verbose() == 0 {
-        return Ok(());
-    }
-    let mut types: BTreeMap<&str, [u64; 5]> = BTreeMap::new();
-    for file in ingest
-        .files
-        .iter()
-        .filter(|f| f.state != FileState::Rejected)
-    {
-        let sums = types.entry(file.event_type.as_str()).or_default();
-        let row = [
-            1,
-            file.rows_read,
-            file.rows_kept,
-            file.rows_duplicate,
-            file.rows_quarantined,
-        ];
-        sums.iter_mut().zip(row).for_each(|(sum, n)| *sum += n);
-    }
-    for (event_type, [files, read, kept, duplicate, quarantined]) in types {
-        let name = printable(event_type, 80);
-        writeln!(
-            out,
-            "          {name}: {files} file(s), {read} read = {kept} kept + {duplicate} duplicate + {quarantined} quarantined"
-        )?;
-    }
-    Ok(())
-}
-
-fn reasons_of(ingest: &IngestReport, state: FileState) -> Vec<(String, String)> {
-    let files = ingest.files.iter().filter(|f| f.state == state);
-    files
-        .map(|f| (f.name.clone(), f.reason.clone().unwrap_or_default()))
-        .collect()
-}
-
-fn write_reasons(out: &mut String, what: &str, list: &[(String, String)]) -> std::fmt::Result {
-    for (name, why) in list.iter().take(MAX_LISTED) {
-        let line = format!(
-            "{what}: {}: {}",
-            printable(name, 200),
-            printable(why, MAX_TEXT)
-        );
-        writeln!(out, "          {}", wrap(&line, WIDTH, 12))?;
-    }
-    if list.len() > MAX_LISTED {
-        writeln!(out, "          + {} more {what}", list.len() - MAX_LISTED)?;
-    }
-    Ok(())
-}
-
-/// One subject: who, what was expected, what was seen, where and when, and how to see the rows.
-pub fn write_news(out: &mut String, news: &News, terminal: &Terminal) -> std::fmt::Result {
-    let finding = &news.finding;
-    let text = |t: &str| wrap(&printable(t, MAX_TEXT), WIDTH, 12);
-    let severity = terminal.severity(finding.severity);
-    writeln!(out, "{severity}  {}", terminal.bold(&text(&finding.title)))?;
-    let who = match (&finding.who, &finding.user_kind) {
-        (Some(who), Some(kind)) => format!("{who} ({kind})"),
-        (Some(who), None) => who.clone(),
-        (None, _) => "no single user".to_owned(),
-    };
-    writeln!(out, "  who       {}", text(&who))?;
-    writeln!(out, "  expected  {}", text(&finding.expected))?;
-    writeln!(out, "  seen      {}", text(&finding.observed))?;
-    if let Some(place) = place_of(&finding.evidence) {
-        writeln!(out, "  where     {}", text(&place))?;
-    }
-    let (first, last) = (rfc3339(news.first_seen()), rfc3339(news.last_seen()));
-    let when = if first == last {
-        first
-    } else {
-        format!("{first} to {last}")
-    };
-    let days = news.days().len();
-    let on = if days > 1 {
-        format!(" on {days} days")
-    } else {
-        String::new()
-    };
-    writeln!(out, "  when      {when}{on}, {} event(s)", news.count())?;
-    writeln!(
-        out,
-        "  rule      {} (finding {})",
-        text(&finding.rule_id),
-        short(&finding.finding_id)
-    )?;
-    writeln!(
-        out,
-        "  rows      {}",
-        printable(&finding.rows_command, 4 * MAX_TEXT)
-    )
-}
-
-/// The evidence that says where from: addresses, countries, apps, ways in.
-fn place_of(evidence: &[String]) -> Option<String> {
-    const PLACES: [&str; 8] = [
-        "ip",
-        "ips",
-        "source_ip",
-        "country",
-        "countries",
-        "app",
-        "apps",
-        "login_paths",
-    ];
-    let found: Vec<&str> = evidence
-        .iter()
-        .filter(|line| {
-            line.split_once(": ")
-                .is_some_and(|(name, _)| PLACES.contains(&name))
-        })
-        .map(String::as_str)
-        .collect();
-    (!found.is_empty()).then(|| found.join("; "))
-}
-
-pub fn short(finding_id: &str) -> String {
-    printable(finding_id, 400).chars().take(12).collect()
 }
 
 fn by_severity(rows: &[FindingRow]) -> String {
@@ -519,8 +342,4 @@ fn by_severity(rows: &[FindingRow]) -> String {
         (n > 0).then(|| format!("{severity} {n}"))
     });
     counted.collect::<Vec<_>>().join(", ")
-}
-
-fn files(n: usize) -> String {
-    format!("{n} file{}", if n == 1 { "" } else { "s" })
 }

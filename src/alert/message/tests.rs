@@ -87,7 +87,7 @@ fn a_parser_reads_back_exactly_what_was_addressed_and_said() {
     assert_eq!(parsed.subject(), Some(mail.subject.as_str()));
     assert_eq!(
         mail.subject,
-        "[orgwatch HIGH] 1 new finding - erp@example.com (integration) - 2026-01-30"
+        "[orgwatch HIGH] 1 new finding - erp@example.com - 2026-01-30"
     );
     assert_eq!(parsed.message_id(), Some(mail.message_id.as_str()));
     assert_eq!(
