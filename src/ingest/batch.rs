@@ -74,12 +74,11 @@ pub fn read(chunk: Chunk, context: &FileContext) -> Result<(RecordBatch, Account
     });
     let utf8 = std::str::from_utf8(&bytes).is_ok();
     let bytes = Buffer::from_vec(bytes);
-    let mut account = Account::default();
-    account.torn = is_last
-        && records
-            .broken
-            .last()
-            .is_some_and(|b| b.end == bytes.len() && is_cut_off(b, &bytes));
+    let last = records.broken.last();
+    let mut account = Account {
+        torn: is_last && last.is_some_and(|b| b.end == bytes.len() && is_cut_off(b, &bytes)),
+        ..Account::default()
+    };
     let lines = Lines::new(&bytes, first_line, line_feeds);
     let mut quarantine = Quarantine {
         layout: &layout,
@@ -275,11 +274,17 @@ fn addresses(cells: &Cells, layout: &Layout) -> [ArrayRef; 3] {
     let mut texts = Vec::with_capacity(rows);
     let mut keys = FixedSizeBinaryBuilder::with_capacity(rows, 16);
     let mut kinds = Vec::with_capacity(rows);
-    let mut last: Option<(Vec<&[u8]>, Option<String>, Option<[u8; 16]>, IpKind)> = None;
+    struct Address<'a> {
+        cells: Vec<&'a [u8]>,
+        text: Option<String>,
+        key: Option<[u8; 16]>,
+        kind: IpKind,
+    }
+    let mut last: Option<Address> = None;
     for row in 0..rows {
         let raw = |column: usize| cells.records.field(row, column).raw(cells.bytes);
-        let same = last.as_ref().is_some_and(|(cells, ..)| {
-            cells
+        let same = last.as_ref().is_some_and(|last| {
+            last.cells
                 .iter()
                 .zip(&layout.addresses)
                 .all(|(cell, &column)| *cell == raw(column))
@@ -295,9 +300,17 @@ fn addresses(cells: &Cells, layout: &Layout) -> [ArrayRef; 3] {
                     .find(|kind| *kind != IpKind::Missing)
                     .unwrap_or(IpKind::Missing),
             };
-            last = Some((cells, ip.map(|ip| ip.to_string()), ip.map(ip_key), kind));
+            last = Some(Address {
+                text: ip.map(|ip| ip.to_string()),
+                key: ip.map(ip_key),
+                cells,
+                kind,
+            });
         }
-        let Some((_, text, key, kind)) = &last else {
+        let Some(Address {
+            text, key, kind, ..
+        }) = &last
+        else {
             continue;
         };
         texts.push(text.clone());

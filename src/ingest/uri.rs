@@ -50,9 +50,10 @@ pub fn template(raw: &[u8], out: &mut Vec<u8>) {
         let lower = segment.to_ascii_lowercase();
         if segment.is_empty() {
             continue;
-        } else if after_objects && is_object(segment) {
-            out.extend_from_slice(segment.as_bytes());
-        } else if WORDS.contains(lower.as_str()) || is_version(&lower) {
+        } else if after_objects && is_object(segment)
+            || WORDS.contains(lower.as_str())
+            || is_version(&lower)
+        {
             out.extend_from_slice(segment.as_bytes());
         } else if segment.bytes().all(|b| b.is_ascii_digit()) {
             out.extend_from_slice(b"{n}");
