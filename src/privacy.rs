@@ -3,6 +3,12 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Length of a digest in characters, its mark included.
+const DIGEST_CHARS: usize = 23;
+
 /// A secret read from a file or the environment. Neither `Debug` nor `Display` shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -33,11 +39,21 @@ impl DigestKey {
         Self(bytes)
     }
 
-    /// Keyed BLAKE3, 128 bits in 32 hexadecimal characters, behind `~` so that a digest is
+    /// Keyed BLAKE3, 128 bits in 22 characters of URL-safe Base64, behind `~` so that a digest is
     /// never mistaken for a value.
     pub fn digest(&self, value: &[u8]) -> String {
+        let mut text = Vec::with_capacity(DIGEST_CHARS);
+        self.digest_into(value, &mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// [`DigestKey::digest`], appended to `out`.
+    pub fn digest_into(&self, value: &[u8], out: &mut Vec<u8>) {
         let hash = blake3::keyed_hash(&self.0, value);
-        format!("~{}", &hash.to_hex()[..32])
+        let mut text = [b'~'; DIGEST_CHARS];
+        // 16 bytes are 22 characters, and there is room for them.
+        let _ = URL_SAFE_NO_PAD.encode_slice(&hash.as_bytes()[..16], &mut text[1..]);
+        out.extend_from_slice(&text);
     }
 
     /// Seed of the row identity hash.

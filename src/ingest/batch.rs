@@ -3,20 +3,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, FixedSizeBinaryBuilder, Int64Array, RecordBatch, TimestampMillisecondArray,
-};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray};
 use arrow::buffer::Buffer;
 use arrow::error::ArrowError;
 use memchr::memchr_iter;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::address::addresses;
 use super::chunk::Chunk;
 use super::column::{self, Cells};
 use super::layout::{Layout, Slot};
 use super::records::{Broken, Fault, Records};
 use super::time::{LocalDates, TimeFault, TimeReader};
-use crate::catalog::{ColumnKind, IpKind, Treatment, classify, ip_key, parse_ip, sf_id18};
+use crate::catalog::{ColumnKind, Treatment, parse_ip, sf_id18};
 use crate::lake::{FileId, Quarantined};
 use crate::privacy::DigestKey;
 
@@ -100,7 +99,7 @@ pub fn read(chunk: Chunk, context: &FileContext) -> Result<(RecordBatch, Account
         records: &records,
         utf8,
     };
-    let columns = columns(&cells, &layout, times, line_nos, context, &mut account);
+    let columns = columns(&cells, &layout, times, line_nos, context, &mut account)?;
     Ok((
         RecordBatch::try_new(layout.schema.clone(), columns)?,
         account,
@@ -176,7 +175,7 @@ fn columns(
     line_nos: Vec<i64>,
     context: &FileContext,
     account: &mut Account,
-) -> Vec<ArrayRef> {
+) -> Result<Vec<ArrayRef>, ArrowError> {
     let rows = cells.records.len();
     let row_keys = row_keys(cells, layout);
     let trusted = trusted_usernames(cells, layout);
@@ -188,7 +187,7 @@ fn columns(
         columns.push(column::user_ids(cells, &layout.user_ids));
     }
     if layout.event.has(Treatment::Address) {
-        columns.extend(addresses(cells, layout));
+        columns.extend(addresses(cells, &layout.addresses)?);
     }
     for slot in &layout.slots {
         let Slot {
@@ -230,7 +229,7 @@ fn columns(
     columns.push(Arc::new(Int64Array::from(vec![context.file_id; rows])));
     columns.push(Arc::new(Int64Array::from(line_nos)));
     columns.push(Arc::new(Int64Array::from(row_keys)));
-    columns
+    Ok(columns)
 }
 
 /// Keyed hash of each row's identity columns. Empty cells do not count, so that a column which
@@ -265,67 +264,6 @@ fn trusted_usernames(cells: &Cells, layout: &Layout) -> Vec<bool> {
             status == b"LOGIN_NO_ERROR" || status.eq_ignore_ascii_case(b"success")
         })
         .collect()
-}
-
-/// `ip`, `ip_key` and `ip_kind`: of the first address column that parses, else of the first one
-/// that holds anything.
-fn addresses(cells: &Cells, layout: &Layout) -> [ArrayRef; 3] {
-    let rows = cells.records.len();
-    let mut texts = Vec::with_capacity(rows);
-    let mut keys = FixedSizeBinaryBuilder::with_capacity(rows, 16);
-    let mut kinds = Vec::with_capacity(rows);
-    struct Address<'a> {
-        cells: Vec<&'a [u8]>,
-        text: Option<String>,
-        key: Option<[u8; 16]>,
-        kind: IpKind,
-    }
-    let mut last: Option<Address> = None;
-    for row in 0..rows {
-        let raw = |column: usize| cells.records.field(row, column).raw(cells.bytes);
-        let same = last.as_ref().is_some_and(|last| {
-            last.cells
-                .iter()
-                .zip(&layout.addresses)
-                .all(|(cell, &column)| *cell == raw(column))
-        });
-        if !same {
-            let cells: Vec<&[u8]> = layout.addresses.iter().map(|&c| raw(c)).collect();
-            let ip = cells.iter().find_map(|cell| parse_ip(cell));
-            let kind = match ip {
-                Some(ip) => IpKind::of(ip),
-                None => cells
-                    .iter()
-                    .map(|cell| classify(cell).0)
-                    .find(|kind| *kind != IpKind::Missing)
-                    .unwrap_or(IpKind::Missing),
-            };
-            last = Some(Address {
-                text: ip.map(|ip| ip.to_string()),
-                key: ip.map(ip_key),
-                cells,
-                kind,
-            });
-        }
-        let Some(Address {
-            text, key, kind, ..
-        }) = &last
-        else {
-            continue;
-        };
-        texts.push(text.clone());
-        kinds.push(kind.as_str());
-        match key {
-            // The builder's width is 16, the key's length.
-            Some(key) => drop(keys.append_value(key)),
-            None => keys.append_null(),
-        }
-    }
-    [
-        column::texts(texts.into_iter()),
-        Arc::new(keys.finish()),
-        column::words(&kinds),
-    ]
 }
 
 /// Physical line numbers of records.

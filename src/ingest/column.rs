@@ -27,10 +27,15 @@ impl Cells<'_> {
     fn field(&self, row: usize, column: usize) -> Field {
         self.records.field(row, column)
     }
+
+    /// The cell as it stands in the file.
+    pub fn raw(&self, row: usize, column: usize) -> &[u8] {
+        self.field(row, column).raw(self.bytes)
+    }
 }
 
 /// Collects views of one text column.
-struct Texts {
+pub struct Texts {
     views: Vec<u128>,
     valid: Vec<bool>,
     any_null: bool,
@@ -42,7 +47,7 @@ const CHUNK: u32 = 0;
 const MADE: u32 = 1;
 
 impl Texts {
-    fn new(rows: usize) -> Self {
+    pub fn new(rows: usize) -> Self {
         Self {
             views: Vec::with_capacity(rows),
             valid: Vec::with_capacity(rows),
@@ -62,6 +67,22 @@ impl Texts {
         self.views.push(view);
     }
 
+    /// Appends the view of a made text, or NULL.
+    pub fn push_made(&mut self, view: Option<u128>) {
+        match view {
+            Some(view) => self.push(view),
+            None => self.push_null(),
+        }
+    }
+
+    /// Keeps a text; its view may be pushed for any number of rows.
+    pub fn make_text(&mut self, text: &str) -> Option<u128> {
+        self.make(|made| {
+            made.extend_from_slice(text.as_bytes());
+            true
+        })
+    }
+
     /// Runs `make`, which appends to the made text, and returns the view of what it appended.
     fn make(&mut self, make: impl FnOnce(&mut Vec<u8>) -> bool) -> Option<u128> {
         let from = self.made.len();
@@ -73,7 +94,7 @@ impl Texts {
         Some(make_view(&self.made[from..], MADE, from as u32))
     }
 
-    fn finish(self, chunk: &Buffer) -> ArrayRef {
+    pub fn finish(self, chunk: &Buffer) -> ArrayRef {
         let nulls = self.any_null.then(|| NullBuffer::from(self.valid));
         let buffers: Vec<Buffer> = vec![chunk.clone(), Buffer::from_vec(self.made)];
         // Sound: each view was made from bytes at that place of its buffer, the chunk was
@@ -111,10 +132,7 @@ pub fn kept_text(cells: &Cells, column: Option<usize>, cut: bool) -> ArrayRef {
             }
             true
         });
-        match view {
-            Some(view) => texts.push(view),
-            None => texts.push_null(),
-        }
+        texts.push_made(view);
     }
     texts.finish(cells.bytes)
 }
@@ -146,10 +164,7 @@ fn made_text(
             });
             last = (raw, view);
         }
-        match last.1 {
-            Some(view) => texts.push(view),
-            None => texts.push_null(),
-        }
+        texts.push_made(last.1);
     }
     texts.finish(cells.bytes)
 }
@@ -173,10 +188,7 @@ pub fn treated_text(
             }
             true
         }),
-        Treatment::Digest => made_text(cells, column, |_, cell, out| {
-            out.extend_from_slice(key.digest(cell).as_bytes());
-            true
-        }),
+        Treatment::Digest => digests(cells, column, key),
         Treatment::UriTemplate => made_text(cells, column, |_, cell, out| {
             uri::template(cell, out);
             true
@@ -188,6 +200,33 @@ pub fn treated_text(
         Treatment::Username => usernames(cells, column, key, trusted),
         _ => kept_text(cells, column, false),
     }
+}
+
+/// Tokens are nearly unique, and equal ones stand together: only the last is remembered.
+fn digests(cells: &Cells, column: Option<usize>, key: &DigestKey) -> ArrayRef {
+    let rows = cells.records.len();
+    let mut texts = Texts::new(rows);
+    let mut scratch = Vec::new();
+    let mut last: (&[u8], Option<u128>) = (&[], None);
+    for row in 0..rows {
+        let Some(field) = column
+            .map(|c| cells.field(row, c))
+            .filter(|f| !f.is_empty())
+        else {
+            texts.push_null();
+            continue;
+        };
+        let raw = field.raw(cells.bytes);
+        if raw != last.0 {
+            let view = texts.make(|made| {
+                key.digest_into(field.text(cells.bytes, &mut scratch), made);
+                true
+            });
+            last = (raw, view);
+        }
+        texts.push_made(last.1);
+    }
+    texts.finish(cells.bytes)
 }
 
 /// Usernames depend on whether the row's login succeeded, so equal cells may differ in result.
@@ -211,10 +250,7 @@ fn usernames(cells: &Cells, column: Option<usize>, key: &DigestKey, trusted: &[b
                     })
                 })
         });
-        match view {
-            Some(view) => texts.push(view),
-            None => texts.push_null(),
-        }
+        texts.push_made(view);
     }
     texts.finish(cells.bytes)
 }
@@ -229,7 +265,7 @@ pub fn query(cells: &Cells, column: Option<usize>, key: &DigestKey) -> [ArrayRef
     });
     let shape = made_text(cells, column, |_, cell, out| {
         let shape = text::query_shape(&String::from_utf8_lossy(cell));
-        out.extend_from_slice(key.digest(shape.as_bytes()).as_bytes());
+        key.digest_into(shape.as_bytes(), out);
         true
     });
     [object, shape]
@@ -272,22 +308,9 @@ pub fn user_ids(cells: &Cells, columns: &[usize]) -> ArrayRef {
                 true
             })
         });
-        match view {
-            Some(view) => texts.push(view),
-            None => texts.push_null(),
-        }
+        texts.push_made(view);
     }
     texts.finish(cells.bytes)
-}
-
-/// Constant or per-row text from a small set of static words.
-pub fn words(words: &[&'static str]) -> ArrayRef {
-    Arc::new(StringViewArray::from_iter_values(words))
-}
-
-/// Text made elsewhere, row by row.
-pub fn texts(rows: impl Iterator<Item = Option<String>>) -> ArrayRef {
-    Arc::new(StringViewArray::from_iter(rows))
 }
 
 /// Integers; a trailing `.0` does not count. What is no integer is NULL and counted.

@@ -9,6 +9,7 @@
 //! Files are read one after the other in the order of their names, each by all threads, so that
 //! the outcome depends neither on the number of threads nor on the order of the arguments.
 
+mod address;
 mod batch;
 mod chunk;
 mod column;

@@ -69,7 +69,7 @@ pub fn username(text: &str, trusted: bool, key: &DigestKey, out: &mut Vec<u8>) {
     if trusted || is_name_at_domain(&name) {
         cut(&name, out);
     } else {
-        out.extend_from_slice(key.digest(name.as_bytes()).as_bytes());
+        key.digest_into(name.as_bytes(), out);
     }
 }
 
