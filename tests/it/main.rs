@@ -3,6 +3,8 @@
 mod canary;
 mod ingest;
 mod logs;
+mod night;
 mod program;
 mod rules;
+mod sample;
 mod traps;
