@@ -7,6 +7,7 @@ mod logs;
 mod night;
 mod other_tools;
 mod program;
+mod questions;
 mod rules;
 mod sample;
 mod traps;
