@@ -118,6 +118,23 @@ fn whatever_is_no_question_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_question_that_fails_on_a_cell_does_not_quote_it() {
+    let org = org();
+    for column in [
+        "CAST(username AS INT)",
+        "CAST(username AS TIMESTAMP)",
+        "1 / (line_no - line_no)",
+    ] {
+        let query = format!("SELECT {column} FROM logins");
+        let output = orgwatch(&org.path(""), &["sql", &query]);
+        assert_eq!(output.status.code(), Some(2), "{column}");
+        let said = stderr(&output);
+        assert!(said.contains("the query failed: "), "{said}");
+        assert!(!said.contains("example.com"), "{said}");
+    }
+}
+
+#[test]
 fn a_hostile_username_is_a_name_and_no_command() {
     let org = org();
     assert_eq!(
