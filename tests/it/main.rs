@@ -3,8 +3,10 @@
 mod canary;
 mod command_line;
 mod ingest;
+mod late;
 mod logs;
 mod night;
+mod night_faults;
 mod other_tools;
 mod program;
 mod questions;
