@@ -141,3 +141,36 @@ fn a_second_event_on_another_day_is_news_and_mails_again() {
     assert_eq!(counts.len(), 2);
     assert_eq!(mail_count(&org), 2);
 }
+
+#[test]
+fn a_mail_that_could_not_be_delivered_goes_out_the_next_night_and_once() {
+    let attacked = login_file(&[calm(14), vec![login(1, 14, 22, true)]].concat());
+    let twin = org();
+    twin.file("day-14.csv", &attacked);
+    night(&twin, 1, "2026-01-15T03:00:00Z", &["day-14.csv"]);
+    let mail = mails(&twin.path("data")).remove(0);
+
+    // The same night again, with a folder where the mail should go.
+    let org = org();
+    org.file("day-14.csv", &attacked);
+    let blocked = org.path("data/outbox").join(mail.file_name().unwrap());
+    std::fs::create_dir_all(&blocked).unwrap();
+    let summary = night(&org, 4, "2026-01-15T03:00:00Z", &["day-14.csv"]);
+    assert!(
+        summary.contains("not delivered, waits in the outbox"),
+        "{summary}"
+    );
+    assert!(
+        summary.contains("(1)") && summary.contains("(4)"),
+        "{summary}"
+    );
+    assert_eq!(findings(&org).len(), 1);
+
+    std::fs::remove_dir(&blocked).unwrap();
+    let summary = night(&org, 0, "2026-01-15T04:00:00Z", &["day-14.csv"]);
+    assert!(summary.contains("Mail      written to "), "{summary}");
+    night(&org, 0, "2026-01-15T05:00:00Z", &["day-14.csv"]);
+    assert_eq!(mail_count(&org), 1);
+    let sent = mails(&org.path("data")).remove(0);
+    assert_eq!(std::fs::read(sent).unwrap(), std::fs::read(mail).unwrap());
+}

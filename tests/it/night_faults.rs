@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -237,27 +237,30 @@ fn a_rule_that_fails_while_it_runs_silences_no_other_and_is_named() {
     );
 }
 
-#[test]
-fn of_two_runs_at_once_the_second_gives_way() {
-    let org = org();
-    // The first run holds the lock for as long as its standard input stays open.
-    let mut first = command(&org.path(""), &["run", "-", "--now", NOW])
+/// A run that holds the lock and waits for its standard input.
+fn waiting_run(org: &Org) -> Child {
+    let run = command(&org.path(""), &["run", "-", "--now", NOW])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let started = Instant::now();
-    while fs::read_to_string(org.path("data/lock"))
-        .unwrap_or_default()
-        .is_empty()
-    {
+    let holder = || fs::read_to_string(org.path("data/lock")).unwrap_or_default();
+    while holder().is_empty() {
         assert!(
             started.elapsed() < Duration::from_secs(60),
             "the lock is never taken"
         );
         sleep(Duration::from_millis(10));
     }
+    run
+}
+
+#[test]
+fn of_two_runs_at_once_the_second_gives_way() {
+    let org = org();
+    let mut first = waiting_run(&org);
     for arguments in [&RUN[..], &["ingest", "logins.csv"], &["detect"]] {
         let second = orgwatch(&org.path(""), arguments);
         assert_eq!(
@@ -278,6 +281,25 @@ fn of_two_runs_at_once_the_second_gives_way() {
     first.stdin.take().unwrap().write_all(&bytes).unwrap();
     let summary = expect(1, first.wait_with_output().unwrap());
     assert!(summary.contains("Rows      3 read = 3 kept"), "{summary}");
+}
+
+#[test]
+fn an_interrupted_run_says_so_by_its_exit_code_and_blocks_nobody() {
+    let org = org();
+    let mut run = waiting_run(&org);
+    let mut stdin = run.stdin.take().unwrap();
+    stdin
+        .write_all(&fs::read(org.path("logins.csv")).unwrap())
+        .unwrap();
+    let interrupt = Command::new("kill")
+        .args(["-INT", &run.id().to_string()])
+        .status();
+    assert!(interrupt.unwrap().success());
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    drop(stdin);
+    let summary = expect(1, orgwatch(&org.path(""), &RUN));
+    assert!(summary.contains("Rows      3 read = 3 kept"), "{summary}");
+    assert_eq!(mails(&org.path("data")).len(), 1);
 }
 
 /// Findings and row counts, without what names runs and files by number.
