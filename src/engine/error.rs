@@ -87,10 +87,26 @@ impl EngineError {
                 message: first_line(message),
             },
             other => Self::Execution {
-                message: other.strip_backtrace(),
+                message: without_quoted(&other.strip_backtrace()),
             },
         }
     }
+}
+
+/// What failed, without the cell that it failed on: a running query quotes values of the data,
+/// and its message goes to logs, mails and the ledger. All between the outermost quotes goes,
+/// because a value may hold quotes itself.
+fn without_quoted(message: &str) -> String {
+    const QUOTES: [char; 3] = ['\'', '"', '`'];
+    let first = message.find(QUOTES);
+    let cut = match (first, message.rfind(QUOTES)) {
+        (Some(first), Some(last)) if first < last => {
+            format!("{}…{}", &message[..=first], &message[last..])
+        }
+        (Some(first), _) => format!("{}…", &message[..=first]),
+        _ => message.to_owned(),
+    };
+    first_line(&cut)
 }
 
 fn first_line(text: &str) -> String {
@@ -155,6 +171,27 @@ mod tests {
         let error = DataFusionError::Plan("table 'orgwatch.public.login' not found".into());
         let shown = EngineError::planning(&error, &["logins".into(), "logouts".into()]).to_string();
         assert_eq!(shown, "there is no table login; did you mean logins?");
+    }
+
+    #[test]
+    fn a_query_that_fails_on_a_cell_does_not_quote_it() {
+        for (message, shown) in [
+            (
+                "Cannot cast string 'o'brien's\nkey' to value of Int32 type",
+                "Cannot cast string '…' to value of Int32 type",
+            ),
+            (
+                "Error parsing timestamp from 'key",
+                "Error parsing timestamp from '…",
+            ),
+            (
+                "did not compile: Syntax(\n~~~\n    key(",
+                "did not compile: Syntax(",
+            ),
+            ("Divide by zero error", "Divide by zero error"),
+        ] {
+            assert_eq!(without_quoted(message), shown);
+        }
     }
 
     #[test]

@@ -1,9 +1,16 @@
 //! Promises of the whole program, in one test binary: linking DataFusion once is enough.
 
 mod canary;
+mod command_line;
 mod corpus;
 mod ingest;
+mod late;
 mod logs;
+mod night;
+mod night_faults;
+mod other_tools;
 mod program;
+mod questions;
 mod rules;
+mod sample;
 mod traps;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs `orgwatch` with these arguments, away from the caller's own settings.
-pub fn orgwatch(dir: &Path, arguments: &[&str]) -> Output {
+/// A call of `orgwatch` with these arguments, away from the caller's own settings.
+pub fn command(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orgwatch"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("ORGWATCH_") {
@@ -16,9 +16,13 @@ pub fn orgwatch(dir: &Path, arguments: &[&str]) -> Output {
         .env("HOME", dir)
         .env("XDG_STATE_HOME", dir.join("state"))
         .env("XDG_CONFIG_HOME", dir.join("config"))
-        .args(arguments)
-        .output()
-        .unwrap()
+        .args(arguments);
+    command
+}
+
+/// Runs `orgwatch` to its end.
+pub fn orgwatch(dir: &Path, arguments: &[&str]) -> Output {
+    command(dir, arguments).output().unwrap()
 }
 
 pub fn stdout(output: &Output) -> String {

@@ -1,0 +1,196 @@
+//! A night from end to end: what it finds, what it mails, and that doing it again changes nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use mail_parser::{MessageParser, MimeHeaders};
+use serde_json::Value;
+
+use crate::program::{expect, orgwatch, stdout};
+use crate::sample::{self, WholeNight, mails};
+
+/// Rule, user, day and severity of findings, counted.
+type Incidents = BTreeMap<(String, String, String, String), usize>;
+
+fn planted() -> Incidents {
+    let mut planted = Incidents::new();
+    let mut expected = csv::Reader::from_path(sample::folder().join("expected.csv")).unwrap();
+    for row in expected.deserialize() {
+        *planted.entry(row.unwrap()).or_default() += 1;
+    }
+    planted
+}
+
+fn text(finding: &Value, field: &str) -> String {
+    finding[field].as_str().unwrap_or_default().to_owned()
+}
+
+/// The findings at high or above, with their day where the incident has one.
+fn serious(findings: &str, planted: &Incidents) -> Incidents {
+    let mut seen = Incidents::new();
+    for line in findings.lines() {
+        let finding: Value = serde_json::from_str(line).unwrap();
+        let severity = text(&finding, "severity");
+        if !["high", "critical"].contains(&severity.as_str()) || finding["status"] == "suppressed" {
+            continue;
+        }
+        let rule = text(&finding, "rule_id");
+        let standing = planted
+            .keys()
+            .any(|(r, _, day, _)| *r == rule && day.is_empty());
+        let day = if standing {
+            String::new()
+        } else {
+            text(&finding, "first_seen")[..10].to_owned()
+        };
+        *seen
+            .entry((rule, text(&finding, "username"), day, severity))
+            .or_default() += 1;
+    }
+    seen
+}
+
+#[test]
+fn the_sample_org_gives_the_planted_incidents_and_no_others_at_high_or_above() {
+    let planted = planted();
+    assert!(planted.len() > 20);
+    assert_eq!(serious(&WholeNight::get().findings, &planted), planted);
+}
+
+#[test]
+fn a_night_accounts_for_every_row_and_says_what_it_found() {
+    let summary = &WholeNight::get().summary;
+    let rows = summary.lines().find(|l| l.starts_with("Rows ")).unwrap();
+    let n: Vec<u64> = rows
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    assert_eq!(n[0], n[1] + n[2] + n[3], "{rows}");
+    assert!(n[2] > 0 && n[3] == 8, "{rows}");
+    for words in [
+        "who ",
+        "expected ",
+        "seen ",
+        "where ",
+        "when ",
+        "orgwatch sql ",
+    ] {
+        assert!(summary.contains(words), "no {words:?} in\n{summary}");
+    }
+    assert!(
+        summary.contains("Exit      1: 24 findings at or above high"),
+        "{summary}"
+    );
+}
+
+#[test]
+fn a_night_writes_one_mail_that_a_mail_client_opens() {
+    let night = WholeNight::get();
+    let mails = mails(&night.dir.join("out"));
+    assert_eq!(mails.len(), 1);
+    let bytes = fs::read(&mails[0]).unwrap();
+    let mail = MessageParser::default().parse(&bytes).unwrap();
+    let addresses = |list: &mail_parser::Address<'_>| -> Vec<String> {
+        list.iter()
+            .map(|a| a.address().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(addresses(mail.to().unwrap()), ["security@example.com"]);
+    assert_eq!(addresses(mail.from().unwrap()), ["orgwatch@example.com"]);
+    assert!(mail.cc().is_none() && mail.bcc().is_none());
+    assert_eq!(mail.date().unwrap().to_rfc3339(), "2026-01-31T03:00:00Z");
+    let subject = mail.subject().unwrap();
+    assert!(
+        subject.starts_with("[orgwatch CRITICAL] 27 new findings"),
+        "{subject}"
+    );
+    assert_eq!((mail.text_body_count(), mail.html_body_count()), (1, 1));
+    assert_eq!(mail.attachment_count(), 0);
+    let (plain, html) = (mail.body_text(0).unwrap(), mail.body_html(0).unwrap());
+    assert!(mail.html_part(0).unwrap().content_type().unwrap().subtype() == Some("html"));
+    for line in night.findings.lines() {
+        let finding: Value = serde_json::from_str(line).unwrap();
+        let (user, serious) = (text(&finding, "username"), text(&finding, "severity"));
+        if ["high", "critical"].contains(&serious.as_str()) {
+            assert!(plain.contains(&user) && html.contains(&user), "{user}");
+        }
+    }
+    // Cells of the logs with markup and headers are shown, never obeyed.
+    assert!(!html.contains("<script") && !html.contains("http-equiv=\"refresh"));
+}
+
+#[test]
+fn the_same_night_again_reads_raises_and_mails_nothing_and_says_so() {
+    let night = WholeNight::get();
+    let logs = sample::folder().join("logs").display().to_string();
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&night.dir, copy.path());
+    let again = orgwatch(
+        copy.path(),
+        &["run", &logs, "--now", "2026-01-31T03:10:00Z"],
+    );
+    let summary = expect(0, again);
+    for words in [
+        "Files     0 read, ",
+        "Rows      0 read = 0 kept + 0 duplicate + 0 quarantined",
+        "Findings  nothing new, 28 ongoing, 0 resolved, 0 suppressed",
+        "Mail      none: nothing new",
+        "Exit      0: ",
+    ] {
+        assert!(summary.contains(words), "no {words:?} in\n{summary}");
+    }
+    assert_eq!(mails(&copy.path().join("out")).len(), 1);
+    let findings = orgwatch(copy.path(), &["findings", "list", "--format", "jsonl"]);
+    let ids = |findings: &str| -> Vec<String> {
+        let all = findings.lines().map(|l| serde_json::from_str(l).unwrap());
+        all.map(|f: Value| text(&f, "finding_id") + &f["count"].to_string())
+            .collect()
+    };
+    assert_eq!(ids(&expect(0, findings)), ids(&night.findings));
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true => copy_folder(&path, &to),
+            false => drop(fs::copy(&path, &to).unwrap()),
+        }
+    }
+}
+
+/// What a run says on stdout, its findings, and its mail without the random boundary.
+fn outputs(threads: &str, inputs: &[String]) -> [String; 3] {
+    let dir = tempfile::tempdir().unwrap();
+    sample::desk(dir.path());
+    let mut arguments = vec!["run", "--threads", threads, "--now", "2026-01-10T03:00:00Z"];
+    arguments.extend(inputs.iter().map(String::as_str));
+    let run = orgwatch(dir.path(), &arguments);
+    assert_eq!(run.status.code(), Some(1));
+    let list = orgwatch(dir.path(), &["findings", "list", "--format", "jsonl"]);
+    let here = dir.path().canonicalize().unwrap().display().to_string();
+    let mails = mails(&dir.path().join("out"));
+    assert_eq!(mails.len(), 1);
+    [
+        stdout(&run)
+            .replace(&here, "HERE")
+            .replace(&dir.path().display().to_string(), "HERE"),
+        expect(0, list),
+        fs::read_to_string(&mails[0]).unwrap(),
+    ]
+}
+
+#[test]
+fn the_number_of_threads_and_the_order_of_inputs_change_no_byte_of_the_output() {
+    let mut inputs = sample::days(5..=9);
+    let [summary, findings, mail] = outputs("1", &inputs);
+    assert!(findings.lines().count() >= 5, "{findings}");
+    inputs.reverse();
+    let reversed = outputs("2", &inputs);
+    assert_eq!(reversed[0], summary);
+    assert_eq!(reversed[1], findings);
+    assert_eq!(reversed[2], mail);
+}

@@ -1,0 +1,117 @@
+//! The lake belongs to its owner: another tool reads it without help from orgwatch.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::program::{expect, orgwatch};
+use crate::sample::WholeNight;
+
+fn call(command: &mut Command) -> String {
+    let shown = format!("{command:?}");
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{shown} (the tests need Python 3 with venv): {error}"));
+    assert!(
+        output.status.success(),
+        "{shown}\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A Python with what `tests/requirements.txt` pins; made once per build folder.
+fn python() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let wanted = fs::read_to_string(tests.join("requirements.txt")).unwrap();
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("it-venv");
+    let python = venv.join("bin/python");
+    let installed = venv.join("installed.txt");
+    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        return python;
+    }
+    call(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&venv),
+    );
+    call(
+        Command::new(&python)
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .args(["--require-hashes", "--only-binary=:all:", "-r"])
+            .arg(tests.join("requirements.txt")),
+    );
+    fs::write(installed, wanted).unwrap();
+    python
+}
+
+fn ask(dir: &Path, query: &str) -> Vec<Value> {
+    let rows = expect(0, orgwatch(dir, &["sql", "--format", "jsonl", query]));
+    rows.lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect()
+}
+
+#[test]
+fn duckdb_reads_every_row_of_the_lake() {
+    let night = WholeNight::get();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/read_with_duckdb.py");
+    let read = call(
+        Command::new(python())
+            .arg(script)
+            .arg(night.dir.join("out")),
+    );
+    let read: Value = serde_json::from_str(&read).unwrap();
+
+    let mut events: BTreeMap<String, u64> = serde_json::from_value(read["events"].clone()).unwrap();
+    events.retain(|name, _| !name.starts_with("rollup_"));
+    let kept = ask(
+        &night.dir,
+        "SELECT event_type, sum(rows_kept) AS n FROM files GROUP BY 1 HAVING sum(rows_kept) > 0",
+    );
+    let kept: BTreeMap<String, u64> = kept
+        .iter()
+        .map(|row| {
+            (
+                row["event_type"].as_str().unwrap().into(),
+                row["n"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert!(kept.len() > 8, "{kept:?}");
+    assert_eq!(events, kept);
+
+    let logins = ask(
+        &night.dir,
+        "SELECT coalesce(user_id, '') AS user_id, count(*) AS n, \
+         count(DISTINCT date_trunc('day', occurred_at)) AS days \
+         FROM elf_login GROUP BY 1 ORDER BY 1",
+    );
+    let ours: Vec<_> = logins
+        .iter()
+        .map(|row| {
+            (
+                row["user_id"].clone(),
+                row["n"].clone(),
+                row["days"].clone(),
+            )
+        })
+        .collect();
+    let theirs = read["logins"].as_array().unwrap();
+    let theirs: Vec<_> = theirs
+        .iter()
+        .map(|row| (row[0].clone(), row[1].clone(), row[3].clone()))
+        .collect();
+    assert!(ours.len() > 20);
+    assert_eq!(ours, theirs);
+}
