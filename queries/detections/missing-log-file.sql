@@ -76,6 +76,9 @@ first_days AS (
 witness AS (
     SELECT
         (SELECT max(day) FROM daily_rows WHERE day <= CAST($now AS DATE)) AS newest_day,
+        -- A daily file of another type shows that the day was delivered.
+        (SELECT CAST(max(first_event_at) AS DATE) FROM files
+          WHERE "interval" = 'daily' AND state = 'ingested' AND last_event_at <= $now) AS newest_daily,
         (SELECT max(last_event_at) FROM files WHERE last_event_at <= $now AND state <> 'rejected') AS newest_event,
         (SELECT min(ingested_at) FROM files) AS watching_since
 ),
@@ -87,7 +90,7 @@ due_days AS (
     ) d
     CROSS JOIN witness w
     WHERE CAST(d.day AS TIMESTAMPTZ) + INTERVAL '24 hours' + CAST($due_daily AS INTERVAL) <= $now
-      AND (d.day < w.newest_day OR CAST(d.day AS TIMESTAMPTZ) >= w.watching_since)
+      AND (d.day < w.newest_day OR d.day <= w.newest_daily OR CAST(d.day AS TIMESTAMPTZ) >= w.watching_since)
 ),
 -- For each due day and type: the last earlier day that had rows. The four weeks that end there say
 -- what is normal, so that a long gap does not become the normal.

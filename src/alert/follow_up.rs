@@ -13,25 +13,26 @@ pub struct Invocation {
     pub data_dir: Option<String>,
 }
 
-/// Views that carry `user_key` and `occurred_at`.
-const SUBJECT_VIEWS: [&str; 6] = [
-    "logins",
-    "logouts",
-    "api_calls",
-    "ui_activity",
-    "bulk_jobs",
-    "unmapped_values",
+/// Tables that carry `occurred_at` and the subject, with the column that names it.
+const SUBJECT_TABLES: [(&str, &str); 7] = [
+    ("logins", "user_key"),
+    ("logouts", "user_key"),
+    ("api_calls", "user_key"),
+    ("ui_activity", "user_key"),
+    ("bulk_jobs", "user_key"),
+    ("unmapped_values", "user_key"),
+    ("elf_sites", "user_id"),
 ];
 
-/// The view that shows rows of an event type.
+/// The view that shows rows of an event type; of one that is in no view, its own table.
 pub fn view_of(event_type: &str) -> &'static str {
     match event_type {
         "Login" | "LoginHistory" => "logins",
         "Logout" => "logouts",
         "BulkApi" | "BulkApi2" => "bulk_jobs",
-        "URI" | "LightningPageView" | "LightningInteraction" | "VisualforceRequest" => {
-            "ui_activity"
-        }
+        "URI" | "LightningPageView" | "AuraRequest" | "VisualforceRequest" | "Report"
+        | "ReportExport" => "ui_activity",
+        "Sites" => "elf_sites",
         _ => "api_calls",
     }
 }
@@ -49,12 +50,12 @@ pub fn rows_command(
 ) -> String {
     let view = inputs
         .iter()
-        .find_map(|i| SUBJECT_VIEWS.iter().find(|v| **v == i.as_str()));
+        .find_map(|i| SUBJECT_TABLES.iter().find(|(table, _)| table == i));
     let user = user_key.filter(|key| is_plain(key));
     let sql = match (view, user) {
-        (Some(view), user) => {
+        (Some((view, column)), user) => {
             let who = user
-                .map(|key| format!("user_key = '{key}' AND "))
+                .map(|key| format!("{column} = '{key}' AND "))
                 .unwrap_or_default();
             format!(
                 "SELECT * FROM {view} WHERE {who}occurred_at >= '{}' AND occurred_at < '{}' ORDER BY occurred_at",
@@ -162,6 +163,25 @@ mod tests {
         assert!(command(&["files", "quarantine"], None).contains("FROM quarantine"));
         assert!(command(&["files"], None).contains("FROM files"));
         assert!(command(&["registry_users"], None).contains("finding_id = 'ab12'"));
+    }
+
+    #[test]
+    fn every_event_type_of_a_view_is_shown_by_it() {
+        for event_type in [
+            "URI",
+            "LightningPageView",
+            "AuraRequest",
+            "VisualforceRequest",
+            "Report",
+            "ReportExport",
+        ] {
+            assert_eq!(view_of(event_type), "ui_activity", "{event_type}");
+        }
+        let line = command(&[view_of("Sites")], Some("005000000000001AAA"));
+        assert!(
+            line.contains("FROM elf_sites WHERE user_id = '005000000000001AAA'"),
+            "{line}"
+        );
     }
 
     #[test]

@@ -84,6 +84,7 @@ pub fn write_ingest(
         total(|f| f.rows_duplicate),
         total(|f| f.rows_quarantined),
     )?;
+    write_unknown(out, ingest)?;
     if terminal.verbose() == 0 {
         return Ok(());
     }
@@ -112,6 +113,41 @@ pub fn write_ingest(
         )?;
     }
     Ok(())
+}
+
+/// What the catalogue does not know, by name: it was dropped, and nobody should learn that late.
+fn write_unknown(out: &mut String, ingest: &IngestReport) -> std::fmt::Result {
+    let mut columns: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for file in &ingest.files {
+        let names = file.unknown_columns.iter().map(String::as_str);
+        columns.entry(&file.event_type).or_default().extend(names);
+    }
+    columns.retain(|_, names| !names.is_empty());
+    for (event_type, names) in columns.iter().take(MAX_LISTED) {
+        let listed: Vec<String> = names
+            .iter()
+            .take(MAX_LISTED)
+            .map(|name| printable(name, 80))
+            .collect();
+        let more = match names.len().saturating_sub(MAX_LISTED) {
+            0 => String::new(),
+            more => format!(" + {more} more"),
+        };
+        let line = format!(
+            "not in the catalogue, dropped: {} of {}: {}{more}",
+            counted(names.len(), "column"),
+            printable(event_type, 80),
+            listed.join(", ")
+        );
+        writeln!(out, "          {}", wrap(&line, WIDTH, 12))?;
+    }
+    match columns.len().saturating_sub(MAX_LISTED) {
+        0 => Ok(()),
+        more => writeln!(
+            out,
+            "          + {more} more types: SELECT name, unknown_columns FROM files"
+        ),
+    }
 }
 
 /// Why rows were quarantined in this ingest, the most frequent reason first.

@@ -10,6 +10,7 @@ use super::failure::UsageError;
 use super::findings::{Listed, print_findings};
 use super::mailing::Teller;
 use super::night::{Judges, ask_rules, refresh_rollups, set_damaged_aside};
+use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, RuleFlags};
@@ -192,7 +193,13 @@ fn exit_of(listed: &[Listed], report: &DetectReport, place: &Workplace<'_>, soun
 fn tell(report: &DetectReport, listed: &[Listed], terminal: &Terminal) {
     for rule in report.rules.iter().filter(|r| r.status != RuleStatus::Ok) {
         let why = printable(rule.reason.as_deref().unwrap_or("no reason given"), 1000);
-        let line = format!("rule {} {}: {why}", rule.rule_id, rule.status.as_str());
+        let line = match rule.status {
+            // Its reason begins with what it is.
+            RuleStatus::Blind | RuleStatus::NeverHadInput => {
+                format!("rule {}: {why}", rule.rule_id)
+            }
+            _ => format!("rule {} {}: {why}", rule.rule_id, rule.status.as_str()),
+        };
         match rule.status {
             RuleStatus::NeverHadInput => terminal.say(&line),
             _ => terminal.warn(&line),
@@ -203,10 +210,10 @@ fn tell(report: &DetectReport, listed: &[Listed], terminal: &Terminal) {
         .filter(|l| l.status == Status::Suppressed)
         .count();
     terminal.say(&format!(
-        "{} rules asked, {} could see; {} findings, {suppressed} of them suppressed",
+        "{} rules asked, {} could see; {}, {suppressed} of them suppressed",
         report.rules.len(),
         report.count_of(RuleStatus::Ok),
-        listed.len(),
+        counted(listed.len(), "finding"),
     ));
 }
 

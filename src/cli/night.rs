@@ -92,6 +92,12 @@ pub fn ask_rules(
     run_id: RunId,
     place: &Workplace<'_>,
 ) -> anyhow::Result<DetectReport> {
+    if judges.registry.users.is_empty() {
+        place.terminal.say(
+            "no registry: no account is declared to be a machine's, so most rules have nobody to watch; \
+             write one (--registry, or `file` in [registry])",
+        );
+    }
     let session = place.session(lake, judges.catalog, judges.registry)?;
     let suppressions = Suppressions::new(&place.settings.suppressions);
     let options = RunOptions {

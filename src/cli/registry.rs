@@ -9,7 +9,7 @@ use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, HiddenNow, print_rows};
 use crate::lake::{Lake, LakeError};
-use crate::registry::{Registry, Resolution};
+use crate::registry::{ProblemKind, Registry, Resolution};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -117,7 +117,11 @@ fn check(args: &CheckArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         .as_ref()
         .map(|p| p.display().to_string());
     let file = file.unwrap_or_default();
-    let problems = registry.check(&resolution, place.clock.now());
+    let mut problems = registry.check(&resolution, place.clock.now());
+    if !has_lake {
+        // Nothing was asked whether it knows the users, so nothing can be said against them.
+        problems.retain(|p| p.kind != ProblemKind::UnresolvedUser);
+    }
     let each = || problems.iter();
     let batch = Rows::new()
         .text(

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::common::{Column, DataFusionError, SchemaError};
+use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::lake::LakeError;
 
@@ -75,6 +76,9 @@ impl EngineError {
                 Some(name) => unknown_table_message(name, tables),
                 None => message.clone(),
             },
+            DataFusionError::SQL(error, _) => {
+                format!("the query does not parse: {}", parser_message(error))
+            }
             other => other.strip_backtrace(),
         };
         Self::Query { message, place }
@@ -107,6 +111,13 @@ fn without_quoted(message: &str) -> String {
         _ => message.to_owned(),
     };
     first_line(&cut)
+}
+
+fn parser_message(error: &ParserError) -> String {
+    match error {
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message.clone(),
+        ParserError::RecursionLimitExceeded => "it is nested too deeply".to_owned(),
+    }
 }
 
 fn first_line(text: &str) -> String {

@@ -23,6 +23,8 @@ pub enum TimeFault {
     NoZone,
     /// The clock jumped over it (start of daylight saving).
     NoSuchTime,
+    /// The time names a zone, and it is not the one that was given.
+    OtherZone,
 }
 
 impl std::fmt::Display for TimeFault {
@@ -34,6 +36,9 @@ impl std::fmt::Display for TimeFault {
                 "the time is local: give its zone (--timezone, or inputs.timezone)"
             }
             TimeFault::NoSuchTime => "the local time was skipped by daylight saving",
+            TimeFault::OtherZone => {
+                "the time names another zone than --timezone (or inputs.timezone) does"
+            }
         })
     }
 }
@@ -125,7 +130,14 @@ impl TimeReader {
             },
             LocalResult::None => return Err(TimeFault::NoSuchTime),
         };
-        Ok(at.timestamp_millis())
+        // Words differ between languages, so only those that a page in English is sure to write
+        // can prove the given zone wrong.
+        match zone_word.and_then(us_zone) {
+            Some(named) if us_zone(&at.format("%Z").to_string()) != Some(named) => {
+                Err(TimeFault::OtherZone)
+            }
+            _ => Ok(at.timestamp_millis()),
+        }
     }
 
     fn naive_local(&self, stamp: &str) -> Option<NaiveDateTime> {
@@ -196,6 +208,20 @@ fn split_zone_word(text: &str) -> (&str, Option<&str>) {
             (stamp.trim_end(), Some(word))
         }
         _ => (text, None),
+    }
+}
+
+/// What a zone word of the United States names, summer or winter. `CST` is China's, too: a given
+/// zone whose own word is the same always fits.
+fn us_zone(word: &str) -> Option<&'static str> {
+    match word {
+        "EST" | "EDT" => Some("Eastern"),
+        "CST" | "CDT" => Some("Central"),
+        "MST" | "MDT" => Some("Mountain"),
+        "PST" | "PDT" => Some("Pacific"),
+        "AKST" | "AKDT" => Some("Alaska"),
+        "HST" | "HDT" => Some("Hawaii"),
+        _ => None,
     }
 }
 
@@ -271,6 +297,38 @@ mod tests {
             reader.read(b"26/04/2026, 23:49:15"),
             Ok(utc("2026-04-27T06:49:15Z"))
         );
+    }
+
+    #[test]
+    fn a_time_that_names_another_zone_than_the_given_one_is_refused() {
+        let read = |zone, cell: &str| {
+            TimeReader::new(LocalDates {
+                zone: Some(zone),
+                day_first: false,
+            })
+            .read(cell.as_bytes())
+        };
+        let at = "1/16/2026, 10:51:16 AM EST";
+        assert_eq!(
+            read(chrono_tz::America::New_York, at),
+            Ok(utc("2026-01-16T15:51:16Z"))
+        );
+        for zone in [
+            chrono_tz::Europe::Berlin,
+            chrono_tz::UTC,
+            chrono_tz::America::Chicago,
+        ] {
+            assert_eq!(read(zone, at), Err(TimeFault::OtherZone), "{zone}");
+        }
+        let at = "1/16/2026, 10:51:16 AM CST";
+        assert!(read(chrono_tz::Asia::Shanghai, at).is_ok());
+        assert!(read(chrono_tz::America::Chicago, at).is_ok());
+        let other_language = "16.1.2026 10:51:16 MEZ";
+        let mut reader = TimeReader::new(LocalDates {
+            zone: Some(chrono_tz::Europe::Berlin),
+            day_first: true,
+        });
+        assert!(reader.read(other_language.as_bytes()).is_ok());
     }
 
     #[test]
