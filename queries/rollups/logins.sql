@@ -1,6 +1,6 @@
 /*
-Both accounts of every login attempt between $from and $to, in one form and in order of user and
-time, so that the two accounts of one attempt come close together. Nothing is merged here.
+Both accounts of every login attempt between $from and $to, in one form. Nothing is merged or sorted
+here: that is done user by user, so that a day of any size fits into memory.
 
 account            elf | lh
 second             whole seconds since 1970: LoginHistory knows no finer
@@ -86,4 +86,3 @@ SELECT
     a.line_no,
     a.row_key
 FROM accounts AS a
-ORDER BY user_key NULLS FIRST, a.occurred_at, account, a.row_key, a.line_no, a.file_id

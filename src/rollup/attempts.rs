@@ -10,9 +10,6 @@ use arrow::error::ArrowError;
 use super::pairing::{self, Account, MAX_SECONDS_APART, Quality};
 use super::spellings::{self, Told};
 
-/// A cluster that never pauses is cut here all the same, so that memory stays bounded.
-const CLUSTER_ROWS_MAX: usize = 1 << 16;
-
 /// One login attempt: rows of the batch that tell of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attempt {
@@ -88,19 +85,6 @@ impl<'a> Columns<'a> {
 
 fn cell(array: &StringViewArray, row: usize) -> Option<&str> {
     array.is_valid(row).then(|| array.value(row))
-}
-
-/// How many leading rows are whole clusters. The rest may go on in the next batch.
-pub(super) fn whole_clusters(batch: &RecordBatch) -> Result<usize, ArrowError> {
-    let columns = Columns::of(batch)?;
-    let last = (1..batch.num_rows())
-        .rev()
-        .find(|&row| begins_cluster(&columns, row));
-    Ok(match last {
-        Some(row) => row,
-        None if batch.num_rows() >= CLUSTER_ROWS_MAX => batch.num_rows(),
-        None => 0,
-    })
 }
 
 fn begins_cluster(columns: &Columns, row: usize) -> bool {

@@ -9,6 +9,7 @@
 //! five seconds apart; the closest go together. Schema: [`crate::engine::login_attempt_schema`].
 
 mod attempts;
+mod buckets;
 mod compose;
 mod days;
 mod pairing;
@@ -25,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{cast, concat_batches};
+use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -35,6 +36,7 @@ use crate::engine::{
     EngineError, EngineOptions, Params, ROLLUP_LOGINS, Session, login_attempt_schema,
 };
 use crate::lake::{Commit, Lake, LakeError, Part, RunId};
+use buckets::Buckets;
 use days::{whole_day, with_margin, with_neighbours};
 use writer::DayWriter;
 
@@ -45,9 +47,6 @@ const STAGE: &str = "rollup";
 
 /// EventLogFile type of the logins.
 const LOGIN: &str = "Login";
-
-/// Rows composed at a time, at least.
-const CHUNK_ROWS: usize = 8192;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RollupError {
@@ -137,7 +136,12 @@ pub fn refresh(
     let session = Session::with_raw_tables(lake, catalog, options)?;
     let mut commit = Commit::default();
     for day in days {
-        match merge_day(lake, &session, day) {
+        let rows = parts
+            .iter()
+            .filter(|part| part.day == day)
+            .map(|part| part.rows)
+            .sum();
+        match merge_day(lake, &session, day, rows) {
             Ok(part) => {
                 report.days.push(day);
                 commit.add.extend(part);
@@ -195,11 +199,12 @@ fn login_parts(lake: &Lake) -> Result<Vec<Part>, LakeError> {
     Ok(parts)
 }
 
-/// Merges one day into a staged file; None where the day has no logins.
+/// Merges one day of about so many `rows` into a staged file; None where the day has no logins.
 fn merge_day(
     lake: &Lake,
     session: &Session,
     day: NaiveDate,
+    rows: u64,
 ) -> Result<Option<crate::lake::StagedPart>, RollupError> {
     let span = with_margin(day);
     let params = Params::new()
@@ -208,24 +213,17 @@ fn merge_day(
     let inside = whole_day(day);
     let inside = (inside.from.timestamp_millis(), inside.to.timestamp_millis());
 
+    let stream = session.stream(ACCOUNTS, &params)?;
+    let schema = with_text_views(&RecordBatch::new_empty(stream.schema()))?.schema();
+    let mut buckets = Buckets::new(schema, rows, lake.staging_dir())?;
+    for batch in stream {
+        buckets.add(with_text_views(&batch?)?)?;
+    }
     let mut writer = DayWriter::create(lake, ROLLUP_LOGINS, login_attempt_schema(), day)?;
-    let mut write = |accounts: &RecordBatch| -> Result<(), RollupError> {
+    buckets.each_sorted(|accounts| {
         let attempts = attempts::attempts(accounts)?;
         writer.write(&compose::compose(accounts, &attempts, inside)?)
-    };
-    let stream = session.stream(ACCOUNTS, &params)?;
-    let mut waiting = with_text_views(&RecordBatch::new_empty(stream.schema()))?;
-    for batch in stream {
-        let batch = with_text_views(&batch?)?;
-        waiting = concat_batches(&batch.schema(), [&waiting, &batch])?;
-        if waiting.num_rows() < CHUNK_ROWS {
-            continue;
-        }
-        let whole = attempts::whole_clusters(&waiting)?;
-        write(&waiting.slice(0, whole))?;
-        waiting = detached(&waiting.slice(whole, waiting.num_rows() - whole))?;
-    }
-    write(&waiting)?;
+    })?;
     writer.finish()
 }
 
