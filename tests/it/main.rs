@@ -3,6 +3,7 @@
 mod canary;
 mod ingest;
 mod logs;
+mod newcomer;
 mod program;
 mod rules;
 mod traps;
