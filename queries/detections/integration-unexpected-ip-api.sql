@@ -110,7 +110,7 @@ addresses AS (
         -- One call is written to ApiTotalUsage and to a detail type: the larger count of the two.
         greatest(sum(c.calls), count(*) - sum(c.calls)) AS calls,
         -- Rows come from the detail types.
-        coalesce(sum(c.rows_processed), 0) AS rows_read,
+        coalesce(sum(c.rows_processed) FILTER (WHERE c.event_type <> 'BulkApi2'), 0) AS detail_rows,
         bool_or(k.login_key IS NOT NULL) AS key_seen,
         array_agg(DISTINCT c.event_type ORDER BY c.event_type) AS event_types,
         array_agg(DISTINCT c.api_family ORDER BY c.api_family) FILTER (WHERE c.api_family IS NOT NULL) AS api_families,
@@ -125,6 +125,17 @@ addresses AS (
     WHERE c.inside IS NOT TRUE
     GROUP BY c.user_key, c.day, c.ip, coalesce(NOT c.inside, false)
     HAVING greatest(sum(c.calls), count(*) - sum(c.calls)) >= $min_calls
+),
+-- A job of Bulk API 2.0 writes a row for each of its states, with the count so far.
+job_rows AS (
+    SELECT user_id, day, ip, sum(records) AS records
+    FROM (
+        SELECT user_id, day, ip, job_id, max(records_processed) AS records
+        FROM elf_bulk_api2
+        WHERE occurred_at >= $window_start AND occurred_at < $window_end AND records_processed > 0
+        GROUP BY user_id, day, ip, job_id
+    ) jobs
+    GROUP BY user_id, day, ip
 ),
 -- Learned mode: which networks a user without declared ones came from, by its logins and calls. The
 -- user's whole past counts, also from before it was registered.
@@ -174,6 +185,7 @@ logins_by_day AS (
 judged AS (
     SELECT
         a.*,
+        a.detail_rows + coalesce(j.records, 0) AS rows_read,
         nearest_network(a.user_key, a.ip, a.first_at) AS nearest_network,
         -- A login from the address explains its calls when it came before the last one, on the same
         -- day or in the 24 hours before the first.
@@ -183,6 +195,7 @@ judged AS (
     FROM addresses a
     LEFT JOIN learned l ON l.user_key = a.user_key AND l.day = a.day AND l.ip = a.ip AND NOT a.declared
     LEFT JOIN covered v ON v.day = a.day
+    LEFT JOIN job_rows j ON j.user_id = a.user_key AND j.day = a.day AND j.ip = a.ip
     LEFT JOIN logins_by_day today
       ON today.user_key = a.user_key AND today.ip = a.ip AND today.day = a.day
     LEFT JOIN logins_by_day yesterday

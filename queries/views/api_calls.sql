@@ -11,7 +11,8 @@ method             HTTP verb, SOAP verb or bulk/metadata operation
 resource           template of the path or name of the Apex class; never an id or a query
 entity_name        object(s), as written
 status_code        HTTP status; is_error is NULL where the log does not tell
-rows_processed     rows of a detail type; sizes in bytes; NULL where unknown
+rows_processed     rows of a detail type; sizes in bytes; NULL where unknown. BulkApi2 writes a row for
+                   each state of a job with the count so far: sum those by `bulk_jobs` instead
 app_id, app        connected app; an External Client App leaves them empty or writes 888…
 client_name        the caller's own claim; client_category Salesforce's judgement
 login_key          digest of the login behind it; session_key the session's; request_id as written

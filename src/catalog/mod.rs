@@ -70,6 +70,8 @@ pub enum Treatment {
     Keep,
     /// Text chosen by the caller: kept up to [`CUT_CHARS`] characters.
     Cut,
+    /// A URL of which only the host is kept.
+    Host,
     /// A Salesforce id: kept in 18 characters.
     Id18,
     /// The acting user's id (USER_ID, USER_ID_DERIVED, UserId): together they make `user_id`.

@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::failure::UsageError;
 use super::findings::{Listed, print_findings};
 use super::mailing::Teller;
-use super::night::{Judges, ask_rules, refresh_rollups, set_damaged_aside};
+use super::night::{Judges, ask_rules, refresh_rollups, set_damaged_aside, unknown_machines};
 use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
@@ -96,6 +96,9 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
         &serde_json::json!({"findings": listed.len()}).to_string(),
     )?;
     tell(&report, &listed, terminal);
+    if let Some(remark) = unknown_machines(&lake, &registry, &place)? {
+        terminal.warn(&remark);
+    }
     notes
         .iter()
         .for_each(|note| terminal.warn(&printable(note, 1000)));

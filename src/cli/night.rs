@@ -11,11 +11,14 @@ use crate::catalog::Catalog;
 use crate::detect::{self, Coverage, DetectReport, RuleSet, RunOptions, Suppressions, Windows};
 use crate::ingest::{IngestReport, Input, Progress, ingest};
 use crate::lake::{Lake, RuleStatus, RunId};
-use crate::registry::Registry;
+use crate::privacy::printable;
+use crate::registry::{ProblemKind, Registry, Resolution};
 use crate::rollup;
 
 /// A rule is blind when its input is missing for this many days.
 const BLIND_DAYS: u32 = 3;
+/// Unknown users of the registry that are named.
+const MAX_NAMED: usize = 5;
 
 /// Takes damaged files out of sight, so that their inputs can be read again. Says which.
 pub fn set_damaged_aside(
@@ -73,6 +76,40 @@ pub fn refresh_rollups(
     let options = place.engine_options(lake.data_dir());
     rollup::refresh(lake, catalog, &options, run_id, place.clock.now())?;
     Ok(())
+}
+
+/// Declared users whom no rule can watch, because no log has shown who they are. A slip of the pen
+/// in a username must not switch its rules off in silence.
+pub fn unknown_machines(
+    lake: &Lake,
+    registry: &Registry,
+    place: &Workplace<'_>,
+) -> anyhow::Result<Option<String>> {
+    let resolution = Resolution::new(registry, lake.ledger().usernames()?);
+    let now = place.clock.now().timestamp_millis();
+    let names: Vec<String> = registry
+        .check(&resolution, place.clock.now())
+        .into_iter()
+        .filter(|problem| problem.kind == ProblemKind::UnresolvedUser)
+        .filter(|problem| {
+            let mut entries = registry.users.iter();
+            entries.any(|u| u.at == problem.at && u.valid.from_ms <= now && now < u.valid.to_ms)
+        })
+        .map(|problem| printable(&problem.subject, 100))
+        .collect();
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let more = match names.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(" + {more} more"),
+    };
+    Ok(Some(format!(
+        "no log has shown {} of the registry: {}{more}; check the spelling, or add the id \
+         (`orgwatch registry check`)",
+        counted(names.len(), "user"),
+        names[..names.len().min(MAX_NAMED)].join(", ")
+    )))
 }
 
 /// What a detection judges by.

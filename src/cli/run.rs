@@ -6,7 +6,9 @@ use super::account::quarantine_reasons;
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::mailing::{MailHistory, Mailer, Teller, deliver, outbox_of};
-use super::night::{Judges, ask_rules, read_inputs, refresh_rollups, set_damaged_aside};
+use super::night::{
+    Judges, ask_rules, read_inputs, refresh_rollups, set_damaged_aside, unknown_machines,
+};
 use super::output::Format;
 use super::summary::{NightSummary, health};
 use super::telling::counted;
@@ -89,6 +91,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     };
     let report = ask_rules(&mut lake, &judges, &windows, &coverage, run_id, &place)?;
 
+    remarks.extend(unknown_machines(&lake, &registry, &place)?);
     let suppressions = Suppressions::new(&place.settings.suppressions);
     remarks.extend(suppressions.expired(at).map(|s| {
         format!(

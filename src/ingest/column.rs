@@ -180,6 +180,7 @@ pub fn treated_text(
     let mended = |cell: &[u8]| String::from_utf8_lossy(cell).into_owned();
     match treatment {
         Treatment::Cut => kept_text(cells, column, true),
+        Treatment::Host => made_text(cells, column, |_, cell, out| text::host(&mended(cell), out)),
         Treatment::Id18 => made_text(cells, column, |_, cell, out| {
             let mut id = [0; 18];
             match sf_id18_bytes(cell, &mut id) {

@@ -20,6 +20,17 @@ pub fn cut(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&text.as_bytes()[..end]);
 }
 
+/// Appends the host of a URL, with or without scheme; neither its path nor what stands before `@`.
+/// False: nothing is left.
+pub fn host(url: &str, out: &mut Vec<u8>) -> bool {
+    let url = url.trim();
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    cut(host, out);
+    !host.is_empty()
+}
+
 /// Appends an address in canonical form, or Salesforce's own word for one. False: neither.
 pub fn address(cell: &[u8], out: &mut Vec<u8>) -> bool {
     if let Some(ip) = parse_ip(cell) {
@@ -142,6 +153,23 @@ mod tests {
         let mut out = vec![];
         f(&mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn of_a_url_only_the_host_is_kept() {
+        let host = |url: &str| {
+            let mut out = vec![];
+            super::host(url, &mut out).then(|| String::from_utf8(out).unwrap())
+        };
+        for url in [
+            "x.my.salesforce.com",
+            " https://x.my.salesforce.com/secret?un=a&pw=b ",
+            "x.my.salesforce.com?pw=b",
+            "https://un:pw@x.my.salesforce.com#a",
+        ] {
+            assert_eq!(host(url).as_deref(), Some("x.my.salesforce.com"), "{url}");
+        }
+        assert_eq!(host("/secret"), None);
     }
 
     #[test]

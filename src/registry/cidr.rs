@@ -36,7 +36,7 @@ pub(super) fn parse_network(text: &str) -> Result<IpNet, BadValue> {
         .filter(|_| digits)
         .and_then(|bits| IpNet::new(address, bits).ok());
     let Some(net) = net else {
-        let message = format!("\"{shown}\" has no prefix length after the /");
+        let message = format!("\"{shown}\" has no valid prefix length after the /");
         return Err(BadValue::new(
             message,
             format!("a number from 0 to {longest}"),

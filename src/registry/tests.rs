@@ -158,7 +158,7 @@ fn each_mistake_in_a_user_is_refused_with_place_and_hint() {
         ),
         (
             "networks = [\"198.51.100.0/33\"]",
-            "4:13: \"198.51.100.0/33\" has no prefix",
+            "4:13: \"198.51.100.0/33\" has no valid prefix",
             "0 to 32",
         ),
         (

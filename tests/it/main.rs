@@ -6,6 +6,7 @@ mod corpus;
 mod ingest;
 mod late;
 mod logs;
+mod newcomer;
 mod night;
 mod night_faults;
 mod other_tools;
