@@ -31,11 +31,14 @@ pub fn days(days: std::ops::RangeInclusive<u32>) -> Vec<String> {
     found
 }
 
-/// The night of 31 January over the whole sample, in a folder of its own.
+/// The night of 31 January over the whole sample and the same night ten minutes later, in a
+/// folder of its own.
 pub struct WholeNight {
     pub dir: PathBuf,
     pub summary: String,
     pub findings: String,
+    pub second_summary: String,
+    pub second_findings: String,
 }
 
 impl WholeNight {
@@ -50,16 +53,19 @@ impl WholeNight {
             fs::create_dir_all(&dir).unwrap();
             desk(&dir);
             let logs = folder().join("logs").display().to_string();
-            let run = orgwatch(&dir, &["run", &logs, "--now", "2026-01-31T03:00:00Z"]);
-            let summary = expect(1, run);
-            let findings = expect(
-                0,
-                orgwatch(&dir, &["findings", "list", "--format", "jsonl"]),
-            );
+            let night = |code, now| {
+                let summary = expect(code, orgwatch(&dir, &["run", &logs, "--now", now]));
+                let list = orgwatch(&dir, &["findings", "list", "--format", "jsonl"]);
+                (summary, expect(0, list))
+            };
+            let (summary, findings) = night(1, "2026-01-31T03:00:00Z");
+            let (second_summary, second_findings) = night(0, "2026-01-31T03:10:00Z");
             WholeNight {
                 dir,
                 summary,
                 findings,
+                second_summary,
+                second_findings,
             }
         })
     }
