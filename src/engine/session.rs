@@ -77,6 +77,11 @@ impl Session {
         Ok(session)
     }
 
+    /// Threads that queries run on.
+    pub fn threads(&self) -> usize {
+        self.context.state().config().target_partitions()
+    }
+
     /// A session of raw tables, `usernames` and functions: what the rollups are made from.
     pub(crate) fn with_raw_tables(
         lake: &Lake,

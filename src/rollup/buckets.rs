@@ -22,7 +22,7 @@ use super::{RollupError, detached};
 use crate::lake::create_private;
 
 /// Rows that are sorted at a time, about: some hundred bytes each.
-const BUCKET_ROWS: u64 = 100_000;
+const BUCKET_ROWS: u64 = 32_768;
 
 /// By user, then time; the rest makes the order total.
 const ORDER: [&str; 6] = [
@@ -99,21 +99,30 @@ impl Buckets {
         Ok(())
     }
 
-    /// Hands out each bucket, sorted.
-    pub(super) fn each_sorted(
+    /// Makes something of each bucket, sorted, `threads` at a time, and hands it to `done` in the
+    /// order of the buckets.
+    pub(super) fn each_sorted<T: Send>(
         mut self,
-        mut bucket: impl FnMut(&RecordBatch) -> Result<(), RollupError>,
+        threads: usize,
+        make: impl Fn(&RecordBatch) -> Result<T, RollupError> + Sync,
+        mut done: impl FnMut(T) -> Result<(), RollupError>,
     ) -> Result<(), RollupError> {
         if self.files.is_empty() {
             let all = concat_batches(&self.schema, &std::mem::take(&mut self.memory))?;
-            return bucket(&sorted(&all)?);
+            return done(make(&sorted(&all)?)?);
         }
-        for mut file in self.files {
-            file.writer.finish()?;
-            let reading = File::open(&file.path).map_err(|e| RollupError::io(&file.path, e))?;
-            let batches: Vec<RecordBatch> =
-                StreamReader::try_new(BufReader::new(reading), None)?.collect::<Result<_, _>>()?;
-            bucket(&sorted(&concat_batches(&self.schema, &batches)?)?)?;
+        let (make, schema) = (&make, &self.schema);
+        while !self.files.is_empty() {
+            let some = self.files.drain(..threads.clamp(1, self.files.len()));
+            let made = std::thread::scope(|scope| {
+                let workers: Vec<_> = some
+                    .map(|file| scope.spawn(move || make(&sorted(&file.read(schema)?)?)))
+                    .collect();
+                workers.into_iter().map(|w| w.join()).collect::<Vec<_>>()
+            });
+            for result in made {
+                done(result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)?;
+            }
         }
         Ok(())
     }
@@ -124,6 +133,14 @@ impl BucketFile {
         let file = create_private(&path).map_err(|e| RollupError::io(&path, e))?;
         let writer = StreamWriter::try_new(BufWriter::new(file), schema)?;
         Ok(Self { path, writer })
+    }
+
+    fn read(mut self, schema: &SchemaRef) -> Result<RecordBatch, RollupError> {
+        self.writer.finish()?;
+        let file = File::open(&self.path).map_err(|e| RollupError::io(&self.path, e))?;
+        let batches: Vec<RecordBatch> =
+            StreamReader::try_new(BufReader::new(file), None)?.collect::<Result<_, _>>()?;
+        Ok(concat_batches(schema, &batches)?)
     }
 }
 
@@ -183,17 +200,19 @@ mod tests {
                 buckets.add(batch.clone()).unwrap();
             }
             let mut seen: Vec<Vec<(String, i64)>> = vec![];
-            buckets
-                .each_sorted(|bucket| {
-                    let users = bucket.column(0).as_string_view();
-                    let lines = bucket
-                        .column(4)
-                        .as_primitive::<arrow::datatypes::Int64Type>();
-                    let row = |n: usize| (users.value(n).to_owned(), lines.value(n));
-                    seen.push((0..bucket.num_rows()).map(row).collect());
-                    Ok(())
-                })
-                .unwrap();
+            let lines_of = |bucket: &RecordBatch| {
+                let users = bucket.column(0).as_string_view();
+                let lines = bucket
+                    .column(4)
+                    .as_primitive::<arrow::datatypes::Int64Type>();
+                let row = |n: usize| (users.value(n).to_owned(), lines.value(n));
+                Ok((0..bucket.num_rows()).map(row).collect::<Vec<_>>())
+            };
+            let keep = |lines| {
+                seen.push(lines);
+                Ok(())
+            };
+            buckets.each_sorted(2, lines_of, keep).unwrap();
             assert!(seen.iter().all(|bucket| bucket.is_sorted()));
             assert_eq!(seen.iter().map(Vec::len).sum::<usize>(), 18);
             let holding_a = seen

@@ -136,12 +136,7 @@ pub fn refresh(
     let session = Session::with_raw_tables(lake, catalog, options)?;
     let mut commit = Commit::default();
     for day in days {
-        let rows = parts
-            .iter()
-            .filter(|part| part.day == day)
-            .map(|part| part.rows)
-            .sum();
-        match merge_day(lake, &session, day, rows) {
+        match merge_day(lake, &session, day, &parts) {
             Ok(part) => {
                 report.days.push(day);
                 commit.add.extend(part);
@@ -199,31 +194,50 @@ fn login_parts(lake: &Lake) -> Result<Vec<Part>, LakeError> {
     Ok(parts)
 }
 
-/// Merges one day of about so many `rows` into a staged file; None where the day has no logins.
+/// Merges one day of these login files into a staged file; None where the day has no logins.
 fn merge_day(
     lake: &Lake,
     session: &Session,
     day: NaiveDate,
-    rows: u64,
+    logins: &[Part],
 ) -> Result<Option<crate::lake::StagedPart>, RollupError> {
     let span = with_margin(day);
+    let near = |part: &&Part| part.first_event_at < span.to && part.last_event_at >= span.from;
+    let rows = logins
+        .iter()
+        .filter(|part| part.day == day)
+        .map(|part| part.rows)
+        .sum();
+    // The accounts of one log alone are attempts as they stand: nothing to find a partner for,
+    // and LoginHistory alone may still tell one login in two spellings.
+    let to_be_paired = logins
+        .iter()
+        .filter(near)
+        .any(|part| part.event_type == LOGIN_HISTORY);
     let params = Params::new()
         .with_time("from", span.from)
         .with_time("to", span.to);
     let inside = whole_day(day);
     let inside = (inside.from.timestamp_millis(), inside.to.timestamp_millis());
 
+    let merge = |accounts: &RecordBatch| -> Result<RecordBatch, RollupError> {
+        let attempts = attempts::attempts(accounts)?;
+        Ok(compose::compose(accounts, &attempts, inside)?)
+    };
+    let mut writer = DayWriter::create(lake, ROLLUP_LOGINS, login_attempt_schema(), day)?;
     let stream = session.stream(ACCOUNTS, &params)?;
+    if !to_be_paired {
+        for batch in stream {
+            writer.write(&merge(&with_text_views(&batch?)?)?)?;
+        }
+        return writer.finish();
+    }
     let schema = with_text_views(&RecordBatch::new_empty(stream.schema()))?.schema();
     let mut buckets = Buckets::new(schema, rows, lake.staging_dir())?;
     for batch in stream {
         buckets.add(with_text_views(&batch?)?)?;
     }
-    let mut writer = DayWriter::create(lake, ROLLUP_LOGINS, login_attempt_schema(), day)?;
-    buckets.each_sorted(|accounts| {
-        let attempts = attempts::attempts(accounts)?;
-        writer.write(&compose::compose(accounts, &attempts, inside)?)
-    })?;
+    buckets.each_sorted(session.threads(), merge, |merged| writer.write(&merged))?;
     writer.finish()
 }
 
