@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray, new_null_array};
 use arrow::buffer::Buffer;
 use arrow::error::ArrowError;
 use memchr::memchr_iter;
@@ -196,6 +196,11 @@ fn columns(
             column,
             ..
         } = slot;
+        if column.is_none() && *treatment != Treatment::QueryShape {
+            let stored = layout.schema.field(columns.len()).data_type();
+            columns.push(new_null_array(stored, rows));
+            continue;
+        }
         match (treatment, kind) {
             (Treatment::QueryShape, _) => {
                 columns.extend(column::query(cells, *column, context.key))

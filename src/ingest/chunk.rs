@@ -143,6 +143,8 @@ impl<R: Read> Chunker<R> {
             return Ok(());
         }
         let from = self.buffer.len();
+        // A byte more than wanted: to be told that the source has no more.
+        self.buffer.reserve(want + 1);
         let got = (&mut self.source)
             .take(want as u64)
             .read_to_end(&mut self.buffer)

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
+use arrow::array::builder::NullBufferBuilder;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringViewArray, make_view};
-use arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
+use arrow::buffer::{Buffer, ScalarBuffer};
 use hashbrown::HashMap;
 
 use super::records::{Field, Records};
@@ -37,8 +38,7 @@ impl Cells<'_> {
 /// Collects views of one text column.
 pub struct Texts {
     views: Vec<u128>,
-    valid: Vec<bool>,
-    any_null: bool,
+    valid: NullBufferBuilder,
     /// Text that does not stand in the chunk as it is kept.
     made: Vec<u8>,
 }
@@ -50,20 +50,18 @@ impl Texts {
     pub fn new(rows: usize) -> Self {
         Self {
             views: Vec::with_capacity(rows),
-            valid: Vec::with_capacity(rows),
-            any_null: false,
+            valid: NullBufferBuilder::new(rows),
             made: vec![],
         }
     }
 
     fn push_null(&mut self) {
-        self.any_null = true;
-        self.valid.push(false);
+        self.valid.append_null();
         self.views.push(0);
     }
 
     fn push(&mut self, view: u128) {
-        self.valid.push(true);
+        self.valid.append_non_null();
         self.views.push(view);
     }
 
@@ -94,8 +92,8 @@ impl Texts {
         Some(make_view(&self.made[from..], MADE, from as u32))
     }
 
-    pub fn finish(self, chunk: &Buffer) -> ArrayRef {
-        let nulls = self.any_null.then(|| NullBuffer::from(self.valid));
+    pub fn finish(mut self, chunk: &Buffer) -> ArrayRef {
+        let nulls = self.valid.finish();
         let buffers: Vec<Buffer> = vec![chunk.clone(), Buffer::from_vec(self.made)];
         // Sound: each view was made from bytes at that place of its buffer, the chunk was
         // checked to be UTF-8 and is cut at ASCII quotes and commas only, and made text is
