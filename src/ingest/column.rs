@@ -29,6 +29,11 @@ impl Cells<'_> {
         self.records.field(row, column)
     }
 
+    /// The field of a cell that the file has and that is not empty.
+    fn filled(&self, row: usize, column: Option<usize>) -> Option<Field> {
+        column.map(|c| self.field(row, c)).filter(|f| !f.is_empty())
+    }
+
     /// The cell as it stands in the file.
     pub fn raw(&self, row: usize, column: usize) -> &[u8] {
         self.field(row, column).raw(self.bytes)
@@ -109,10 +114,7 @@ pub fn kept_text(cells: &Cells, column: Option<usize>, cut: bool) -> ArrayRef {
     let rows = cells.records.len();
     let mut texts = Texts::new(rows);
     for row in 0..rows {
-        let Some(field) = column
-            .map(|c| cells.field(row, c))
-            .filter(|f| !f.is_empty())
-        else {
+        let Some(field) = cells.filled(row, column) else {
             texts.push_null();
             continue;
         };
@@ -148,10 +150,7 @@ fn made_text(
     let mut scratch = Vec::new();
     let mut last: (&[u8], Option<u128>) = (&[], None);
     for row in 0..rows {
-        let Some(field) = column
-            .map(|c| cells.field(row, c))
-            .filter(|f| !f.is_empty())
-        else {
+        let Some(field) = cells.filled(row, column) else {
             texts.push_null();
             continue;
         };
@@ -208,10 +207,7 @@ fn digests(cells: &Cells, column: Option<usize>, key: &DigestKey) -> ArrayRef {
     let mut scratch = Vec::new();
     let mut last: (&[u8], Option<u128>) = (&[], None);
     for row in 0..rows {
-        let Some(field) = column
-            .map(|c| cells.field(row, c))
-            .filter(|f| !f.is_empty())
-        else {
+        let Some(field) = cells.filled(row, column) else {
             texts.push_null();
             continue;
         };
@@ -235,9 +231,7 @@ fn usernames(cells: &Cells, column: Option<usize>, key: &DigestKey, trusted: &[b
     let mut made: HashMap<(&[u8], bool), Option<u128>> = HashMap::new();
     let mut scratch = Vec::new();
     for (row, &trusted) in trusted.iter().enumerate().take(rows) {
-        let field = column
-            .map(|c| cells.field(row, c))
-            .filter(|f| !f.is_empty());
+        let field = cells.filled(row, column);
         let view = field.and_then(|field| {
             *made
                 .entry((field.raw(cells.bytes), trusted))
