@@ -1,6 +1,7 @@
 //! A chunk to a record batch in the lake's schema, with its rows' identities, and the account of
 //! what could not be read.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray, new_null_array};
@@ -19,13 +20,14 @@ use crate::catalog::{ColumnKind, Treatment, parse_ip, sf_id18};
 use crate::lake::{FileId, Quarantined};
 use crate::privacy::DigestKey;
 
+/// Quarantined rows of one file that are described one by one; all are counted.
+pub const QUARANTINE_ROWS: usize = 10_000;
+
 /// What is the same for all chunks of a file.
 pub struct FileContext<'a> {
     pub file_id: FileId,
     pub key: &'a DigestKey,
     pub local_dates: LocalDates,
-    /// Most quarantined rows of one chunk that are described one by one.
-    pub quarantine_limit: usize,
 }
 
 /// The account of some rows.
@@ -37,7 +39,7 @@ pub struct Account {
     pub unreadable_values: u64,
     pub first_ms: Option<i64>,
     pub last_ms: Option<i64>,
-    /// At most the limit of the file context; `rows_quarantined` counts all.
+    /// At most [`QUARANTINE_ROWS`]; `rows_quarantined` counts all.
     pub quarantine: Vec<Quarantined>,
     /// The file ends inside a record.
     pub torn: bool,
@@ -52,7 +54,12 @@ impl Account {
         self.first_ms = [self.first_ms, other.first_ms].into_iter().flatten().min();
         self.last_ms = [self.last_ms, other.last_ms].into_iter().flatten().max();
         self.torn |= other.torn;
-        self.quarantine.extend(other.quarantine);
+        if !other.quarantine.is_empty() {
+            // The first rows of the file stay, however many threads read it.
+            self.quarantine.extend(other.quarantine);
+            self.quarantine.sort_by_key(|q| q.line_no);
+            self.quarantine.truncate(QUARANTINE_ROWS);
+        }
     }
 }
 
@@ -276,6 +283,8 @@ struct Lines<'a> {
     bytes: &'a [u8],
     first_line: u64,
     line_feeds: usize,
+    /// The last place asked for and its line: records are asked for in order.
+    last: Cell<(usize, u64)>,
 }
 
 impl<'a> Lines<'a> {
@@ -284,11 +293,18 @@ impl<'a> Lines<'a> {
             bytes,
             first_line,
             line_feeds,
+            last: Cell::new((0, first_line)),
         }
     }
 
     fn at(&self, start: usize) -> u64 {
-        self.first_line + memchr_iter(b'\n', &self.bytes[..start]).count() as u64
+        let (at, line) = match self.last.get() {
+            last if last.0 <= start => last,
+            _ => (0, self.first_line),
+        };
+        let line = line + memchr_iter(b'\n', &self.bytes[at..start]).count() as u64;
+        self.last.set((start, line));
+        line
     }
 
     fn of(&self, records: &Records) -> Vec<i64> {
@@ -298,14 +314,8 @@ impl<'a> Lines<'a> {
         if one_line_each {
             return (0..records.len() as i64).map(|row| first + row).collect();
         }
-        let (mut line, mut at) = (first, 0);
         (0..records.len())
-            .map(|row| {
-                let start = records.start(row);
-                line += memchr_iter(b'\n', &self.bytes[at..start]).count() as i64;
-                at = start;
-                line
-            })
+            .map(|row| self.at(records.start(row)) as i64)
             .collect()
     }
 }
@@ -359,7 +369,7 @@ impl Quarantine<'_> {
         ip: Option<String>,
     ) {
         self.account.rows_quarantined += 1;
-        if self.account.quarantine.len() < self.context.quarantine_limit {
+        if self.account.quarantine.len() < QUARANTINE_ROWS {
             self.account.quarantine.push(Quarantined {
                 file_id: self.context.file_id,
                 event_type: self.layout.event.name.clone(),

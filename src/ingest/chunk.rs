@@ -50,6 +50,8 @@ pub struct Chunker<R> {
     source: R,
     buffer: Vec<u8>,
     at_end: bool,
+    /// Nothing more of this event type is to come, whichever thread asks.
+    ended: bool,
     next_line: u64,
     header_line: Vec<u8>,
     layout: Option<Arc<Layout>>,
@@ -69,6 +71,7 @@ impl<R: Read> Chunker<R> {
             source,
             buffer: Vec::new(),
             at_end: false,
+            ended: false,
             next_line: 1,
             header_line: Vec::new(),
             layout: None,
@@ -93,6 +96,7 @@ impl<R: Read> Chunker<R> {
     /// Starts on the next event type of a concatenated file.
     pub fn begin_other_type(&mut self) {
         self.other_type_follows = false;
+        self.ended = false;
         self.layout = None;
         self.sections.clear();
         self.repeated_headers = 0;
@@ -103,16 +107,11 @@ impl<R: Read> Chunker<R> {
     /// The next chunk, or `None` at the end of the file (or of this event type in it).
     pub fn next(&mut self, catalog: &Catalog) -> Result<Option<Chunk>, Refusal> {
         loop {
+            if self.ended {
+                return Ok(None);
+            }
             if self.layout.is_none() || self.at_header() {
-                if self.layout.is_some() {
-                    self.fill(MAX_RECORD.min(BLOCK))?;
-                    if self.other_type_follows {
-                        return Ok(None);
-                    }
-                }
-                if !self.take_header(catalog)? {
-                    return Ok(None);
-                }
+                self.ended = !self.take_header(catalog)?;
                 continue;
             }
             if self.buffer.len() < BLOCK && !self.at_end {
@@ -309,5 +308,20 @@ fn read_fault(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "it ends early: the archive is cut off".into(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_without_rows_ends_for_every_thread_that_asks() {
+        let header = b"\"EVENT_TYPE\",\"TIMESTAMP\"\n";
+        let mut chunker = Chunker::new(&header[..], 1);
+        let catalog = Catalog::embedded();
+        for _ in 0..2 {
+            assert!(chunker.next(&catalog).is_ok_and(|chunk| chunk.is_none()));
+        }
     }
 }

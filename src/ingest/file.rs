@@ -87,7 +87,6 @@ pub fn read<R: Read + Send>(
         read.account.add(account);
         read.parts.extend(parts);
     }
-    read.account.quarantine.sort_by_key(|q| q.line_no);
     read.refusal = shared.into_inner().map_err(|_| IngestError::Thread)?.1;
     Ok(read)
 }

@@ -21,8 +21,6 @@ const ONE_THREAD_BYTES: u64 = 8 << 20;
 /// What is committed at once: so many files or so many bytes of Parquet.
 const COMMIT_FILES: usize = 128;
 const COMMIT_BYTES: u64 = 256 << 20;
-/// Quarantined rows of one file that are described one by one; all are counted.
-const QUARANTINE_ROWS: usize = 10_000;
 
 #[derive(Debug, Clone, Copy)]
 pub struct IngestOptions {
@@ -185,7 +183,6 @@ impl Session<'_> {
             file_id,
             key: &key,
             local_dates: self.options.local_dates,
-            quarantine_limit: QUARANTINE_ROWS,
         };
         let staging = self.lake.staging_dir().to_owned();
         let read = file::read(
@@ -197,7 +194,7 @@ impl Session<'_> {
             self.progress,
         )?;
         let ReadFile {
-            mut account,
+            account,
             parts,
             refusal,
         } = read;
@@ -227,7 +224,6 @@ impl Session<'_> {
         let deduped = dedupe::remove_repeats(parts, &chunker.sections, |day| {
             self.held(event_type.as_deref().unwrap_or_default(), day)
         })?;
-        account.quarantine.truncate(QUARANTINE_ROWS);
         let layout = chunker.layout();
         let instant = |ms: Option<i64>| ms.and_then(DateTime::from_timestamp_millis);
         let file = SourceFile {

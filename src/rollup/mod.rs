@@ -203,13 +203,8 @@ fn merge_day(
 ) -> Result<Option<crate::lake::StagedPart>, RollupError> {
     let span = with_margin(day);
     let near = |part: &&Part| part.first_event_at < span.to && part.last_event_at >= span.from;
-    let rows = logins
-        .iter()
-        .filter(|part| part.day == day)
-        .map(|part| part.rows)
-        .sum();
-    // The accounts of one log alone are attempts as they stand: nothing to find a partner for,
-    // and LoginHistory alone may still tell one login in two spellings.
+    // The EventLogFile's accounts alone are attempts as they stand. LoginHistory's, even alone,
+    // may tell one login in two spellings.
     let to_be_paired = logins
         .iter()
         .filter(near)
@@ -233,6 +228,11 @@ fn merge_day(
         return writer.finish();
     }
     let schema = with_text_views(&RecordBatch::new_empty(stream.schema()))?.schema();
+    let rows = logins
+        .iter()
+        .filter(|part| part.day == day)
+        .map(|part| part.rows)
+        .sum();
     let mut buckets = Buckets::new(schema, rows, lake.staging_dir())?;
     for batch in stream {
         buckets.add(with_text_views(&batch?)?)?;

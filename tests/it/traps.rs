@@ -395,3 +395,33 @@ fn login_history_reads_in_every_spelling() {
     );
     assert!(rows.iter().any(|r| r.get("username") == "erp@example.com"));
 }
+
+#[test]
+fn a_file_of_broken_rows_alone_costs_bounded_memory_and_keeps_its_first_rows_by_line() {
+    let mut org = Org::new();
+    let header = login_file(&[login(1, 1)]);
+    let broken = "\"Login\",\"x\"\n".repeat(700_000);
+    let path = org.file("broken.csv", format!("{header}{broken}"));
+    let mut seen = vec![];
+    for threads in [1, 2] {
+        org.threads = threads;
+        let _ = std::fs::remove_dir_all(org.lake_dir());
+        let report = org.ingest(&[&path]);
+        assert_eq!(report.files[0].rows_quarantined, 700_000);
+        let lake = orgwatch::lake::Lake::open_reader(&org.lake_dir()).unwrap();
+        let rows = lake
+            .ledger()
+            .snapshot(orgwatch::lake::LedgerTable::Quarantine)
+            .unwrap();
+        let lines: Vec<String> = crate::logs::rows_of(&rows)
+            .iter()
+            .map(|r| r.get("line_no").to_owned())
+            .collect();
+        assert_eq!(
+            (lines.len(), lines[0].as_str(), lines[9_999].as_str()),
+            (10_000, "3", "10002")
+        );
+        seen.push(lines);
+    }
+    assert_eq!(seen[0], seen[1]);
+}
