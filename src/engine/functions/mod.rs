@@ -4,6 +4,7 @@
 //! | function | answer |
 //! |---|---|
 //! | `ip_in(ip, cidr)` | whether the address lies in the network |
+//! | `ip_key(text)` | the address in 16 bytes that compare as addresses do |
 //! | `ip_kind(text)` | public, private, salesforce, unparsed, missing |
 //! | `network_of(ip[, v4_prefix, v6_prefix])` | network around the address, /24 and /48 by default |
 //! | `in_networks(user_key, ip, at)` | whether the user's declared networks hold the address |
