@@ -99,6 +99,9 @@ const ALWAYS_THERE: &[&str] = &[
     "rule_runs",
     "alerts",
     "parts",
+    "suppressions",
+    "canaries",
+    "inferred_roles",
 ];
 
 /// What an input's name stands for.

@@ -24,7 +24,7 @@ use super::functions::KnownUsers;
 use super::params::Params;
 use super::{functions, tables, views};
 use crate::catalog::Catalog;
-use crate::lake::Lake;
+use crate::lake::{Lake, LedgerTable};
 use crate::registry::{Networks, Registry, Resolution};
 
 /// Share of the memory limit that DataFusion's own accounting may use. Decode buffers, in-memory
@@ -75,6 +75,19 @@ impl Session {
             session.add_view(name, sql)?;
         }
         Ok(session)
+    }
+
+    /// Puts rows in the place of a table of the program itself. Views keep what they had.
+    pub fn replace_table(&self, name: &'static str, rows: RecordBatch) -> Result<(), EngineError> {
+        tables::replace_table(&self.context, name, rows)
+    }
+
+    /// The ledger's tables as they are now; all else stays as it was when the session opened.
+    pub fn read_ledger_again(&self, lake: &Lake) -> Result<(), EngineError> {
+        for table in LedgerTable::ALL {
+            self.replace_table(table.name(), lake.ledger().snapshot(table)?)?;
+        }
+        Ok(())
     }
 
     /// Threads that queries run on.
