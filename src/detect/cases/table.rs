@@ -70,6 +70,7 @@ pub fn inferred_roles_of(rows: &RecordBatch, now: DateTime<Utc>) -> Vec<Inferred
                 role: text("role", row).unwrap_or_else(|| "integration".to_owned()),
                 reason: text("reason", row).unwrap_or_default(),
                 since: time("since", row).unwrap_or_default(),
+                until: time("until", row),
                 last_seen: time("last_seen", row).unwrap_or(now),
             })
         })

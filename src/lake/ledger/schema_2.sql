@@ -27,12 +27,14 @@ CREATE TABLE canaries (
 
 -- Accounts that work like a machine by the logs alone, whatever the registry says of them.
 CREATE TABLE inferred_roles (
-    user_key  TEXT PRIMARY KEY,
+    user_key  TEXT NOT NULL,
     role      TEXT NOT NULL,
     reason    TEXT NOT NULL,
-    -- Start of the first day at whose end they did; last day on which they were active.
+    -- The role counts for events from `since` on and before `until` (NULL: it still counts).
     since     INTEGER NOT NULL,
-    last_seen INTEGER NOT NULL
+    until     INTEGER,
+    last_seen INTEGER NOT NULL,
+    PRIMARY KEY (user_key, since)
 ) STRICT, WITHOUT ROWID;
 
 -- Group of the rule: misuse | credential | identity | attack | behaviour | coverage. NULL where

@@ -49,8 +49,9 @@ pub enum LedgerTable {
     /// The last try of each rule's own positive case: `rule_id, case_name, state` (fired, silent,
     /// failed, silenced_by_settings), `reason, checked_at`; by rule.
     Canaries,
-    /// Accounts that work like a machine by the logs alone: `user_key, role, reason, since`
-    /// (from when on the role counts), `last_seen`; by user.
+    /// Accounts that work like a machine by the logs alone: `user_key, role, reason, since,
+    /// until` (the role counts for events from `since` on and before `until`; NULL: it still
+    /// does), `last_seen`; by user and beginning.
     InferredRoles,
 }
 
@@ -248,6 +249,7 @@ impl LedgerTable {
                 ("role", Text),
                 ("reason", Text),
                 ("since", Time),
+                ("until", Time),
                 ("last_seen", Time),
             ],
         }
@@ -278,7 +280,7 @@ impl LedgerTable {
             }
             LedgerTable::Suppressions => "SELECT * FROM suppressions ORDER BY position",
             LedgerTable::Canaries => "SELECT * FROM canaries ORDER BY rule_id",
-            LedgerTable::InferredRoles => "SELECT * FROM inferred_roles ORDER BY user_key",
+            LedgerTable::InferredRoles => "SELECT * FROM inferred_roles ORDER BY user_key, since",
         }
     }
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::params;
 
 use super::Ledger;
-use super::values::{int, ms, time_at};
+use super::values::{int, ms, opt_ms, opt_time_at, time_at};
 use crate::lake::error::Result;
 
 /// One `[[suppress]]` of the configuration as a run saw it.
@@ -65,8 +65,10 @@ pub struct InferredRole {
     pub role: String,
     /// In words.
     pub reason: String,
-    /// From when on the role counts.
+    /// The role counts for events from here on.
     pub since: DateTime<Utc>,
+    /// And before this; None as long as it counts.
+    pub until: Option<DateTime<Utc>>,
     /// Last event of the account that was judged.
     pub last_seen: DateTime<Utc>,
 }
@@ -124,12 +126,13 @@ impl Ledger {
         tx.execute("DELETE FROM inferred_roles", [])?;
         for role in roles {
             tx.execute(
-                "INSERT INTO inferred_roles VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO inferred_roles VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 params![
                     role.user_key,
                     role.role,
                     role.reason,
                     ms(role.since),
+                    opt_ms(role.until),
                     ms(role.last_seen)
                 ],
             )?;
@@ -148,13 +151,14 @@ impl Ledger {
         self.meta(INFERRED_BY)
     }
 
-    /// By user key. None in a ledger that no writer of this release has opened yet.
+    /// By user and beginning. None in a ledger that no writer of this release has opened yet.
     pub fn inferred_roles(&self) -> Result<Vec<InferredRole>> {
         if self.version < 2 {
             return Ok(vec![]);
         }
         let mut statement = self.conn.prepare(
-            "SELECT user_key, role, reason, since, last_seen FROM inferred_roles ORDER BY user_key",
+            "SELECT user_key, role, reason, since, until, last_seen FROM inferred_roles
+             ORDER BY user_key, since",
         )?;
         let roles = statement.query_map([], |row| {
             Ok(InferredRole {
@@ -162,6 +166,7 @@ impl Ledger {
                 role: row.get("role")?,
                 reason: row.get("reason")?,
                 since: time_at(row, "since")?,
+                until: opt_time_at(row, "until")?,
                 last_seen: time_at(row, "last_seen")?,
             })
         })?;

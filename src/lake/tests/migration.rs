@@ -82,6 +82,7 @@ fn a_writer_brings_a_ledger_of_version_1_up_to_date_and_keeps_every_row() {
         role: "integration".to_owned(),
         reason: "500 logins".to_owned(),
         since: at(2, 0),
+        until: None,
         last_seen: at(3, 0),
     };
     lake.ledger_mut()
