@@ -136,6 +136,9 @@ const ALWAYS_THERE: &[&str] = &[
     "parts",
     "roster_snapshots",
     "roster_as_of",
+    "suppressions",
+    "canaries",
+    "inferred_roles",
 ];
 
 /// What an input's name stands for.

@@ -51,3 +51,11 @@ pub(super) const VIEWS: &[(&str, &str)] = &[
         include_str!("../../queries/views/login_ip_ranges.sql"),
     ),
 ];
+
+/// The inferred roles of accounts that the registry did not declare when they were last seen.
+pub(super) const INFERRED_ROLES: &str = "
+    SELECT i.* FROM inferred_roles AS i
+    WHERE NOT EXISTS (
+        SELECT 1 FROM registry_users AS r
+        WHERE r.user_key = i.user_key AND i.last_seen >= r.valid_from AND i.last_seen < r.valid_to)
+    ORDER BY i.user_key, i.since";

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod findings;
+mod migration;
 mod outbox;
 mod readers;
 mod upkeep;
