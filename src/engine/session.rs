@@ -80,10 +80,24 @@ impl Session {
         if !roles.is_empty() {
             session.hide_registered_machines()?;
         }
+        for (name, sql) in views::MADE_ONCE {
+            session.add_made_once(name, sql)?;
+        }
         for (name, sql) in views::VIEWS {
             session.add_view(name, sql)?;
         }
         Ok(session)
+    }
+
+    fn add_made_once(&self, name: &'static str, sql: &str) -> Result<(), EngineError> {
+        let stream = self.stream(sql, &Params::new())?;
+        let schema = stream.schema();
+        let batches = stream.collect::<Result<Vec<_>, _>>()?;
+        let rows = concat_batches(&schema, &batches).map_err(|error| EngineError::BuiltIn {
+            name,
+            message: error.to_string(),
+        })?;
+        tables::register_made(&self.context, name, rows)
     }
 
     /// Of an account that the registry declares, nothing is inferred.

@@ -147,6 +147,15 @@ pub(super) fn register_registry(
     Ok(())
 }
 
+/// Registers rows under a name that is still free.
+pub(super) fn register_made(
+    context: &SessionContext,
+    name: &str,
+    rows: RecordBatch,
+) -> Result<(), EngineError> {
+    register_batch(context, name, rows).map_err(|error| built_in(&error))
+}
+
 fn register_batch(context: &SessionContext, name: &str, batch: RecordBatch) -> Result<()> {
     let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
     register(context, name, Arc::new(table))
