@@ -15,3 +15,7 @@ mod questions;
 mod rules;
 mod sample;
 mod traps;
+
+/// The program's own allocator: planning is mostly small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
