@@ -21,6 +21,7 @@ mod sql;
 mod summary;
 mod telling;
 mod terminal;
+mod watch;
 mod workplace;
 
 use std::ffi::OsString;

@@ -19,7 +19,7 @@ use crate::config::RuleStatus;
 use crate::detect::error::RuleError;
 use crate::detect::inputs::Coverage;
 use crate::detect::rule::{Rule, RuleSet};
-use crate::detect::runner::{RunOptions, run};
+use crate::detect::runner::{DetectReport, RunOptions, run};
 use crate::detect::suppress::Suppressions;
 use crate::detect::windows::Windows;
 use crate::engine::{EngineOptions, Session};
@@ -62,6 +62,13 @@ pub struct CaseResult {
     pub elapsed_ms: u64,
 }
 
+/// What a rule made of a case's rows.
+pub(super) struct Evaluated {
+    pub report: DetectReport,
+    /// What was misread of files given as rows: a slip in a cell must not make a case quiet.
+    pub misreadings: Vec<String>,
+}
+
 impl CaseResult {
     pub fn passed(&self) -> bool {
         self.differences.is_empty()
@@ -89,24 +96,32 @@ impl CaseRunner<'_> {
                 );
             }
         }
+        Ok(self.each(&jobs, |(rule, file, case)| self.run_case(rule, file, case)))
+    }
+
+    /// Does all jobs, several at the same time; results in the order of the jobs.
+    pub(super) fn each<J: Sync, R: Clone + Send>(
+        &self,
+        jobs: &[J],
+        work: impl Fn(&J) -> R + Sync,
+    ) -> Vec<R> {
         let next = AtomicUsize::new(0);
         let results = Mutex::new(vec![None; jobs.len()]);
         std::thread::scope(|scope| {
             for _ in 0..self.threads.clamp(1, jobs.len().max(1)) {
                 scope.spawn(|| {
-                    loop {
+                    while let Some((n, job)) = {
                         let n = next.fetch_add(1, Ordering::Relaxed);
-                        let Some((rule, file, case)) = jobs.get(n) else {
-                            break;
-                        };
-                        let result = self.run_case(rule, file, case);
+                        jobs.get(n).map(|job| (n, job))
+                    } {
+                        let result = work(job);
                         results.lock().unwrap_or_else(PoisonError::into_inner)[n] = Some(result);
                     }
                 });
             }
         });
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(results.into_iter().flatten().collect())
+        results.into_iter().flatten().collect()
     }
 
     fn run_case(&self, rule: &Rule, file: &str, case: &Case) -> CaseResult {
@@ -134,6 +149,37 @@ impl CaseRunner<'_> {
         for (name, value) in &case.params {
             rule.set_param(name, value)?;
         }
+        let Evaluated {
+            report,
+            misreadings,
+        } = self.evaluate(&rule, case)?;
+
+        // A rule about rejected rows has cases of rejected rows.
+        let mut differences = match reads(&rule, "quarantine") {
+            true => vec![],
+            false => misreadings,
+        };
+        for outcome in &report.rules {
+            let reason = outcome.reason.as_deref().unwrap_or_default();
+            match outcome.status {
+                RunStatus::Failed => differences.push(format!("the rule failed: {reason}")),
+                // Quiet for want of input proves nothing.
+                RunStatus::NeverHadInput => {
+                    differences.push(format!("nothing was judged: {reason}"))
+                }
+                RunStatus::Ok | RunStatus::Blind => {}
+            }
+            if outcome.rows_outside_window > 0 {
+                let n = outcome.rows_outside_window;
+                differences.push(format!("{n} rows of the result lie outside the window"));
+            }
+        }
+        differences.extend(compare(&case.expect, &report.findings));
+        Ok(differences)
+    }
+
+    /// Asks the rule, as it is given, of the case's rows.
+    pub(super) fn evaluate(&self, rule: &Rule, case: &Case) -> Result<Evaluated, String> {
         let registry = self.registry(case)?;
 
         let folder = temporary_folder().map_err(|e| format!("no temporary folder: {e}"))?;
@@ -168,9 +214,10 @@ impl CaseRunner<'_> {
             blind_days: BLIND_DAYS,
             only: None,
             suppressions: &Suppressions::default(),
+            stage: None,
         };
         let mut rules = RuleSet::default();
-        rules.add(rule).map_err(|e| e.to_string())?;
+        rules.add(rule.clone()).map_err(|e| e.to_string())?;
         let report = run(
             &session,
             &rules,
@@ -179,27 +226,10 @@ impl CaseRunner<'_> {
             &run_options,
             &mut |_| {},
         );
-
-        // A rule about rejected rows has cases of rejected rows.
-        let about_rejects = rule_reads(&rules, "quarantine");
-        let mut differences = if about_rejects { vec![] } else { misreadings };
-        for outcome in &report.rules {
-            let reason = outcome.reason.as_deref().unwrap_or_default();
-            match outcome.status {
-                RunStatus::Failed => differences.push(format!("the rule failed: {reason}")),
-                // Quiet for want of input proves nothing.
-                RunStatus::NeverHadInput => {
-                    differences.push(format!("nothing was judged: {reason}"))
-                }
-                RunStatus::Ok | RunStatus::Blind => {}
-            }
-            if outcome.rows_outside_window > 0 {
-                let n = outcome.rows_outside_window;
-                differences.push(format!("{n} rows of the result lie outside the window"));
-            }
-        }
-        differences.extend(compare(&case.expect, &report.findings));
-        Ok(differences)
+        Ok(Evaluated {
+            report,
+            misreadings,
+        })
     }
 
     fn registry(&self, case: &Case) -> Result<Registry, String> {
@@ -294,9 +324,9 @@ fn infer_roles(lake: &mut Lake, case: &Case) -> Result<(), String> {
         .map_err(|e| e.to_string())
 }
 
-fn rule_reads(rules: &RuleSet, table: &str) -> bool {
-    let mut inputs = rules.iter().flat_map(|rule| &rule.inputs);
-    inputs.any(|input| input.alternatives.iter().any(|name| name == table))
+fn reads(rule: &Rule, table: &str) -> bool {
+    let mut names = rule.inputs.iter().flat_map(|input| &input.alternatives);
+    names.any(|name| name == table)
 }
 
 /// A private folder, in memory where there is such a place: a case is all writes and no data.
