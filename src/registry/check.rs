@@ -40,6 +40,22 @@ pub enum ProblemKind {
     /// A network of prefix 0.
     EveryAddress,
     NoTicket,
+    /// The day by which somebody was to look at the entry has passed.
+    ReviewPassed,
+    /// A value of an entry that holds itself.
+    ExpiredValue,
+    /// The roster does not know the user.
+    GoneUser,
+    /// The roster says that the user is not active.
+    DeactivatedUser,
+    /// Known, but without login or call for all of the time that was looked at.
+    SilentUser,
+    UnusedNetwork,
+    UnusedApp,
+    UnusedFlow,
+    UndeclaredAddress,
+    UndeclaredApp,
+    UndeclaredFlow,
 }
 
 impl ProblemKind {
@@ -57,6 +73,17 @@ impl ProblemKind {
             ProblemKind::NoFlows => "no_flows",
             ProblemKind::EveryAddress => "every_address",
             ProblemKind::NoTicket => "no_ticket",
+            ProblemKind::ReviewPassed => "review_passed",
+            ProblemKind::ExpiredValue => "expired_value",
+            ProblemKind::GoneUser => "gone_user",
+            ProblemKind::DeactivatedUser => "deactivated_user",
+            ProblemKind::SilentUser => "silent_user",
+            ProblemKind::UnusedNetwork => "unused_network",
+            ProblemKind::UnusedApp => "unused_app",
+            ProblemKind::UnusedFlow => "unused_flow",
+            ProblemKind::UndeclaredAddress => "undeclared_address",
+            ProblemKind::UndeclaredApp => "undeclared_app",
+            ProblemKind::UndeclaredFlow => "undeclared_flow",
         }
     }
 }
