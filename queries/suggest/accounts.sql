@@ -15,7 +15,7 @@ hours_of_day, weekdays different ones, in the time of the criteria
 first_at, last_at
 */
 WITH wanted AS (
-    SELECT DISTINCT k.user_key FROM (SELECT unnest($keys) AS user_key) k
+    SELECT DISTINCT k.user_key FROM (SELECT unnest(CAST($keys AS VARCHAR[])) AS user_key) k
 ),
 events AS (
     SELECT

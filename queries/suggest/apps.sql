@@ -9,12 +9,13 @@ name_key, shape    forms of the label that spelling, and look-alike letters, do 
 days, logins, calls
 */
 WITH wanted AS (
-    SELECT DISTINCT k.user_key FROM (SELECT unnest($keys) AS user_key) k
+    SELECT DISTINCT k.user_key FROM (SELECT unnest(CAST($keys AS VARCHAR[])) AS user_key) k
 ),
 activity AS (
     SELECT l.user_key, CAST(NULL AS VARCHAR) AS app_id, l.app, l.day, 1 AS login, 0 AS call
     FROM logins l JOIN wanted w ON w.user_key = l.user_key
-    WHERE l.occurred_at >= $since AND l.occurred_at < $until AND l.outcome = 'success' AND NOT l.is_ui
+    WHERE l.occurred_at >= $since AND l.occurred_at < $until AND l.outcome = 'success'
+      AND NOT l.is_ui AND l.login_path <> 'unmapped'
     UNION ALL
     SELECT c.user_key, coalesce(sf_id18(trim(c.app_id)), nullif(trim(c.app_id), '')) AS app_id, c.app, c.day,
         0 AS login, c.calls AS call

@@ -6,7 +6,7 @@ days, logins
 ips                some of the addresses
 */
 WITH wanted AS (
-    SELECT DISTINCT k.user_key FROM (SELECT unnest($keys) AS user_key) k
+    SELECT DISTINCT k.user_key FROM (SELECT unnest(CAST($keys AS VARCHAR[])) AS user_key) k
 ),
 by_day AS (
     SELECT l.user_key, l.login_path, l.is_ui, l.day, l.ip, count(*) AS logins

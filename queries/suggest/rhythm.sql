@@ -9,13 +9,14 @@ minutes            length; of a pause
 seen               different days of a slot; how many pauses of this length
 */
 WITH wanted AS (
-    SELECT DISTINCT k.user_key FROM (SELECT unnest($keys) AS user_key) k
+    SELECT DISTINCT k.user_key FROM (SELECT unnest(CAST($keys AS VARCHAR[])) AS user_key) k
 ),
 -- One row a minute, so that the busiest machine is no more than 1,440 rows a day.
 minutes AS (
     SELECT l.user_key, date_trunc('minute', l.occurred_at) AS at
     FROM logins l JOIN wanted w ON w.user_key = l.user_key
-    WHERE l.occurred_at >= $since AND l.occurred_at < $until AND l.outcome = 'success' AND NOT l.is_ui
+    WHERE l.occurred_at >= $since AND l.occurred_at < $until AND l.outcome = 'success'
+      AND NOT l.is_ui AND l.login_path <> 'unmapped'
     UNION
     SELECT c.user_key, date_trunc('minute', c.occurred_at) AS at
     FROM api_calls c JOIN wanted w ON w.user_key = c.user_key

@@ -16,6 +16,8 @@ mod tables;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod working_tests;
 
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use chrono::NaiveDate;
 
 use super::criteria::confidence;
-use super::model::{Account, App, PlatformAccount, Reality, Sight};
+use super::model::{Account, App, Flow, PlatformAccount, Reality, Sight};
 use super::networks::{Proposed, Refused, networks};
 use super::rhythm::{cadence, hours, longest_pause};
 use super::toml_text::{is_plain, quoted, remark};
@@ -19,6 +19,9 @@ use crate::registry::{Bounds, LOGIN_PATHS};
 const MAX_REFUSED: usize = 20;
 /// UI logins that are named one by one.
 const MAX_NAMED: usize = 5;
+
+/// The path of a login of an unknown kind.
+const UNMAPPED: &str = "unmapped";
 
 /// What entries share.
 pub(super) struct Lists {
@@ -89,8 +92,8 @@ pub(super) fn machine_entry(
     if account.salesforce.days.len() > 1 {
         let _ = writeln!(
             out,
-            "allow_salesforce_ip = true  # {} from Salesforce's own addresses",
-            told(&account.salesforce)
+            "allow_salesforce_ip = true  # traffic from Salesforce's own addresses on {}",
+            counted(account.salesforce.days.len() as u64, "day")
         );
     }
     rhythm(&mut out, account, lists.covered);
@@ -147,7 +150,12 @@ fn evidence(account: &Account, lists: &Lists, has_networks: bool) -> String {
     }
     let (level, why) = confidence(account, has_networks);
     let _ = writeln!(out, "# confidence  {}: {why}", level.as_str());
-    for (path, flow) in account.flows.iter().filter(|(_, flow)| flow.is_ui) {
+    let is_strange = |path: &str, flow: &Flow| flow.is_ui || path == UNMAPPED;
+    for (path, flow) in account
+        .flows
+        .iter()
+        .filter(|(path, flow)| is_strange(path, flow))
+    {
         let days: Vec<String> = flow
             .sight
             .days
@@ -165,8 +173,11 @@ fn evidence(account: &Account, lists: &Lists, has_networks: bool) -> String {
         ips.truncate(MAX_NAMED);
         let _ = writeln!(
             out,
-            "# WARNING     {} ({}) on {}{more} from {}: never a machine's; find out who that was",
-            counted(flow.sight.logins, "UI login"),
+            "# WARNING     {} ({}) on {}{more} from {}: never proposed; find out who that was",
+            counted(
+                flow.sight.logins,
+                if flow.is_ui { "UI login" } else { "login" }
+            ),
             remark(path),
             days.join(", "),
             remark(&if ips.is_empty() {
@@ -324,11 +335,14 @@ fn app_items(account: &Account, scale: &Scale, lists: &Lists) -> Vec<Item> {
             (None, None) => format!("{{ name = {} }}", quoted(label.unwrap_or_default())),
         };
         let trust = scale.judge(&app.sight);
-        let mut evidence = format!(
-            "{}, {}",
-            counted(app.sight.days.len() as u64, "day"),
-            told(&app.sight)
-        );
+        let mut evidence = match trust {
+            Trust::Proven => format!(
+                "{}, {}",
+                counted(app.sight.days.len() as u64, "day"),
+                told(&app.sight)
+            ),
+            trust => format!("{}, {}", why_not(trust, &app.sight), told(&app.sight)),
+        };
         let is_hidden = label.is_some() && name.is_none();
         if is_hidden {
             evidence.push_str("; WARNING: its name holds characters that cannot be seen");
@@ -336,22 +350,20 @@ fn app_items(account: &Account, scale: &Scale, lists: &Lists) -> Vec<Item> {
         if lists.is_look_alike(app) {
             evidence.push_str("; WARNING: its name looks like that of another app");
         }
-        for other in app
-            .labels
-            .iter()
-            .skip(1)
-            .filter(|other| Some(other.trim()) != label)
-            .take(MAX_NAMED)
-        {
-            let _ = write!(evidence, "; also written \"{}\"", remark(other));
+        let canonical = label.map(str::to_lowercase);
+        let others = app.labels.iter().skip(1);
+        let others = others.filter(|other| Some(other.trim().to_lowercase()) != canonical);
+        for other in others.take(MAX_NAMED) {
+            let warning = if other.is_ascii() { "" } else { "WARNING: " };
+            let _ = write!(evidence, "; {warning}also written \"{}\"", remark(other));
         }
         let is_live = trust == Trust::Proven && !is_hidden && !lists.is_look_alike(app);
         Item {
             value,
-            evidence: match trust {
-                Trust::Proven if is_live => evidence,
-                Trust::Proven => format!("NOT PROPOSED: {evidence}"),
-                _ => format!("NOT PROPOSED: {}; {evidence}", why_not(trust, &app.sight)),
+            evidence: if is_live {
+                evidence
+            } else {
+                format!("NOT PROPOSED: {evidence}")
             },
             is_live,
         }
@@ -363,7 +375,7 @@ fn app_items(account: &Account, scale: &Scale, lists: &Lists) -> Vec<Item> {
 
 fn flow_items(account: &Account, scale: &Scale) -> Vec<Item> {
     let flows = account.flows.iter().filter(|(path, flow)| {
-        !flow.is_ui && *path != "unmapped" && LOGIN_PATHS.contains(&path.as_str())
+        !flow.is_ui && *path != UNMAPPED && LOGIN_PATHS.contains(&path.as_str())
     });
     let items = flows.map(|(path, flow)| {
         let trust = scale.judge(&flow.sight);

@@ -159,3 +159,12 @@ pub struct Reality {
     /// Keys of every user of the newest roster, with whether it is active; none without a roster.
     pub roster: Option<BTreeMap<String, InRoster>>,
 }
+
+impl Reality {
+    /// Whether any of these keys is an account that was seen.
+    pub fn knows(&self, keys: &[String]) -> bool {
+        let machines = self.accounts.iter().map(|account| &account.key);
+        let platform = self.platform.iter().map(|account| &account.key);
+        machines.chain(platform).any(|key| keys.contains(key))
+    }
+}
