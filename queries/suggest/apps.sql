@@ -5,7 +5,7 @@ and label.
 user_key
 app_id             18 characters, NULL for a login
 app                label as written
-name_key, shape    forms of the label that spelling, and look-alike letters, do not change
+shape              a form of the label that look-alike letters do not change
 days, logins, calls
 */
 WITH wanted AS (
@@ -33,7 +33,7 @@ by_day AS (
     GROUP BY user_key, app_id, 3, day
 )
 SELECT
-    user_key, app_id, app, app_name_key(app) AS name_key, skeleton(app) AS shape,
+    user_key, app_id, app, skeleton(app) AS shape,
     array_agg(day ORDER BY day) AS days, sum(logins) AS logins, sum(calls) AS calls
 FROM by_day
 WHERE app_id IS NOT NULL OR app IS NOT NULL

@@ -156,9 +156,15 @@ fn check(args: &CheckArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         "no lake yet: whether the logs know the users, and what they do, is not checked".to_owned();
     match lake {
         Some(lake) => {
-            let (found, covered) = held_against(&lake, &place, args.days, &registry, &resolution)?;
-            problems.extend(found);
-            looked_at = format!("held against {} of logs", counted(covered, "day"));
+            let against = held_against(&lake, &place, args.days, &registry, &resolution)?;
+            problems.extend(against.found);
+            looked_at = format!("held against {} of logs", counted(against.covered, "day"));
+            if against.undeclared > 0 {
+                looked_at.push_str(&format!(
+                    "; {} working like a machine and declared nowhere: `orgwatch registry suggest`",
+                    counted(against.undeclared, "account")
+                ));
+            }
         }
         // Nothing was asked whether it knows the users, so nothing can be said against them.
         None => problems.retain(|p| p.kind != ProblemKind::UnresolvedUser),
@@ -190,19 +196,32 @@ fn check(args: &CheckArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     })
 }
 
-/// What differs from the logs, and how many days of them there are.
+/// What the logs say of a registry.
+struct Against {
+    found: Vec<Problem>,
+    /// Days of logs.
+    covered: usize,
+    /// Accounts that work like machines and have no entry.
+    undeclared: usize,
+}
+
 fn held_against(
     lake: &Lake,
     place: &Workplace<'_>,
     days: u32,
     registry: &Registry,
     resolution: &Resolution,
-) -> anyhow::Result<(Vec<Problem>, usize)> {
+) -> anyhow::Result<Against> {
     let keys = registry.users.iter().flat_map(|user| resolution.keys(user));
-    let reality = look(lake, place, days, keys.collect())?;
+    let keys: Vec<String> = keys.collect();
+    let reality = look(lake, place, days, keys.clone())?;
     let found = differences(registry, resolution, &reality);
-    let found = found.into_iter().map(|(_, problem)| problem).collect();
-    Ok((found, reality.covered.len()))
+    let machines = reality.accounts.iter().filter(|a| a.marks.is_machine());
+    Ok(Against {
+        found: found.into_iter().map(|(_, problem)| problem).collect(),
+        covered: reality.covered.len(),
+        undeclared: machines.filter(|a| !keys.contains(&a.key)).count(),
+    })
 }
 
 fn show(args: &ShowArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{App, Sight};
+use super::model::{App, Sight, label_key};
 
 /// One spelling of an app as the logs show it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SeenApp {
     pub id: Option<String>,
     pub label: Option<String>,
-    pub name_key: Option<String>,
     pub shape: Option<String>,
     pub sight: Sight,
+}
+
+impl SeenApp {
+    fn name_key(&self) -> Option<String> {
+        self.label.as_deref().map(label_key)
+    }
 }
 
 /// Groups spellings by id; a label alone belongs to the id that carries it on the most days, or
@@ -27,12 +32,12 @@ pub(super) fn apps_of(seen: Vec<SeenApp>) -> Vec<App> {
         let owner = by_id
             .iter()
             .flat_map(|(id, spellings)| spellings.iter().map(move |own| (id, own)))
-            .filter(|(_, own)| own.name_key.is_some() && own.name_key == app.name_key)
+            .filter(|(_, own)| own.label.is_some() && own.name_key() == app.name_key())
             .max_by_key(|(id, own)| (own.sight.days.len(), std::cmp::Reverse(*id)))
             .map(|(id, _)| id.clone());
         match owner.and_then(|id| by_id.get_mut(&id)) {
             Some(spellings) => spellings.push(app),
-            None => by_name.entry(app.name_key.clone()).or_default().push(app),
+            None => by_name.entry(app.name_key()).or_default().push(app),
         }
     }
     by_id
@@ -48,12 +53,12 @@ fn one_app(spellings: Vec<SeenApp>) -> App {
     let mut best = 0;
     for own in spellings {
         app.sight.add(&own.sight);
-        app.id = app.id.or(own.id);
-        if own.name_key.is_some() && own.sight.days.len() > best {
+        if own.label.is_some() && own.sight.days.len() > best {
             best = own.sight.days.len();
-            app.name_key = own.name_key;
-            app.shape = own.shape;
+            app.name_key = own.name_key();
+            app.shape.clone_from(&own.shape);
         }
+        app.id = app.id.or(own.id);
         if let Some(label) = own.label {
             labels.entry(label).or_default().add(&own.sight);
         }
@@ -76,7 +81,6 @@ mod tests {
         SeenApp {
             id: some(id),
             label: some(label),
-            name_key: some(&label.trim().to_lowercase()),
             shape: None,
             sight: Sight {
                 days: (1..=days).map(day).collect(),
@@ -107,6 +111,12 @@ mod tests {
         let expected = ["0H4a ERP Sync 1", "0H4b ERP Sync/erp sync  20", "- Other 3"];
         assert_eq!(shown(both.clone()), expected);
         assert_eq!(shown(both.into_iter().rev().collect()), expected);
+    }
+
+    #[test]
+    fn a_label_in_look_alike_letters_is_an_app_of_its_own() {
+        let both = vec![seen("0H4a", "ERP Sync", 9), seen("", "\u{ff25}RP Sync", 1)];
+        assert_eq!(shown(both), ["0H4a ERP Sync 9", "- \u{ff25}RP Sync 1"]);
     }
 
     #[test]

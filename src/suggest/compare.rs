@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use chrono::NaiveDate;
 use ipnet::IpNet;
 
-use super::model::{Account, App, Days, Reality, Sight};
+use super::model::{Account, App, Days, Reality, Sight, label_key};
 use super::toml_text::remark;
 use super::write::counted;
 use crate::registry::{
@@ -34,9 +34,19 @@ pub fn differences(
             .iter()
             .filter_map(|key| reality.accounts.iter().find(|own| own.key == *key))
             .collect();
+        let windows = registry.windows.iter();
         let mut entry = Entry {
             user,
             reality,
+            windows: windows
+                .filter(|own| {
+                    resolution
+                        .keys_of(&own.user)
+                        .iter()
+                        .any(|key| keys.contains(key))
+                })
+                .map(|own| own.valid)
+                .collect(),
             found: vec![],
         };
         entry.roster(&keys);
@@ -62,6 +72,8 @@ pub fn differences(
 struct Entry<'a> {
     user: &'a RegistryUser,
     reality: &'a Reality,
+    /// When an exception was open for the account: the rules look at those days more closely.
+    windows: Vec<Validity>,
     found: Vec<Problem>,
 }
 
@@ -185,9 +197,11 @@ impl Entry<'_> {
 
     fn undeclared(&mut self, account: &Account) {
         let user = self.user;
+        let windows = self.windows.clone();
+        let is_excepted = |day| windows.iter().any(|window| holds_on(window, day));
         let open = |sight: &Sight, covered: &dyn Fn(NaiveDate) -> bool| -> Days {
             let days = sight.days.iter().copied();
-            days.filter(|day| holds_on(&user.valid, *day) && !covered(*day))
+            days.filter(|day| holds_on(&user.valid, *day) && !covered(*day) && !is_excepted(*day))
                 .collect()
         };
         if !user.networks.is_empty() {
@@ -298,13 +312,13 @@ fn overlaps(valid: &Validity, days: &Days) -> bool {
 }
 
 fn is_app(declared: &AllowedApp, seen: &App) -> bool {
-    let label = |text: &str| text.trim().to_lowercase();
     match (&declared.id, &seen.id) {
         (Some(declared), Some(seen)) => declared == seen,
-        _ => declared
-            .name
-            .as_deref()
-            .is_some_and(|name| seen.labels.iter().any(|own| label(own) == label(name))),
+        _ => declared.name.as_deref().is_some_and(|name| {
+            seen.labels
+                .iter()
+                .any(|own| label_key(own) == label_key(name))
+        }),
     }
 }
 

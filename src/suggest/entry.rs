@@ -6,7 +6,7 @@ use std::fmt::Write;
 use chrono::NaiveDate;
 
 use super::criteria::confidence;
-use super::model::{Account, App, Flow, PlatformAccount, Reality, Sight};
+use super::model::{Account, App, Flow, PlatformAccount, Reality, Sight, label_key};
 use super::networks::{Proposed, Refused, networks};
 use super::rhythm::{cadence, hours, longest_pause};
 use super::toml_text::{is_plain, quoted, remark};
@@ -50,7 +50,7 @@ impl Lists {
     }
 
     /// Whether a better known app has a name that looks like this one's.
-    fn is_look_alike(&self, app: &App) -> bool {
+    pub fn is_look_alike(&self, app: &App) -> bool {
         let (Some(shape), Some(key)) = (&app.shape, &app.name_key) else {
             return false;
         };
@@ -83,7 +83,11 @@ pub(super) fn machine_entry(
         let _ = writeln!(out, "# DIFFERS     {}", remark(note));
     }
     identity(&mut out, account, names);
-    out.push_str("role = \"integration\"\n");
+    out.push_str("role = \"integration\"");
+    if !account.marks.is_machine() {
+        out.push_str("  # nothing of it looks like a machine: api_named or human, perhaps");
+    }
+    out.push('\n');
     system(&mut out, account, &scale, lists);
     out.push_str("# owner = \"TODO: the mailbox of the team that answers for it\"\n");
     list(&mut out, "networks", &network_items(&proposed, &refused));
@@ -350,12 +354,10 @@ fn app_items(account: &Account, scale: &Scale, lists: &Lists) -> Vec<Item> {
         if lists.is_look_alike(app) {
             evidence.push_str("; WARNING: its name looks like that of another app");
         }
-        let canonical = label.map(str::to_lowercase);
         let others = app.labels.iter().skip(1);
-        let others = others.filter(|other| Some(other.trim().to_lowercase()) != canonical);
+        let others = others.filter(|other| Some(label_key(other)) != app.name_key);
         for other in others.take(MAX_NAMED) {
-            let warning = if other.is_ascii() { "" } else { "WARNING: " };
-            let _ = write!(evidence, "; {warning}also written \"{}\"", remark(other));
+            let _ = write!(evidence, "; also written \"{}\"", remark(other));
         }
         let is_live = trust == Trust::Proven && !is_hidden && !lists.is_look_alike(app);
         Item {

@@ -14,6 +14,13 @@ mod toml_text;
 mod trust;
 mod write;
 
+#[cfg(test)]
+mod compare_tests;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
 pub use compare::differences;
 pub use criteria::Criteria;
 pub use model::{Account, Days, InRoster, Reality};

@@ -43,11 +43,17 @@ pub struct App {
     pub id: Option<String>,
     /// Labels as written, the commonest first.
     pub labels: Vec<String>,
-    /// Form of the label that spelling does not change.
+    /// The commonest label without regard to case and blanks: what [`label_key`] makes of it.
     pub name_key: Option<String>,
     /// Form of the label that look-alike letters do not change.
     pub shape: Option<String>,
     pub sight: Sight,
+}
+
+/// A label without regard to case and blanks. Letters that merely look alike stay apart.
+pub fn label_key(label: &str) -> String {
+    let words: Vec<&str> = label.split_whitespace().collect();
+    words.join(" ").to_lowercase()
 }
 
 /// One login path.

@@ -244,7 +244,6 @@ fn add_apps(
             let app = SeenApp {
                 id: rows.text("app_id")?(row),
                 label: rows.text("app")?(row),
-                name_key: rows.text("name_key")?(row),
                 shape: rows.text("shape")?(row),
                 sight: sight(&rows, row)?,
             };

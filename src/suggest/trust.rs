@@ -66,11 +66,11 @@ impl Scale {
 
     /// The first day on which a thing no longer holds: the machine gave it up and went on.
     pub fn given_up(&self, sight: &Sight) -> Option<NaiveDate> {
-        let gone = sight.last()?.succ_opt()?;
+        let seen = sight.last()?;
+        let gone = seen.succ_opt()?;
         let last = *self.days.last()?;
         let workdays = self.days.range(gone..).count();
-        let idle = back(last, IDLE_DAYS) >= gone;
-        (idle && workdays >= MIN_WORKDAYS_SINCE).then_some(gone)
+        (back(last, IDLE_DAYS) >= seen && workdays >= MIN_WORKDAYS_SINCE).then_some(gone)
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::SuggestError;
 use super::compare::differences;
 use super::entry::{Lists, machine_entry, platform_entry};
-use super::model::{Account, App, Reality};
+use super::model::{Account, App, Reality, label_key};
 use super::toml_text::{is_plain, quoted, remark};
 use super::trust::Scale;
 use crate::config::parse_id;
@@ -100,7 +100,7 @@ pub fn propose(reality: &Reality, style: &Style<'_>) -> Result<Proposal, Suggest
         toml.push('\n');
         toml.push_str(&checked(platform_entry(account, &mut names)));
     }
-    for entry in org_apps(&accounts, reality, style.registry) {
+    for entry in org_apps(&accounts, reality, &lists, style.registry) {
         toml.push('\n');
         toml.push_str(&checked(entry));
     }
@@ -165,8 +165,12 @@ fn checked(block: String) -> String {
 }
 
 /// `[[app]]` entries of the apps that are proposed for the accounts and not declared yet.
-fn org_apps(accounts: &[&Account], reality: &Reality, registry: &Registry) -> Vec<String> {
-    let label_key = |label: &str| label.trim().to_lowercase();
+fn org_apps(
+    accounts: &[&Account],
+    reality: &Reality,
+    lists: &Lists,
+    registry: &Registry,
+) -> Vec<String> {
     let Some(last) = reality.covered.last() else {
         return vec![];
     };
@@ -174,11 +178,8 @@ fn org_apps(accounts: &[&Account], reality: &Reality, registry: &Registry) -> Ve
     let mut apps: BTreeMap<(String, Option<String>), (&App, BTreeSet<&str>)> = BTreeMap::new();
     for account in accounts {
         let scale = Scale::of(account, *last);
-        for app in account
-            .apps
-            .iter()
-            .filter(|app| scale.is_proven(&app.sight))
-        {
+        let apps_of = account.apps.iter();
+        for app in apps_of.filter(|app| scale.is_proven(&app.sight) && !lists.is_look_alike(app)) {
             let Some(label) = app.labels.first().filter(|label| is_plain(label)) else {
                 continue;
             };
