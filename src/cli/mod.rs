@@ -18,6 +18,7 @@ mod registry;
 mod rules;
 mod run;
 mod sql;
+mod suggest;
 mod summary;
 mod telling;
 mod terminal;
@@ -322,6 +323,8 @@ mod tests {
             rules::EXAMPLES,
             lake::EXAMPLES,
             registry::EXAMPLES,
+            registry::CHECK_EXAMPLES,
+            suggest::EXAMPLES,
             completions::EXAMPLES,
             man::EXAMPLES,
         ];

@@ -14,4 +14,5 @@ mod program;
 mod questions;
 mod rules;
 mod sample;
+mod suggest;
 mod traps;
