@@ -18,9 +18,11 @@ mod registry;
 mod rules;
 mod run;
 mod sql;
+mod suggest;
 mod summary;
 mod telling;
 mod terminal;
+mod watch;
 mod workplace;
 
 use std::ffi::OsString;
@@ -321,6 +323,8 @@ mod tests {
             rules::EXAMPLES,
             lake::EXAMPLES,
             registry::EXAMPLES,
+            registry::CHECK_EXAMPLES,
+            suggest::EXAMPLES,
             completions::EXAMPLES,
             man::EXAMPLES,
         ];

@@ -327,7 +327,7 @@ impl Coverage {
             }
             if let Some(seen) = days().filter_map(BTreeSet::last).max() {
                 let missing = (last_day - *seen).num_days();
-                let reason = format!("blind: no {shown} files for {missing} days");
+                let reason = format!("blind: no {shown} files since {seen} ({missing} days)");
                 blind.get_or_insert(reason);
             }
         }
@@ -408,7 +408,7 @@ mod tests {
         let had = coverage(&[("Login", 15), ("ApiTotalUsage", 12)]);
         assert_eq!(
             judge(&had, &["ApiTotalUsage"]),
-            Sight::Blind("blind: no ApiTotalUsage files for 3 days".into())
+            Sight::Blind("blind: no ApiTotalUsage files since 2026-01-12 (3 days)".into())
         );
         assert_eq!(
             judge(&had, &["Logout"]),

@@ -14,6 +14,7 @@ mod program;
 mod questions;
 mod rules;
 mod sample;
+mod suggest;
 mod traps;
 
 /// The program's own allocator: planning is mostly small allocations.

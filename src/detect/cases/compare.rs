@@ -120,15 +120,7 @@ fn misses(wanted: &Expected, found: &FindingRow) -> Vec<String> {
         misses.push(format!("{what} {found} instead of {wanted}"));
     };
     if let Some(user) = &wanted.user {
-        let known = [&found.username, &found.user_id, &found.user_key];
-        let is_user = match user.as_str() {
-            "" => found.user_key.is_none() && found.user_id.is_none(),
-            name => known
-                .into_iter()
-                .flatten()
-                .any(|k| k.eq_ignore_ascii_case(name)),
-        };
-        if !is_user {
+        if !is_user(user, found) {
             differ("user", format!("{user:?}"), user_of(found));
         }
     }
@@ -175,6 +167,18 @@ fn misses(wanted: &Expected, found: &FindingRow) -> Vec<String> {
         }
     }
     misses
+}
+
+/// Whether a finding is about the user of an expectation, `""` being nobody.
+pub(super) fn is_user(wanted: &str, found: &FindingRow) -> bool {
+    let known = [&found.username, &found.user_id, &found.user_key];
+    match wanted {
+        "" => found.user_key.is_none() && found.user_id.is_none(),
+        name => known
+            .into_iter()
+            .flatten()
+            .any(|k| k.eq_ignore_ascii_case(name)),
+    }
 }
 
 /// `"<null>"` asks for a missing value, which TOML cannot write.

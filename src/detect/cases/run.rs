@@ -20,7 +20,7 @@ use crate::config::RuleStatus;
 use crate::detect::error::RuleError;
 use crate::detect::inputs::Coverage;
 use crate::detect::rule::{Rule, RuleSet};
-use crate::detect::runner::{RunOptions, run};
+use crate::detect::runner::{DetectReport, RunOptions, run};
 use crate::detect::suppress::Suppressions;
 use crate::detect::windows::Windows;
 use crate::engine::{EngineOptions, Session};
@@ -63,6 +63,13 @@ pub struct CaseResult {
     pub elapsed_ms: u64,
 }
 
+/// What a rule made of a case's rows.
+pub(super) struct Evaluated {
+    pub report: DetectReport,
+    /// What was misread of files given as rows: a slip in a cell must not make a case quiet.
+    pub misreadings: Vec<String>,
+}
+
 impl CaseResult {
     pub fn passed(&self) -> bool {
         self.differences.is_empty()
@@ -90,24 +97,32 @@ impl CaseRunner<'_> {
                 );
             }
         }
+        Ok(self.each(&jobs, |(rule, file, case)| self.run_case(rule, file, case)))
+    }
+
+    /// Does all jobs, several at the same time; results in the order of the jobs.
+    pub(super) fn each<J: Sync, R: Clone + Send>(
+        &self,
+        jobs: &[J],
+        work: impl Fn(&J) -> R + Sync,
+    ) -> Vec<R> {
         let next = AtomicUsize::new(0);
         let results = Mutex::new(vec![None; jobs.len()]);
         std::thread::scope(|scope| {
             for _ in 0..self.threads.clamp(1, jobs.len().max(1)) {
                 scope.spawn(|| {
-                    loop {
+                    while let Some((n, job)) = {
                         let n = next.fetch_add(1, Ordering::Relaxed);
-                        let Some((rule, file, case)) = jobs.get(n) else {
-                            break;
-                        };
-                        let result = self.run_case(rule, file, case);
+                        jobs.get(n).map(|job| (n, job))
+                    } {
+                        let result = work(job);
                         results.lock().unwrap_or_else(PoisonError::into_inner)[n] = Some(result);
                     }
                 });
             }
         });
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(results.into_iter().flatten().collect())
+        results.into_iter().flatten().collect()
     }
 
     fn run_case(&self, rule: &Rule, file: &str, case: &Case) -> CaseResult {
@@ -132,7 +147,43 @@ impl CaseRunner<'_> {
         for (name, value) in &case.params {
             rule.set_param(name, value)?;
         }
-        let others = self.others(&rule, case)?;
+        let mut rules = self.others(&rule, case)?;
+        rules.push(rule.clone());
+        let Evaluated {
+            report,
+            misreadings,
+        } = self.evaluate(&rules, case)?;
+
+        // A rule about rejected rows has cases of rejected rows.
+        let mut differences = match reads(&rule, "quarantine") {
+            true => vec![],
+            false => misreadings,
+        };
+        for outcome in &report.rules {
+            let reason = outcome.reason.as_deref().unwrap_or_default();
+            let mut differs = |what: String| {
+                differences.push(match outcome.rule_id == rule.id {
+                    true => what,
+                    false => format!("{}: {what}", outcome.rule_id),
+                });
+            };
+            match outcome.status {
+                RunStatus::Failed => differs(format!("the rule failed: {reason}")),
+                // Quiet for want of input proves nothing.
+                RunStatus::NeverHadInput => differs(format!("nothing was judged: {reason}")),
+                RunStatus::Ok | RunStatus::Blind => {}
+            }
+            if outcome.rows_outside_window > 0 {
+                let n = outcome.rows_outside_window;
+                differs(format!("{n} rows of the result lie outside the window"));
+            }
+        }
+        differences.extend(compare(&rule.id, &case.expect, &report.findings));
+        Ok(differences)
+    }
+
+    /// Asks the rules, as they are given, of the case's rows.
+    pub(super) fn evaluate(&self, asked: &[Rule], case: &Case) -> Result<Evaluated, String> {
         let registry = self.registry(case)?;
 
         let folder = temporary_folder().map_err(|e| format!("no temporary folder: {e}"))?;
@@ -176,12 +227,11 @@ impl CaseRunner<'_> {
             blind_days: BLIND_DAYS,
             only: None,
             suppressions: &Suppressions::default(),
+            stage: None,
         };
-        let rule_id = rule.id.clone();
-        let about_rejects = rule_reads(&rule, "quarantine");
         let mut rules = RuleSet::default();
-        for rule in others.into_iter().chain([rule]) {
-            rules.add(rule).map_err(|e| e.to_string())?;
+        for rule in asked {
+            rules.add(rule.clone()).map_err(|e| e.to_string())?;
         }
         let report = run(
             &session,
@@ -191,30 +241,10 @@ impl CaseRunner<'_> {
             &run_options,
             &mut |_| {},
         );
-
-        // A rule about rejected rows has cases of rejected rows.
-        let mut differences = if about_rejects { vec![] } else { misreadings };
-        for outcome in &report.rules {
-            let reason = outcome.reason.as_deref().unwrap_or_default();
-            let mut differs = |what: String| {
-                differences.push(match outcome.rule_id == rule_id {
-                    true => what,
-                    false => format!("{}: {what}", outcome.rule_id),
-                });
-            };
-            match outcome.status {
-                RunStatus::Failed => differs(format!("the rule failed: {reason}")),
-                // Quiet for want of input proves nothing.
-                RunStatus::NeverHadInput => differs(format!("nothing was judged: {reason}")),
-                RunStatus::Ok | RunStatus::Blind => {}
-            }
-            if outcome.rows_outside_window > 0 {
-                let n = outcome.rows_outside_window;
-                differs(format!("{n} rows of the result lie outside the window"));
-            }
-        }
-        differences.extend(compare(&rule_id, &case.expect, &report.findings));
-        Ok(differences)
+        Ok(Evaluated {
+            report,
+            misreadings,
+        })
     }
 
     /// The other rules that the case names, with their defaults.
@@ -329,9 +359,9 @@ fn as_written(rule: &Rule) -> Rule {
     rule
 }
 
-fn rule_reads(rule: &Rule, table: &str) -> bool {
-    let mut inputs = rule.inputs.iter();
-    inputs.any(|input| input.alternatives.iter().any(|name| name == table))
+fn reads(rule: &Rule, table: &str) -> bool {
+    let mut names = rule.inputs.iter().flat_map(|input| &input.alternatives);
+    names.any(|name| name == table)
 }
 
 /// A private folder, in memory where there is such a place: a case is all writes and no data.
