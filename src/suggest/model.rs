@@ -103,6 +103,8 @@ pub struct Account {
     pub username: Option<String>,
     pub marks: Marks,
     pub roster: Option<InRoster>,
+    /// Apps that hold OAuth tokens for it, by the roster.
+    pub token_apps: Vec<String>,
     pub logins: u64,
     pub calls: u64,
     pub bulk_jobs: u64,

@@ -79,6 +79,7 @@ struct RosterUser {
     integration_licence: bool,
     api_only: bool,
     is_platform: bool,
+    token_apps: Vec<String>,
 }
 
 /// The newest roster; none where the lake has none.
@@ -88,7 +89,10 @@ fn roster(
 ) -> Result<Option<BTreeMap<String, RosterUser>>, SuggestError> {
     let tables = session.tables();
     let has = |name: &str| tables.iter().any(|table| table == name);
-    if !has("users") || !has("permissions") {
+    if !["users", "permissions", "oauth_tokens"]
+        .into_iter()
+        .all(has)
+    {
         return Ok(None);
     }
     let mut roster = BTreeMap::new();
@@ -100,6 +104,7 @@ fn roster(
         let licence = rows.flag("has_integration_licence")?;
         let api_only = rows.flag("is_api_only")?;
         let is_platform = rows.flag("is_platform_user")?;
+        let token_apps = rows.text_list("token_apps")?;
         for row in 0..rows.len() {
             let Some(key) = key(row) else { continue };
             let user = RosterUser {
@@ -111,6 +116,7 @@ fn roster(
                 integration_licence: licence(row),
                 api_only: api_only(row),
                 is_platform: is_platform(row),
+                token_apps: token_apps(row),
             };
             roster.insert(key, user);
         }
@@ -154,7 +160,10 @@ fn accounts(
         account.marks.api_only = user.api_only;
     }
     for (key, account) in &mut accounts {
-        account.roster = roster.and_then(|r| r.get(key)).map(|user| user.state);
+        if let Some(user) = roster.and_then(|roster| roster.get(key)) {
+            account.roster = Some(user.state);
+            account.token_apps.clone_from(&user.token_apps);
+        }
     }
     Ok(accounts)
 }
