@@ -191,15 +191,25 @@ impl Coverage {
     pub fn of_lake(lake: &Lake, catalog: &Catalog) -> Result<Self, LakeError> {
         let mut coverage = Self::default();
         for event_type in lake.event_types()? {
-            for part in lake.parts(&event_type)? {
-                match catalog.is_roster(&event_type) {
-                    true => coverage.add_snapshot(&event_type, part.day),
-                    false => coverage.add(&event_type, part.day),
+            if !catalog.is_roster(&event_type) {
+                for part in lake.parts(&event_type)? {
+                    coverage.add(&event_type, part.day);
                 }
             }
         }
-        for (data_set, day) in lake.ledger().empty_snapshots()? {
-            coverage.add_snapshot(&data_set, day);
+        let mut whole: BTreeSet<String> = BTreeSet::new();
+        for reading in lake.ledger().readings()? {
+            // As in the view `roster_snapshots`: what was cut off tells nothing new once there
+            // was a whole snapshot.
+            if !catalog.is_roster(&reading.event_type)
+                || !reading.is_complete && whole.contains(&reading.event_type)
+            {
+                continue;
+            }
+            coverage.add_snapshot(&reading.event_type, reading.day);
+            if reading.is_complete {
+                whole.insert(reading.event_type);
+            }
         }
         let tables = catalog
             .event_types()

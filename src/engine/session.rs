@@ -101,6 +101,7 @@ impl Session {
         tables::register_usernames(&session.context, &names)?;
         let mut functions = functions::plain();
         functions.extend(functions::of_users(KnownUsers::new(names)));
+        functions.push(functions::of_key(lake.key()));
         for function in functions {
             session.context.register_udf(function);
         }

@@ -259,6 +259,7 @@ impl Session<'_> {
         };
         let known = match self.seen.get(&hash) {
             Some(file_id) => Some(*file_id),
+            None if is_snapshot => self.lake.reading_by_hash(&hash)?,
             None => self.lake.file_by_hash(&hash)?,
         };
         if let Some(file_id) = known {
