@@ -118,6 +118,14 @@ const ALWAYS_THERE: &[&str] = &[
     "registry_flows",
     "registry_windows",
     "registry_org_apps",
+    "registry_gateways",
+    "registry_ui_paths",
+    "registry_tools",
+    "registry_endpoints",
+    "registry_hours",
+    "registry_app_subjects",
+    "registry_base_profiles",
+    "registry_log_readers",
     "unmapped_values",
     "files",
     "runs",
@@ -128,6 +136,9 @@ const ALWAYS_THERE: &[&str] = &[
     "parts",
     ROSTER_TABLES[0],
     ROSTER_TABLES[1],
+    "suppressions",
+    "canaries",
+    "inferred_roles",
 ];
 
 /// Views that tell which snapshots there are.
