@@ -1,6 +1,7 @@
 /*
 id = "soap-login-call"
 title = "SOAP login() is still used"
+family = "credential"
 severity = "medium"
 status = "active"
 version = 1
