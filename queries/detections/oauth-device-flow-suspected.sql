@@ -2,7 +2,6 @@
 id = "oauth-device-flow-suspected"
 title = "Possible device-flow login: OAuth with no flow recorded, by an app that is new to the user"
 family = "credential"
-family = "credential"
 severity = "high"
 status = "active"
 version = 1

@@ -2,7 +2,6 @@
 id = "oauth-username-password-flow"
 title = "A password was sent to the token endpoint (OAuth username-password flow)"
 family = "credential"
-family = "credential"
 severity = "high"
 status = "active"
 version = 1

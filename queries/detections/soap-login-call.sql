@@ -2,7 +2,6 @@
 id = "soap-login-call"
 title = "SOAP login() is still used"
 family = "credential"
-family = "credential"
 severity = "medium"
 status = "active"
 version = 1

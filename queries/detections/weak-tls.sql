@@ -2,7 +2,6 @@
 id = "weak-tls"
 title = "A login over an outdated TLS version or with a weak cipher"
 family = "credential"
-family = "credential"
 severity = "high"
 status = "active"
 version = 1
