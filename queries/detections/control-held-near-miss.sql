@@ -219,7 +219,7 @@ SELECT
     attempts, attempts_before, first_attempt_at,
     relaxed_at IS NOT NULL AS later_success, relaxed_at,
     without_it,
-    CASE WHEN control = 'login hours' AND inside_networks THEN 'operational: schedule' END AS tag,
+    CASE WHEN control = 'login hours' AND inside_networks THEN 'operational: schedule' ELSE 'none' END AS tag,
     countries, apps, ua_families, login_paths,
     proof
 FROM by_day
