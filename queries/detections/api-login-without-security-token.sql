@@ -1,6 +1,7 @@
 /*
 id = "api-login-without-security-token"
 title = "Password API login accepted without security token"
+family = "credential"
 severity = "medium"
 status = "active"
 version = 1

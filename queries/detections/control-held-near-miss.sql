@@ -1,6 +1,7 @@
 /*
 id = "control-held-near-miss"
 title = "A valid credential was stopped by one last control"
+family = "credential"
 severity = "medium"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "legacy-login-type"
 title = "Obsolete login type on any account"
+family = "credential"
 severity = "low"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "retired-api-version"
 title = "Client uses an API version that is retired or has a retirement date"
+family = "credential"
 severity = "low"
 status = "active"
 version = 1

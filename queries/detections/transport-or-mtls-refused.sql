@@ -1,6 +1,7 @@
 /*
 id = "transport-or-mtls-refused"
 title = "Login over an insecure channel, or mutual TLS failed"
+family = "credential"
 severity = "medium"
 status = "active"
 version = 1
