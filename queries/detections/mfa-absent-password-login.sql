@@ -94,15 +94,21 @@ verification_days AS (
     WHERE occurred_at >= $window_start - $longest_session AND occurred_at < $window_end
       AND user_id IS NOT NULL
 ),
--- The sessions that people see; an API session beside them says nothing of the door.
+-- A login opens several sessions: any of high assurance shows a second factor, and only the end of the session
+-- that the person works in ends the wait.
 session_ends AS (
     SELECT
-        login_key, min(occurred_at) AS ended_at,
+        login_key,
+        min(occurred_at) FILTER (
+            WHERE session_type NOT IN (
+                'API', 'APIOnlyUser', 'ChatterNetworksAPIOnly', 'WDC_API', 'Oauth2', 'OauthApprovalUI',
+                'Visualforce', 'Content', 'SiteStudio', 'SitePreview',
+                'TempContentExchange', 'TempVisualforceExchange', 'TempUIFrontdoor', 'TempOauthAccessTokenFrontdoor')
+        ) AS ended_at,
         bool_or(regexp_like(trim(session_level), '^(10|high_assurance.*)$', 'i')) AS high_assurance
     FROM logouts
     WHERE occurred_at >= $window_start - $longest_session AND occurred_at < $window_end
       AND login_key IS NOT NULL AND trim(session_level) <> ''
-      AND session_type NOT IN ('API', 'APIOnlyUser', 'ChatterNetworksAPIOnly', 'Oauth2', 'WDC_API')
     GROUP BY login_key
 ),
 -- The roster of the night after the login, or the last one before.
@@ -119,12 +125,11 @@ unproven AS (
         e.ended_at IS NOT NULL AS level_known,
         CASE
             WHEN d.day IS NOT NULL THEN p.occurred_at + CAST($evidence_window AS INTERVAL)
-            ELSE e.ended_at
+            WHEN e.ended_at <= p.occurred_at + CAST($longest_session AS INTERVAL) THEN e.ended_at
         END AS judged_at
     FROM passwords p
     LEFT JOIN verification_days d ON d.day = p.day
-    LEFT JOIN session_ends e
-      ON e.login_key = p.login_key AND e.ended_at <= p.occurred_at + CAST($longest_session AS INTERVAL)
+    LEFT JOIN session_ends e ON e.login_key = p.login_key
     WHERE NOT p.told_by_provider
       AND coalesce(NOT e.high_assurance, true)
       AND NOT EXISTS (
