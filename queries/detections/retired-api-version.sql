@@ -193,7 +193,7 @@ SELECT
                WHEN days_left > 0 THEN '. It ends with ' || release || ', in ' || CAST(days_left AS BIGINT) || ' days'
                ELSE ''
            END AS observed,
-    coalesce(role, inferred_role(NULL, coalesce(known_username(user_id), username))) AS role,
+    coalesce(role, inferred_role(NULL, coalesce(known_username(user_id), username), user_key, last_at)) AS role,
     CASE WHEN role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
     system, owner,
     app_key, app, app_id, api_version,

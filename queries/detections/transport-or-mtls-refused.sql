@@ -64,7 +64,12 @@ faults AS (
     SELECT
         s.occurred_at, s.day, s.user_id AS user_key, s.user_id,
         coalesce(r.username, known_username(s.user_id)) AS username,
-        coalesce(r.role, CASE WHEN s.is_guest THEN 'guest' ELSE 'human' END) AS role,
+        coalesce(
+            r.role,
+            CASE
+                WHEN s.is_guest THEN 'guest'
+                ELSE inferred_role(s.user_type, known_username(s.user_id), s.user_id, s.occurred_at)
+            END) AS role,
         CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
         r.system, r.owner, s.ip, s.ip_kind,
         'insecure site API call' AS fault,
