@@ -204,6 +204,7 @@ SELECT
             || ', from ' || coalesce(ip, 'no usable address')
             || coalesce(' (' || array_to_string(array_slice(countries, 1, 5), ', ') || ')', '')
             || CASE WHEN outside_networks THEN ', which is not in its declared networks' ELSE '' END
+            || ', the first at ' || to_char(first_attempt_at, '%Y-%m-%d %H:%M') || ' UTC'
             || '. Without it ' || without_it
     END
         || CASE

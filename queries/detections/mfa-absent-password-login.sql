@@ -23,6 +23,7 @@ false_positives = [
   "VerificationHistory exported for a part of the users only: export all, or none",
 ]
 response = [
+  "The finding's time is when the login could be judged; the login itself is at first_login_at, in the rows of proof",
   "Ask the user whether it was they; if not: freeze, end the sessions, reset the password",
   "Turn on MFA for all UI logins (Setup, Identity Verification); look for a permission that waives it (mfa_waived)",
   "Privileged: look at the set-up changes since that login in the Setup Audit Trail",
@@ -63,6 +64,23 @@ default = "mfa|otp|hwk|fido|pop|multipleauthn"
 meaning = "pattern of the methods of an identity provider that are a second factor"
 */
 WITH
+-- A login opens several sessions: any of high assurance shows a second factor, and only the end of the session
+-- that the person works in ends the wait.
+session_ends AS (
+    SELECT
+        login_key,
+        min(occurred_at) FILTER (
+            WHERE session_type NOT IN (
+                'API', 'APIOnlyUser', 'ChatterNetworksAPIOnly', 'WDC_API', 'Oauth2', 'OauthApprovalUI',
+                'Visualforce', 'Content', 'SiteStudio', 'SitePreview',
+                'TempContentExchange', 'TempVisualforceExchange', 'TempUIFrontdoor', 'TempOauthAccessTokenFrontdoor')
+        ) AS ended_at,
+        bool_or(regexp_like(trim(session_level), '^(10|high_assurance.*)$', 'i')) AS high_assurance
+    FROM logouts
+    WHERE occurred_at >= $window_start - $longest_session AND occurred_at < $window_end
+      AND login_key IS NOT NULL AND trim(session_level) <> ''
+    GROUP BY login_key
+),
 passwords AS (
     SELECT
         occurred_at, day, user_key, user_id, username, role, role_source, system, owner, ip, country, ua_family,
@@ -93,23 +111,6 @@ verification_days AS (
     FROM verification_history
     WHERE occurred_at >= $window_start - $longest_session AND occurred_at < $window_end
       AND user_id IS NOT NULL
-),
--- A login opens several sessions: any of high assurance shows a second factor, and only the end of the session
--- that the person works in ends the wait.
-session_ends AS (
-    SELECT
-        login_key,
-        min(occurred_at) FILTER (
-            WHERE session_type NOT IN (
-                'API', 'APIOnlyUser', 'ChatterNetworksAPIOnly', 'WDC_API', 'Oauth2', 'OauthApprovalUI',
-                'Visualforce', 'Content', 'SiteStudio', 'SitePreview',
-                'TempContentExchange', 'TempVisualforceExchange', 'TempUIFrontdoor', 'TempOauthAccessTokenFrontdoor')
-        ) AS ended_at,
-        bool_or(regexp_like(trim(session_level), '^(10|high_assurance.*)$', 'i')) AS high_assurance
-    FROM logouts
-    WHERE occurred_at >= $window_start - $longest_session AND occurred_at < $window_end
-      AND login_key IS NOT NULL AND trim(session_level) <> ''
-    GROUP BY login_key
 ),
 -- The roster of the night after the login, or the last one before.
 privileged AS (
