@@ -1,6 +1,7 @@
 /*
 id = "browser-client-on-integration-login"
 title = "Browser user agent on an integration user's OAuth login"
+family = "credential"
 severity = "medium"
 status = "active"
 version = 1

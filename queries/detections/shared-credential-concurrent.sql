@@ -1,6 +1,7 @@
 /*
 id = "shared-credential-concurrent"
 title = "The same integration credential is in use in two places at the same time"
+family = "identity"
 severity = "high"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "stale-refresh-grant"
 title = "Refresh token lives on long after consent"
+family = "credential"
 severity = "low"
 status = "active"
 version = 1
