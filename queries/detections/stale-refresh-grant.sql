@@ -14,9 +14,8 @@ max_age_days. Age is counted in days for which login files are there: a consent 
 the rule wait and never makes a grant old. A history shorter than max_age_days says nothing. Logins that could have been a \
 consent count as one: web server, user agent and their hybrids, and OAuth logins without a sub-type (a device \
 flow looks so), and any consent of the user where one side names no app. Low; medium for a vendor's app; high \
-where a vendor's app holds the token of an administrator. The catalogue says high for a vendor's app with \
-administrator's scopes; login records have no scopes, and a token cannot do more than its user, so the \
-administrators of the registry stand for them."""
+where a vendor's app has a scope of admin_scopes, by the newest roster of apps, or holds the token of an administrator of \
+the registry: a token can do what its user can do, and login records have no scopes."""
 false_positives = [
   "By design for servers that work without their user: prefer JWT bearer or client credentials; accept per app, with an end",
   "A consent older than the history that was loaded: load it, or wait",
@@ -30,7 +29,7 @@ references = [
   "https://attack.mitre.org/techniques/T1528/",
   "https://attack.mitre.org/techniques/T1550/001/",
 ]
-inputs = ["Login | LoginHistory"]
+inputs = ["Login | LoginHistory", "apps?"]
 dedupe = ["app_key"]
 bucket = "none"
 
@@ -43,6 +42,11 @@ meaning = "days with login files since the last consent from which a grant is st
 type = "duration"
 default = "7d"
 meaning = "a grant is alive when it was refreshed in this time before the last day"
+
+[params.admin_scopes]
+type = "text_list"
+default = ["full", "web", "visualforce"]
+meaning = "scopes of an app that give all that its user may do"
 
 [params.history]
 type = "duration"
@@ -117,12 +121,21 @@ vendors AS (
     WHERE coalesce(lower(trim(vendor)), '') NOT IN ('', 'own')
     GROUP BY app_name_key(name)
 ),
+-- What the org's apps may ask for, as of now.
+scopes AS (
+    SELECT DISTINCT app_name_key(a.app_name) AS app_key, true AS is_broad
+    FROM apps a
+    JOIN (SELECT unnest(CAST($admin_scopes AS VARCHAR[])) AS scope) b
+      ON strpos(' ' || lower(a.scopes) || ' ', ' ' || lower(b.scope) || ' ') > 0
+    WHERE CAST($now AS DATE) >= a.day AND CAST($now AS DATE) < a.next_day
+),
 by_app AS (
     SELECT
         -- Without a name it is one user's grant and no more.
         coalesce(s.app_key, 'unnamed app of ' || s.user_key) AS app_key,
         printable(max(s.app)) AS app, printable(max(v.vendor)) AS vendor,
         count(*) AS users, count(*) FILTER (WHERE s.is_admin) AS admins,
+        coalesce(bool_or(b.is_broad), false) AS broad_scopes,
         max(s.user_key) AS user_key, max(s.user_id) AS user_id, max(s.username) AS username,
         max(s.role) AS role, max(s.role_source) AS role_source, max(s.system) AS system, max(s.owner) AS owner,
         min(s.first_current) AS first_at, max(s.last_at) AS last_at, sum(s.current_events) AS refreshes,
@@ -134,6 +147,7 @@ by_app AS (
         array_slice(array_agg(s.proof ORDER BY s.last_at DESC, s.proof), 1, 20) AS proof
     FROM stale s
     LEFT JOIN vendors v ON v.app_key = s.app_key
+    LEFT JOIN scopes b ON b.app_key = s.app_key
     GROUP BY coalesce(s.app_key, 'unnamed app of ' || s.user_key)
 )
 SELECT
@@ -142,7 +156,7 @@ SELECT
     CASE WHEN users = 1 THEN user_key END AS user_key,
     CASE WHEN users = 1 THEN user_id END AS user_id,
     CASE WHEN users = 1 THEN username END AS username,
-    CASE WHEN vendor IS NULL THEN 'low' WHEN admins > 0 THEN 'high' ELSE 'medium' END AS severity,
+    CASE WHEN vendor IS NULL THEN 'low' WHEN admins > 0 OR broad_scopes THEN 'high' ELSE 'medium' END AS severity,
     refreshes AS event_count,
     last_at,
     'Users consent anew, or tokens are replaced, at least every ' || $max_age_days || ' days' AS expected,
@@ -151,6 +165,7 @@ SELECT
         || ' still refreshes the tokens of '
         || CASE WHEN users = 1 THEN '1 user' ELSE users || ' users' END
         || CASE WHEN admins > 0 THEN ', administrators among them: ' || admins ELSE '' END
+        || CASE WHEN broad_scopes THEN ', with scopes that give all that the user may do' ELSE '' END
         || '; ' || array_to_string(
             [
                 CASE WHEN oldest_consent_days IS NOT NULL
@@ -163,7 +178,7 @@ SELECT
     CASE WHEN users = 1 THEN role_source END AS role_source,
     CASE WHEN users = 1 THEN system END AS system,
     CASE WHEN users = 1 THEN owner END AS owner,
-    printable(app_key) AS app_key, app, vendor, users, admins, usernames,
+    printable(app_key) AS app_key, app, vendor, users, admins, broad_scopes, usernames,
     oldest_consent_days, users_without_consent, covered_days,
     proof
 FROM by_app
