@@ -67,6 +67,8 @@ both_written AS (
               max(occurred_at) FILTER (WHERE source IN ('login_history', 'both'))) AS to_at
     FROM tries
     GROUP BY day
+    HAVING count(*) FILTER (WHERE source IN ('elf', 'both')) > 0
+       AND count(*) FILTER (WHERE source IN ('login_history', 'both')) > 0
 ),
 logins_alone AS (
     SELECT

@@ -70,7 +70,7 @@ deeds AS (
         a.occurred_at, a.day,
         coalesce(a.user_id, known_user_id(a.username), lower(a.username)) AS user_key,
         coalesce(a.user_id, known_user_id(a.username)) AS user_id,
-        coalesce(a.username, known_username(a.user_id)) AS username,
+        coalesce(a.username, known_username(a.user_id), r.username) AS username,
         coalesce(r.role, 'human') AS role,
         CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
         r.system, r.owner,
