@@ -1,6 +1,7 @@
 /*
 id = "app-policy-weak"
 title = "Connected app or External Client App of an integration has a weak policy"
+family = "identity"
 severity = "high"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "cross-source-mismatch"
 title = "Two records of the same thing disagree"
+family = "coverage"
 severity = "high"
 status = "active"
 version = 1

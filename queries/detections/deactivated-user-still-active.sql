@@ -1,6 +1,7 @@
 /*
 id = "deactivated-user-still-active"
 title = "Deactivated or frozen user still reaches the API, or keeps trying"
+family = "identity"
 severity = "critical"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "delegated-auth-integration"
 title = "Delegated authentication on a non-human user"
+family = "credential"
 severity = "medium"
 status = "active"
 version = 1

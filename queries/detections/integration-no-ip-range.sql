@@ -1,6 +1,7 @@
 /*
 id = "integration-no-ip-range"
 title = "Profile of an integration user has no or too wide login ranges"
+family = "identity"
 severity = "high"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "integration-not-api-only"
 title = "API-only is missing on a non-human user"
+family = "identity"
 severity = "high"
 status = "active"
 version = 1

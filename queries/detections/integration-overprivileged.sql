@@ -1,6 +1,7 @@
 /*
 id = "integration-overprivileged"
 title = "Integration or internal user holds administrator-class permissions"
+family = "identity"
 severity = "critical"
 status = "active"
 version = 1

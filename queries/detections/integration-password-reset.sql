@@ -1,6 +1,7 @@
 /*
 id = "integration-password-reset"
 title = "Password of a non-human user was reset or changed"
+family = "credential"
 severity = "high"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "integration-password-stale"
 title = "Password of a non-human user is old, or exists without need"
+family = "credential"
 severity = "medium"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "integration-profile-not-baseline"
 title = "Integration user is not on the agreed locked-down profile"
+family = "identity"
 severity = "low"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "internal-user-has-credentials"
 title = "Internal system user still has usable credentials"
+family = "identity"
 severity = "medium"
 status = "active"
 version = 1

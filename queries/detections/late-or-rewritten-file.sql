@@ -1,6 +1,7 @@
 /*
 id = "late-or-rewritten-file"
 title = "Log file was issued again with other rows, or one of a sequence is missing"
+family = "coverage"
 severity = "medium"
 status = "active"
 version = 1

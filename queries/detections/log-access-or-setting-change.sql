@@ -1,6 +1,7 @@
 /*
 id = "log-access-or-setting-change"
 title = "Somebody else reads or deletes the event logs, or changes what is logged"
+family = "coverage"
 severity = "critical"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "orphan-integration"
 title = "Integration without owner, review or use"
+family = "identity"
 severity = "low"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "privilege-change-on-integration-user"
 title = "Permissions, profile, login ranges or API-only of a non-human user changed"
+family = "identity"
 severity = "critical"
 status = "active"
 version = 1

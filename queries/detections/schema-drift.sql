@@ -1,6 +1,7 @@
 /*
 id = "schema-drift"
 title = "Columns of a log file appeared, vanished or were glued together"
+family = "coverage"
 severity = "high"
 status = "active"
 version = 1
