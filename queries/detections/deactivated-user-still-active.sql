@@ -108,9 +108,9 @@ contained AS (
     HAVING count(DISTINCT user_key) >= $containment_users
 ),
 marked AS (
-    SELECT e.*, in_networks(e.user_key, e.ip, e.occurred_at) AS inside,
-           EXISTS (SELECT 1 FROM contained c WHERE c.app = e.app AND c.hour = date_trunc('hour', e.occurred_at)) AS is_contained
+    SELECT e.*, in_networks(e.user_key, e.ip, e.occurred_at) AS inside, c.app IS NOT NULL AS is_contained
     FROM events e
+    LEFT JOIN contained c ON c.app = e.app AND c.hour = date_trunc('hour', e.occurred_at)
 ),
 by_day AS (
     SELECT

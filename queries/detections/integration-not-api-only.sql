@@ -34,11 +34,10 @@ machines AS (
     SELECT
         u.day, u.next_day, u.user_key, u.user_id, u.username, u.role, u.role_source, u.system, u.owner,
         u.profile_name, u.licence, u.file_id, u.line_no,
-        EXISTS (
-            SELECT 1 FROM permissions p
-            WHERE p.user_key = u.user_key AND p.day = u.day AND p.permission = 'ApiUserOnly'
-        ) AS api_only
+        p.user_key IS NOT NULL AS api_only
     FROM users u
+    LEFT JOIN (SELECT DISTINCT user_key, day FROM permissions WHERE permission = 'ApiUserOnly') p
+      ON p.user_key = u.user_key AND p.day = u.day
     WHERE u.role IN ('integration', 'internal_system')
       AND coalesce(u.is_active, true) AND NOT coalesce(u.is_frozen, false)
       AND NOT u.is_platform_user

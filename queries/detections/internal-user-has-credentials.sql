@@ -60,10 +60,11 @@ judged AS (
                  THEN 'has a password (of ' || to_char(i.last_password_change_at, '%Y-%m-%d') || ')' END,
             CASE WHEN i.last_login_at IS NOT NULL THEN 'has logged in (last ' || to_char(i.last_login_at, '%Y-%m-%d') || ')' END,
             CASE WHEN coalesce(t.tokens, 0) > 0 THEN 'has OAuth tokens (' || t.tokens || ')' END,
-            CASE WHEN (SELECT count(*) FROM ranges) > 0 AND NOT coalesce(p.closed, false)
+            CASE WHEN k.ranges > 0 AND NOT coalesce(p.closed, false)
                  THEN 'its profile lets logins in from other addresses than 0.0.0.0' END
         ], NULL) AS reasons
     FROM internal i
+    CROSS JOIN (SELECT count(*) AS ranges FROM ranges) k
     LEFT JOIN tokens t ON t.user_key = i.user_key
     LEFT JOIN profiles p ON p.user_key = i.user_key
 )

@@ -96,12 +96,13 @@ judged AS (
         s.user_key IS NULL
             AND coalesce(i.is_active, true)
             AND coalesce(i.cadence, '') <> 'annual'
-            AND coalesce(i.last_login_at, $now - $idle_time - INTERVAL '1 second') < $now - $idle_time
-            AND coalesce(i.created_at, $now - $idle_time - INTERVAL '1 second') < $now - $idle_time
-            AND (SELECT days FROM covered) * 86400.0
+            AND (i.last_login_at IS NULL OR i.last_login_at < $now - $idle_time)
+            AND (i.created_at IS NULL OR i.created_at < $now - $idle_time)
+            AND c.days * 86400.0
                 >= $min_covered * (date_part('epoch', CAST($now AS TIMESTAMPTZ))
                     - date_part('epoch', CAST($now AS TIMESTAMPTZ) - CAST($idle_time AS INTERVAL))) AS is_idle
     FROM integrations i
+    CROSS JOIN covered c
     LEFT JOIN used s ON s.user_key = i.user_key
     LEFT JOIN left_owners o ON o.user_key = i.user_key
     LEFT JOIN powers p ON p.user_key = i.user_key

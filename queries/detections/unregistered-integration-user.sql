@@ -117,12 +117,11 @@ marked AS (
         array_to_string(array_remove_all([
             CASE WHEN u.has_integration_licence THEN 'integration licence' END,
             CASE WHEN regexp_like(coalesce(u.profile_name, ''), 'api[ -]*only', 'i') THEN 'API-only profile' END,
-            CASE WHEN EXISTS (
-                SELECT 1 FROM permissions p
-                WHERE p.user_key = u.user_key AND p.day = u.day AND p.permission = 'ApiUserOnly'
-            ) THEN 'permission API Only User' END
+            CASE WHEN p.user_key IS NOT NULL THEN 'permission API Only User' END
         ], NULL), ', ') AS marks
     FROM users u
+    LEFT JOIN (SELECT DISTINCT user_key, day FROM permissions WHERE permission = 'ApiUserOnly') p
+      ON p.user_key = u.user_key AND p.day = u.day
     WHERE CAST($now AS DATE) >= u.day AND CAST($now AS DATE) < u.next_day
       AND coalesce(u.is_active, true) AND NOT u.is_platform_user
       AND u.role_source = 'inferred' AND u.role IN ('human', 'integration')
