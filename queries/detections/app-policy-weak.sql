@@ -83,14 +83,14 @@ loosened AS (
     FROM (
         SELECT
             n.app_key, n.day,
-            unnest(array_remove_all([
+            unnest(string_to_array(nullif(array_to_string([
                 CASE WHEN n.open_addresses AND NOT coalesce(b.open_addresses, true) THEN 'addresses are no longer enforced' END,
                 CASE WHEN n.open_to_all AND NOT coalesce(b.open_to_all, true) THEN 'every user may now authorise it' END,
                 CASE WHEN n.endless AND NOT coalesce(b.endless, true) THEN 'refresh tokens no longer end' END,
                 CASE WHEN n.full_scope AND NOT coalesce(b.full_scope, true) THEN 'scope full was added' END,
                 CASE WHEN n.no_secret AND NOT coalesce(b.no_secret, true) THEN 'no secret is asked for any more' END,
                 CASE WHEN n.implicit AND NOT coalesce(b.implicit, true) THEN 'the user-agent flow was allowed' END
-            ], NULL)) AS change
+            ], '|'), ''), '|')) AS change
         FROM pointed n
         JOIN pointed b ON b.app_key = n.app_key AND b.day = n.previous_day
         WHERE n.day <= CAST($now AS DATE) AND n.day >= CAST($now - $report_time AS DATE)
@@ -128,14 +128,14 @@ mobile AS (
 judged AS (
     SELECT
         n.*, o.users, o.user_names, l.changes, l.changed_on,
-        array_remove_all([
+        string_to_array(nullif(array_to_string([
             CASE WHEN n.open_addresses THEN 'addresses are not enforced' END,
             CASE WHEN n.open_to_all THEN 'every user may authorise it' END,
             CASE WHEN n.endless THEN 'refresh tokens are valid until revoked' END,
             CASE WHEN n.full_scope THEN 'scope full' WHEN n.api_scope AND n.web_scope THEN 'scopes api and web' WHEN n.api_scope THEN 'scope api' END,
             CASE WHEN n.no_secret THEN 'no secret is asked for' END,
             CASE WHEN n.implicit THEN 'the user-agent flow is allowed' END
-        ], NULL) AS weak_points,
+        ], '|'), ''), '|') AS weak_points,
         CASE
             WHEN n.endless AND n.open_addresses AND (n.full_scope OR n.api_scope) THEN 'high'
             WHEN n.points >= $medium_points OR array_length(l.changes) > 0 THEN 'medium'

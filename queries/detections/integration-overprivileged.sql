@@ -28,7 +28,7 @@ references = [
   "https://attack.mitre.org/techniques/T1078/004/",
   "https://attack.mitre.org/techniques/T1098/003/",
 ]
-inputs = ["users", "permissions", "logins?", "api_calls?"]
+inputs = ["users", "permissions | Profile | PermissionSet", "logins?", "api_calls?"]
 dedupe = ["user_key"]
 bucket = "none"
 

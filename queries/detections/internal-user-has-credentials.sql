@@ -55,14 +55,14 @@ profiles AS (
 judged AS (
     SELECT
         i.*, coalesce(t.tokens, 0) AS tokens, t.apps,
-        array_remove_all([
+        string_to_array(nullif(array_to_string([
             CASE WHEN i.last_password_change_at IS NOT NULL
                  THEN 'has a password (of ' || to_char(i.last_password_change_at, '%Y-%m-%d') || ')' END,
             CASE WHEN i.last_login_at IS NOT NULL THEN 'has logged in (last ' || to_char(i.last_login_at, '%Y-%m-%d') || ')' END,
             CASE WHEN coalesce(t.tokens, 0) > 0 THEN 'has OAuth tokens (' || t.tokens || ')' END,
             CASE WHEN k.ranges > 0 AND NOT coalesce(p.closed, false)
                  THEN 'its profile lets logins in from other addresses than 0.0.0.0' END
-        ], NULL) AS reasons
+        ], '|'), ''), '|') AS reasons
     FROM internal i
     CROSS JOIN (SELECT count(*) AS ranges FROM ranges) k
     LEFT JOIN tokens t ON t.user_key = i.user_key

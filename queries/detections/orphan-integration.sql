@@ -96,8 +96,8 @@ judged AS (
         s.user_key IS NULL
             AND coalesce(i.is_active, true)
             AND coalesce(i.cadence, '') <> 'annual'
-            AND (i.last_login_at IS NULL OR i.last_login_at < $now - $idle_time)
-            AND (i.created_at IS NULL OR i.created_at < $now - $idle_time)
+            AND (i.last_login_at IS NULL OR i.last_login_at < CAST($now AS TIMESTAMPTZ) - CAST($idle_time AS INTERVAL))
+            AND (i.created_at IS NULL OR i.created_at < CAST($now AS TIMESTAMPTZ) - CAST($idle_time AS INTERVAL))
             AND c.days * 86400.0
                 >= $min_covered * (date_part('epoch', CAST($now AS TIMESTAMPTZ))
                     - date_part('epoch', CAST($now AS TIMESTAMPTZ) - CAST($idle_time AS INTERVAL))) AS is_idle
@@ -110,7 +110,7 @@ judged AS (
 reasoned AS (
     SELECT
         *,
-        array_remove_all([
+        string_to_array(nullif(array_to_string([
             CASE WHEN is_declared AND (owner IS NULL OR trim(owner) = '') AND coalesce(is_active, true) THEN 'no owner' END,
             CASE WHEN owner_left AND coalesce(is_active, true) THEN 'its owner has left' END,
             CASE WHEN review_date < CAST($now AS DATE) THEN 'review was due on ' || to_char(review_date, '%Y-%m-%d') END,
@@ -120,7 +120,7 @@ reasoned AS (
                         ELSE 'more than ' || CAST(floor(idle_seconds / 86400) AS BIGINT) || ' days' END END,
             CASE WHEN is_active IS FALSE AND is_declared AND permission_sets > 0
                  THEN 'inactive, and still in the registry with ' || permission_sets || ' permission sets' END
-        ], NULL) AS reasons
+        ], '|'), ''), '|') AS reasons
     FROM judged
 )
 SELECT

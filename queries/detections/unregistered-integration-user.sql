@@ -114,11 +114,11 @@ vendor_apps AS (
 marked AS (
     SELECT
         u.user_key, u.user_id, u.username, u.role, u.day, u.file_id, u.line_no,
-        array_to_string(array_remove_all([
+        array_to_string([
             CASE WHEN u.has_integration_licence THEN 'integration licence' END,
             CASE WHEN regexp_like(coalesce(u.profile_name, ''), 'api[ -]*only', 'i') THEN 'API-only profile' END,
             CASE WHEN p.user_key IS NOT NULL THEN 'permission API Only User' END
-        ], NULL), ', ') AS marks
+        ], ', ') AS marks
     FROM users u
     LEFT JOIN (SELECT DISTINCT user_key, day FROM permissions WHERE permission = 'ApiUserOnly') p
       ON p.user_key = u.user_key AND p.day = u.day
