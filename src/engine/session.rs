@@ -349,7 +349,8 @@ fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
         .with_information_schema(false)
         .with_default_catalog_and_schema(CATALOG_NAME, "public")
         .with_create_default_catalog_and_schema(true)
-        .with_sort_spill_reservation_bytes((pool_bytes / (8 * threads)).min(10 << 20));
+        // Every sort of a plan reserves this at once, and a rule may have dozens of them.
+        .with_sort_spill_reservation_bytes((pool_bytes / (64 * threads)).min(10 << 20));
     let settings = config.options_mut();
     settings.sql_parser.collect_spans = true;
     settings.execution.planning_concurrency = threads;
