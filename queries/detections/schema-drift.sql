@@ -66,7 +66,7 @@ headers AS (
     SELECT
         file_id, event_type, name, ingested_at,
         coalesce(first_event_at, ingested_at) AS begins_at, coalesce(last_event_at, ingested_at) AS ends_at,
-        ingested_at >= $now - $look_back AS is_recent,
+        ingested_at >= CAST($now AS TIMESTAMPTZ) - CAST($look_back AS INTERVAL) AS is_recent,
         coalesce(absent_columns, '') AS absent_columns, coalesce(unknown_columns, '') AS unknown_columns
     FROM files
     WHERE state IN ('ingested', 'torn') AND event_type <> ''
