@@ -1,6 +1,7 @@
 /*
 id = "integration-wrong-connected-app"
 title = "Integration user used through an app that is not its own"
+family = "misuse"
 severity = "high"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "unmapped-value"
 title = "A coded field carries a value our maps do not know"
+family = "coverage"
 severity = "medium"
 status = "active"
 version = 1

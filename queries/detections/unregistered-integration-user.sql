@@ -1,6 +1,7 @@
 /*
 id = "unregistered-integration-user"
 title = "An account behaves like an integration but is in no registry"
+family = "identity"
 severity = "medium"
 status = "active"
 version = 1

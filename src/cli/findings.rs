@@ -236,6 +236,7 @@ fn all_columns(listed: &[Listed]) -> Rows {
         .text("expected", rows().map(|r| Some(r.expected.clone())))
         .text("observed", rows().map(|r| Some(r.observed.clone())))
         .text("attack", rows().map(|r| Some(r.attack.join(" "))))
+        .text("family", rows().map(|r| r.family.map(|f| f.as_str())))
 }
 
 fn show(args: &ShowArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {

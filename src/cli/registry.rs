@@ -54,6 +54,14 @@ pub enum Table {
     Flows,
     Windows,
     OrgApps,
+    Gateways,
+    UiPaths,
+    Tools,
+    Endpoints,
+    Hours,
+    AppSubjects,
+    BaseProfiles,
+    LogReaders,
 }
 
 impl Table {
@@ -65,6 +73,14 @@ impl Table {
             Table::Flows => "registry_flows",
             Table::Windows => "registry_windows",
             Table::OrgApps => "registry_org_apps",
+            Table::Gateways => "registry_gateways",
+            Table::UiPaths => "registry_ui_paths",
+            Table::Tools => "registry_tools",
+            Table::Endpoints => "registry_endpoints",
+            Table::Hours => "registry_hours",
+            Table::AppSubjects => "registry_app_subjects",
+            Table::BaseProfiles => "registry_base_profiles",
+            Table::LogReaders => "registry_log_readers",
         }
     }
 }

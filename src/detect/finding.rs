@@ -10,7 +10,7 @@ use super::evidence::rfc3339;
 use super::front_matter::Bucket;
 use super::rows::ResultRow;
 use super::rule::Rule;
-use crate::config::Severity;
+use crate::config::{Family, Severity};
 use crate::lake::FindingRow;
 
 /// What mails thread on and suppressions match: rule, org and the dedupe columns' values.
@@ -164,6 +164,7 @@ impl<'a> Merger<'a> {
                 evidence_json: merged.speaker_json,
                 attack: self.rule.attack.clone(),
                 suppressed_by,
+                family: Some(self.rule.family),
             });
         }
         findings
@@ -242,6 +243,7 @@ pub fn to_json(finding: &FindingRow, status: &str) -> Value {
         "expected": finding.expected,
         "observed": finding.observed,
         "attack": finding.attack,
+        "family": finding.family.map(Family::as_str),
     })
 }
 

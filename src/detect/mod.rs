@@ -45,6 +45,7 @@ fn test_rule(id: &str, extra: &str) -> String {
         r#"/*
 id = "{id}"
 title = "A test rule"
+family = "misuse"
 severity = "high"
 status = "active"
 version = 1

@@ -164,6 +164,9 @@ fn run_rule(
 
     let spans: Vec<Window> = match rule.bucket {
         Bucket::None => windows.standing.into_iter().collect(),
+        Bucket::Day | Bucket::Hour if coverage.reads_roster(&rule.inputs) => {
+            windows.roster_ranges.clone()
+        }
         Bucket::Day | Bucket::Hour => windows.ranges.clone(),
     };
     let mut merger = Merger::new(rule, options.org_id);

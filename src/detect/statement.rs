@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::error::RuleError;
+use crate::config::Severity;
 
 /// The one SELECT of a rule file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Statement {
     pub order: Order,
     /// Aggregates whose result depends on the order of rows and that do not say which.
     pub unordered_aggregates: BTreeSet<String>,
+    /// Severities that stand in the query as text, the highest last.
+    pub severities: BTreeSet<Severity>,
 }
 
 /// The outermost ORDER BY.
@@ -60,10 +63,12 @@ impl Statement {
         if !only_selects(&query.body) {
             return Err(RuleError::new(file, 0, "the statement is not a SELECT").hint(ONE));
         }
+        let tokens = tokens(file, sql)?;
         Ok(Self {
-            params: placeholders(file, sql)?,
+            params: placeholders(&tokens),
             order: order_of(query),
             unordered_aggregates: unordered_aggregates(query),
+            severities: severities(&tokens),
         })
     }
 }
@@ -77,17 +82,26 @@ fn only_selects(body: &SetExpr) -> bool {
     }
 }
 
-fn placeholders(file: &str, sql: &str) -> Result<BTreeSet<String>, RuleError> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql)
+fn tokens(file: &str, sql: &str) -> Result<Vec<Token>, RuleError> {
+    Tokenizer::new(&GenericDialect {}, sql)
         .tokenize()
-        .map_err(|error| RuleError::new(file, line_in(&error.to_string()), error.to_string()))?;
-    Ok(tokens
-        .into_iter()
-        .filter_map(|token| match token {
-            Token::Placeholder(name) => Some(name.trim_start_matches('$').to_lowercase()),
-            _ => None,
-        })
-        .collect())
+        .map_err(|error| RuleError::new(file, line_in(&error.to_string()), error.to_string()))
+}
+
+fn placeholders(tokens: &[Token]) -> BTreeSet<String> {
+    let name = |token: &Token| match token {
+        Token::Placeholder(name) => Some(name.trim_start_matches('$').to_lowercase()),
+        _ => None,
+    };
+    tokens.iter().filter_map(name).collect()
+}
+
+fn severities(tokens: &[Token]) -> BTreeSet<Severity> {
+    let severity = |token: &Token| match token {
+        Token::SingleQuotedString(text) => Severity::from_word(text),
+        _ => None,
+    };
+    tokens.iter().filter_map(severity).collect()
 }
 
 fn order_of(query: &Query) -> Order {

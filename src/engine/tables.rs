@@ -111,13 +111,25 @@ pub(super) fn register_usernames(
         .map_err(|error| built_in(&error))
 }
 
-/// `files`, `runs`, `quarantine`, `findings`, `rule_runs`, `alerts`, `parts`.
+/// The tables of [`LedgerTable`].
 pub(super) fn register_ledger(context: &SessionContext, lake: &Lake) -> Result<(), EngineError> {
     for table in LedgerTable::ALL {
         let batch = lake.ledger().snapshot(table)?;
         register_batch(context, table.name(), batch).map_err(|error| built_in(&error))?;
     }
     Ok(())
+}
+
+/// Puts rows in the place of a table.
+pub(super) fn replace_table(
+    context: &SessionContext,
+    name: &str,
+    rows: RecordBatch,
+) -> Result<(), EngineError> {
+    context
+        .deregister_table(datafusion::common::TableReference::bare(name))
+        .and_then(|_| register_batch(context, name, rows))
+        .map_err(|error| built_in(&error))
 }
 
 /// The tables of [`Registry::tables`].

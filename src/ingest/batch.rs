@@ -28,6 +28,9 @@ pub struct FileContext<'a> {
     pub file_id: FileId,
     pub key: &'a DigestKey,
     pub local_dates: LocalDates,
+    /// When the file was taken, in milliseconds since 1970 UTC: the time of every row of a
+    /// roster snapshot, and of nothing else.
+    pub taken_ms: i64,
 }
 
 /// The account of some rows.
@@ -125,6 +128,9 @@ fn is_cut_off(broken: &Broken, bytes: &[u8]) -> bool {
 /// Drops from the records those whose time or type cannot be read; returns the others' times.
 fn keep_readable(records: &mut Records, quarantine: &mut Quarantine) -> Vec<i64> {
     let layout = quarantine.layout;
+    if layout.event.is_roster() {
+        return vec![quarantine.context.taken_ms; records.len()];
+    }
     let mut reader = TimeReader::new(quarantine.context.local_dates);
     let mut scratch = Vec::new();
     let mut times = Vec::with_capacity(records.len());
@@ -234,6 +240,12 @@ fn columns(
             (_, ColumnKind::Boolean) => columns.push(column::booleans(
                 cells,
                 *column,
+                &mut account.unreadable_values,
+            )),
+            (_, ColumnKind::Time) => columns.push(column::times(
+                cells,
+                *column,
+                context.local_dates,
                 &mut account.unreadable_values,
             )),
         }

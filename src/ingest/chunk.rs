@@ -179,6 +179,13 @@ impl<R: Read> Chunker<R> {
         if first_type.is_none() && rest.iter().all(|b| matches!(b, b'\r' | b'\n')) && self.at_end {
             // A header and nothing below it: no events, which is not an error.
             if catalog_knows(catalog, &headings) {
+                // Of a snapshot it says that there are none, and of what.
+                let layout = Layout::new(catalog, &headings, None, self.row_seed).ok();
+                if let Some(layout) =
+                    layout.filter(|l| self.layout.is_none() && l.event.is_roster())
+                {
+                    self.layout = Some(Arc::new(layout));
+                }
                 self.use_up(end);
                 self.buffer.clear();
                 return Ok(false);

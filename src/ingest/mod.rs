@@ -20,6 +20,7 @@ mod input;
 mod layout;
 mod records;
 mod session;
+mod snapshot;
 mod text;
 mod time;
 mod uri;

@@ -9,9 +9,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::IngestError;
 use super::batch::FileContext;
 use super::chunk::{Chunker, Refusal};
-use super::dedupe::{self, Known};
+use super::dedupe::{self, Deduped, Known};
 use super::file::{self, ReadFile};
 use super::input::Input;
+use super::snapshot;
 use super::time::LocalDates;
 use crate::catalog::Catalog;
 use crate::lake::{Commit, ContentHash, FileId, FileState, Lake, RunId, SourceFile, StagedPart};
@@ -153,6 +154,7 @@ impl Session<'_> {
     }
 
     /// A file of a size that the lake has seen is hashed first: reading is cheaper than parsing.
+    /// Snapshots are small and never found here: their identity has the day in it.
     fn known_before_reading(&self, input: &Input) -> Result<Option<FileId>, IngestError> {
         const BOM: u64 = 3;
         let of_known_size = input.size().is_some_and(|size| {
@@ -179,10 +181,12 @@ impl Session<'_> {
     ) -> Result<(), IngestError> {
         let file_id = self.next_file_id;
         let key = self.lake.key().clone();
+        let taken_at = snapshot::taken_at(name).unwrap_or(self.at);
         let context = FileContext {
             file_id,
             key: &key,
             local_dates: self.options.local_dates,
+            taken_ms: taken_at.timestamp_millis(),
         };
         let staging = self.lake.staging_dir().to_owned();
         let read = file::read(
@@ -208,6 +212,12 @@ impl Session<'_> {
             self.reject(name, reason, hash, chunker.size);
             return Ok(());
         }
+        let is_snapshot = chunker.layout().is_some_and(|l| l.event.is_roster());
+        // The same list on another day says that nothing has changed since, which is news.
+        let hash = match is_snapshot {
+            true => hash_of_snapshot(&hash, taken_at.date_naive()),
+            false => hash,
+        };
         let known = match self.seen.get(&hash) {
             Some(file_id) => Some(*file_id),
             None => self.lake.file_by_hash(&hash)?,
@@ -221,18 +231,32 @@ impl Session<'_> {
             return Ok(());
         }
         let event_type = parts.first().map(|p| p.event_type.clone());
-        let deduped = dedupe::remove_repeats(parts, &chunker.sections, |day| {
-            self.held(event_type.as_deref().unwrap_or_default(), day)
-        })?;
+        let deduped = match is_snapshot {
+            // A snapshot repeats what earlier ones say: that is its meaning.
+            true => Deduped {
+                parts,
+                duplicates: 0,
+            },
+            false => dedupe::remove_repeats(parts, &chunker.sections, |day| {
+                self.held(event_type.as_deref().unwrap_or_default(), day)
+            })?,
+        };
         let layout = chunker.layout();
-        let instant = |ms: Option<i64>| ms.and_then(DateTime::from_timestamp_millis);
+        // A snapshot without rows is one, too: it says that there are none.
+        let instant = |ms: Option<i64>| match is_snapshot {
+            true => Some(taken_at),
+            false => ms.and_then(DateTime::from_timestamp_millis),
+        };
         let file = SourceFile {
             file_id,
             name: name.to_owned(),
             content_hash: hash,
             size_bytes: chunker.size,
             event_type: layout.map_or(String::new(), |l| l.event.name.clone()),
-            interval: interval(name, account.first_ms, account.last_ms),
+            interval: match is_snapshot {
+                true => None,
+                false => interval(name, account.first_ms, account.last_ms),
+            },
             state: if account.torn {
                 FileState::Torn
             } else {
@@ -329,6 +353,14 @@ fn throw_away(parts: &[StagedPart]) -> Result<(), IngestError> {
     parts
         .iter()
         .try_for_each(|p| std::fs::remove_file(&p.path).map_err(IngestError::io("remove", &p.path)))
+}
+
+/// Identity of a snapshot: its content and the day it was taken.
+fn hash_of_snapshot(content: &ContentHash, day: NaiveDate) -> ContentHash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(content);
+    hasher.update(day.to_string().as_bytes());
+    *hasher.finalize().as_bytes()
 }
 
 /// BLAKE3 of the content as the chunker counts it: without a byte order mark.

@@ -221,6 +221,7 @@ mod tests {
             evidence_json: evidence.into(),
             attack: vec![],
             suppressed_by: None,
+            family: None,
         }
     }
 

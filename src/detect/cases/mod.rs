@@ -5,6 +5,7 @@ mod compare;
 mod csv_text;
 mod format;
 mod run;
+mod table;
 
 pub use format::{Case, CaseFile, CaseKind, Expected};
 pub use run::{CaseResult, CaseRunner, RefreshRollups};

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::compare::compare;
 use super::csv_text::csv_text;
 use super::format::{Case, CaseFile, CaseKind, Content};
+use super::table::inferred_roles_of;
 use crate::catalog::Catalog;
 use crate::config::RuleStatus;
 use crate::detect::error::RuleError;
@@ -23,7 +24,7 @@ use crate::detect::suppress::Suppressions;
 use crate::detect::windows::Windows;
 use crate::engine::{EngineOptions, Session};
 use crate::ingest::{self, IngestOptions, Input, LocalDates};
-use crate::lake::{Lake, RuleStatus as RunStatus, RunId};
+use crate::lake::{Lake, LedgerTable, RuleStatus as RunStatus, RunId};
 use crate::registry::Registry;
 
 /// The org of all cases.
@@ -129,7 +130,7 @@ impl CaseRunner<'_> {
         let mut rule = rule.clone();
         // A rule that is off or in staging must still pass its cases, at its own severity.
         rule.status = RuleStatus::Active;
-        rule.fixed_severity = None;
+        rule.severity_cap = None;
         for (name, value) in &case.params {
             rule.set_param(name, value)?;
         }
@@ -147,6 +148,7 @@ impl CaseRunner<'_> {
             misreadings = self.fill(&mut lake, case, folder.path(), &options)?;
         }
 
+        infer_roles(&mut lake, case)?;
         let coverage = Coverage::of_lake(&lake, self.catalog).map_err(|e| e.to_string())?;
         let dirty = lake
             .ledger()
@@ -155,6 +157,11 @@ impl CaseRunner<'_> {
         let windows = Windows::of_dirty_days(&dirty, &coverage, case.now, LOOKBACK_DAYS);
         let session =
             Session::open(&lake, self.catalog, &registry, &options).map_err(|e| e.to_string())?;
+        for (table, rows) in &case.tables {
+            session
+                .replace_table(table.name(), rows.clone())
+                .map_err(|e| e.to_string())?;
+        }
         let run_options = RunOptions {
             org_id: ORG_ID,
             now: case.now,
@@ -270,6 +277,21 @@ impl CaseRunner<'_> {
         }
         Ok(misreadings)
     }
+}
+
+/// A case that sets `inferred_roles` sets the roles of the views, too.
+fn infer_roles(lake: &mut Lake, case: &Case) -> Result<(), String> {
+    let given = case.tables.iter();
+    let Some((_, rows)) = given
+        .filter(|(table, _)| *table == LedgerTable::InferredRoles)
+        .next_back()
+    else {
+        return Ok(());
+    };
+    let roles = inferred_roles_of(rows, case.now);
+    lake.ledger_mut()
+        .replace_inferred_roles(&roles, "case")
+        .map_err(|e| e.to_string())
 }
 
 fn rule_reads(rules: &RuleSet, table: &str) -> bool {

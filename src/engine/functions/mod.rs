@@ -4,6 +4,7 @@
 //! | function | answer |
 //! |---|---|
 //! | `ip_in(ip, cidr)` | whether the address lies in the network |
+//! | `ip_key(text)` | the address in 16 bytes that compare as addresses do |
 //! | `ip_kind(text)` | public, private, salesforce, unparsed, missing |
 //! | `network_of(ip[, v4_prefix, v6_prefix])` | network around the address, /24 and /48 by default |
 //! | `in_networks(user_key, ip, at)` | whether the user's declared networks hold the address |
@@ -19,12 +20,13 @@
 //! | `ua_family(text)` | kind of client: browser, curl, java, python, …, other, missing |
 //! | `session_type(text)` | canonical name of a session type, or unmapped |
 //! | `known_code(field, value)` | whether the catalogue knows a coded field's value |
-//! | `inferred_role(user_type, username)` | guest, internal_system or human, from the row alone |
+//! | `inferred_role(user_type, username[, user_key, at])` | guest, internal_system or human, from the row alone; integration where the account is known as a machine |
 
 mod address;
 mod codes;
 pub mod login;
 mod networks;
+mod roles;
 mod scalar;
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 use crate::registry::Networks;
 
+pub(super) use roles::KnownMachines;
 pub(super) use users::KnownUsers;
 
 /// The functions that need nothing but their arguments.
@@ -56,4 +59,9 @@ pub(super) fn of_registry(networks: &Arc<Networks>) -> Vec<ScalarUDF> {
 /// The functions that know who is called what.
 pub(super) fn of_users(users: KnownUsers) -> Vec<ScalarUDF> {
     users::functions(users)
+}
+
+/// The function that knows which accounts are machines.
+pub(super) fn of_machines(machines: KnownMachines) -> ScalarUDF {
+    roles::inferred_role(&Arc::new(machines))
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Ledger;
-use super::values::{int, ms, opt_ms};
+use super::values::{day_at, int, ms, opt_ms};
 use crate::lake::error::Result;
 use crate::lake::model::{ContentHash, FileId, FileState, PartId, Quarantined, RunId, SourceFile};
 
@@ -55,6 +55,18 @@ impl Ledger {
             [hash.as_slice()],
             |row| row.get(0),
         )?)
+    }
+
+    /// Snapshots that were read to their end and have no row: of what, and of which day.
+    pub fn empty_snapshots(&self) -> Result<Vec<(String, NaiveDate)>> {
+        let mut statement = self.conn.prepare(
+            "SELECT event_type, date(first_event_at / 1000, 'unixepoch') AS day FROM files
+             WHERE state = 'ingested' AND rows_read = 0 AND event_type <> ''
+                 AND first_event_at IS NOT NULL
+             ORDER BY event_type, day",
+        )?;
+        let days = statement.query_map([], |row| Ok((row.get(0)?, day_at(row, "day")?)))?;
+        Ok(days.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Adds or renews what user ids are called; the latest sighting wins.
