@@ -1,6 +1,7 @@
 /*
 id = "guest-endpoint-flood"
 title = "Public endpoint is flooded or eats the API allowance"
+family = "identity"
 severity = "high"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "login-logging-limited"
 title = "Login records are being cut or throttled"
+family = "coverage"
 severity = "high"
 status = "active"
 version = 1

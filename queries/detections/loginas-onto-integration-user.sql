@@ -1,6 +1,7 @@
 /*
 id = "loginas-onto-integration-user"
 title = "Somebody used Login-As on (or from) a non-human user"
+family = "identity"
 severity = "high"
 status = "active"
 version = 1
