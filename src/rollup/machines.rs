@@ -13,7 +13,8 @@
 use std::collections::VecDeque;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Date32Type, Int64Type, TimestampMillisecondType};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Date32Type, Int64Type, TimestampMillisecondType};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use datafusion::scalar::ScalarValue;
 
@@ -55,24 +56,29 @@ pub(super) fn infer(
 }
 
 fn by_roster(session: &Session) -> Result<Vec<InferredRole>, RollupError> {
-    let mut roles = vec![];
+    let mut roles: Vec<InferredRole> = vec![];
     for batch in session.stream(ROSTER_MACHINES, &Params::new())? {
         let batch = batch?;
-        let (users, marks) = (
-            batch.column(0).as_string_view(),
-            batch.column(1).as_string::<i32>(),
-        );
+        let users = batch.column(0).as_string_view();
+        let marks = cast(batch.column(1), &DataType::Utf8View)?;
+        let marks = marks.as_string_view();
         let taken = batch.column(2).as_primitive::<TimestampMillisecondType>();
-        roles.extend((0..batch.num_rows()).filter_map(|row| {
-            Some(InferredRole {
-                user_key: users.value(row).to_owned(),
-                role: "integration".to_owned(),
-                reason: format!("in the roster: {}", marks.value(row)),
-                since: DateTime::from_timestamp_millis(OPEN_FROM)?,
-                until: None,
-                last_seen: DateTime::from_timestamp_millis(taken.value(row))?,
-            })
-        }));
+        for row in 0..batch.num_rows() {
+            let (user, mark) = (users.value(row), marks.value(row));
+            match roles.last_mut().filter(|role| role.user_key == user) {
+                Some(role) => role.reason += &format!(", {mark}"),
+                None => roles.push(InferredRole {
+                    user_key: user.to_owned(),
+                    role: "integration".to_owned(),
+                    reason: format!("in the roster: {mark}"),
+                    since: DateTime::from_timestamp_millis(OPEN_FROM)
+                        .unwrap_or(DateTime::UNIX_EPOCH),
+                    until: None,
+                    last_seen: DateTime::from_timestamp_millis(taken.value(row))
+                        .unwrap_or(DateTime::UNIX_EPOCH),
+                }),
+            }
+        }
     }
     Ok(roles)
 }
