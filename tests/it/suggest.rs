@@ -8,6 +8,7 @@ use std::path::Path;
 use ipnet::IpNet;
 use orgwatch::registry::{Registry, Role};
 
+use crate::logs::Org;
 use crate::program::{expect, orgwatch, stderr};
 use crate::sample::{self, WholeNight};
 
@@ -347,4 +348,93 @@ fn a_check_holds_the_registry_against_the_logs() {
     let mut strict = check.to_vec();
     strict.push("--exit-code");
     expect(1, ask(dir.path(), &strict));
+}
+
+/// LoginHistory of a machine, six logins a day through these apps in turn.
+fn history(apps: &[&str]) -> String {
+    let mut csv =
+        "UserId,LoginTime,LoginType,LoginSubType,SourceIp,Status,Application\n".to_owned();
+    for n in 0..240 {
+        let (day, hour) = (n / 6 + 1, n % 6 * 4);
+        let (month, day) = (1 + day / 29, 1 + day % 28);
+        let app = apps[n % apps.len()].replace('"', "\"\"");
+        csv.push_str(&format!(
+            "005000000000001AAA,2026-{month:02}-{day:02}T{hour:02}:00:00.000+0000,Remote Access 2.0,OauthRefreshToken,198.51.100.3,Success,\"{app}\"\n"
+        ));
+    }
+    csv
+}
+
+#[test]
+fn names_that_attackers_choose_stay_inside_their_quotes_and_comments() {
+    let org = Org::new();
+    let hostile = [
+        "Good",
+        "x\"]\nallow_salesforce_ip = true\n[[user]]\nusername = \"evil@example.com\"\nrole = \"human\"\n# ",
+        "\u{202e}doog",
+        "a\\",
+        "'''",
+    ];
+    org.file("LoginHistory.csv", history(&hostile));
+    let dir = org.path("");
+    expect(
+        0,
+        orgwatch(&dir, &["ingest", "LoginHistory.csv", "--data-dir", "data"]),
+    );
+    let toml = expect(
+        0,
+        orgwatch(&dir, &["registry", "suggest", "--data-dir", "data"]),
+    );
+    let registry = Registry::parse(&toml, "proposed").unwrap();
+    assert_eq!(registry.users.len(), 1, "{toml}");
+    let user = &registry.users[0];
+    assert_eq!(user.name(), "005000000000001AAA");
+    assert!(!user.allow_salesforce_ip, "{toml}");
+    let names: BTreeSet<_> = user
+        .apps
+        .iter()
+        .filter_map(|app| app.value.name.as_deref())
+        .collect();
+    assert_eq!(names, BTreeSet::from(["Good", "a\\", "'''"]), "{toml}");
+    let strange = |c: char| orgwatch::privacy::is_unsafe_to_show(c) && c != '\n';
+    assert!(!toml.contains(strange), "{toml:?}");
+    fs::write(org.path("registry.toml"), toml).unwrap();
+    let run = [
+        "run",
+        "LoginHistory.csv",
+        "--data-dir",
+        "data",
+        "--registry",
+        "registry.toml",
+    ];
+    let told = orgwatch(&dir, &run);
+    assert!(
+        [0, 1, 3].contains(&told.status.code().unwrap()),
+        "{}",
+        stderr(&told)
+    );
+}
+
+#[test]
+fn a_config_that_names_the_registry_to_come_is_no_mistake() {
+    let org = Org::new();
+    org.file("LoginHistory.csv", history(&["Good"]));
+    org.file(
+        "orgwatch.toml",
+        "[store]\ndata_dir = \"data\"\n[registry]\nfile = \"registry.toml\"\n",
+    );
+    let dir = org.path("");
+    expect(2, orgwatch(&dir, &["registry", "check"]));
+    expect(0, orgwatch(&dir, &["ingest", "LoginHistory.csv"]));
+    let suggest = ["registry", "suggest", "--output", "registry.toml"];
+    expect(0, orgwatch(&dir, &suggest));
+    assert_eq!(
+        Registry::load(&org.path("registry.toml"))
+            .unwrap()
+            .users
+            .len(),
+        1
+    );
+    let misspelt = ["registry", "suggest", "--registry", "regstry.toml"];
+    expect(2, orgwatch(&dir, &misspelt));
 }
