@@ -164,7 +164,7 @@ pub struct Reality {
     pub platform: Vec<PlatformAccount>,
     /// Days with any login or call by anybody.
     pub covered: Days,
-    /// Keys of every user of the newest roster, with whether it is active; none without a roster.
+    /// Every user of the newest roster by key and by username in lower case; none without a roster.
     pub roster: Option<BTreeMap<String, InRoster>>,
 }
 

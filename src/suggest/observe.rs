@@ -65,10 +65,7 @@ pub fn observe(session: &Session, question: &Question) -> Result<Reality, Sugges
         accounts: accounts.into_values().collect(),
         platform: platform(session, question)?,
         covered,
-        roster: roster.map(|roster| {
-            let each = roster.into_iter();
-            each.map(|(key, user)| (key, user.state)).collect()
-        }),
+        roster: roster.map(by_every_name),
     })
 }
 
@@ -123,6 +120,18 @@ fn roster(
     }
     // Views without a row: no roster was ever read.
     Ok((!roster.is_empty()).then_some(roster))
+}
+
+/// By key and by username: an entry may know its user by either.
+fn by_every_name(roster: BTreeMap<String, RosterUser>) -> BTreeMap<String, InRoster> {
+    let mut names: BTreeMap<String, InRoster> = BTreeMap::new();
+    for (key, user) in roster {
+        for name in [Some(key), user.username].into_iter().flatten() {
+            let state = names.entry(name).or_insert(user.state);
+            state.is_active |= user.state.is_active;
+        }
+    }
+    names
 }
 
 fn accounts(
