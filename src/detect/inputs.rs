@@ -351,7 +351,9 @@ impl Coverage {
             return Sight::Sees;
         }
         let missing = (last_day - *seen).num_days();
-        Sight::Blind(format!("blind: no {shown} files for {missing} days"))
+        Sight::Blind(format!(
+            "blind: no {shown} files since {seen} ({missing} days)"
+        ))
     }
 
     /// Judges snapshots: of each group one data set must have one that is not too old.

@@ -31,7 +31,7 @@ fn a_rule_whose_input_never_came_is_told_apart_from_a_blind_one() {
     let had = coverage(&[("Login", 15), ("ApiTotalUsage", 12)]);
     assert_eq!(
         judge(&had, &["ApiTotalUsage"]),
-        Sight::Blind("blind: no ApiTotalUsage files for 3 days".into())
+        Sight::Blind("blind: no ApiTotalUsage files since 2026-01-12 (3 days)".into())
     );
     assert_eq!(
         judge(&had, &["Logout"]),

@@ -6,6 +6,9 @@
 //! interface go beyond what the criteria allow, on several days: a thief's first visits must not
 //! turn a machine into a person. So a day's role depends on that day and what was before it, and
 //! nights judged one by one or all at once come to the same.
+//!
+//! Accounts that the newest roster marks as a machine's are one at all times, before their first
+//! event, too.
 
 use std::collections::VecDeque;
 
@@ -19,11 +22,13 @@ use super::days::whole_day;
 use crate::catalog::LOGIN_HISTORY;
 use crate::engine::{Params, Session};
 use crate::lake::{InferredRole, Lake, LakeError};
+use crate::registry::OPEN_FROM;
 
 const ACCOUNT_DAYS: &str = include_str!("../../queries/rollups/account_days.sql");
+const ROSTER_MACHINES: &str = include_str!("../../queries/rollups/roster_machines.sql");
 
 /// Changes with the criteria, so that roles inferred by older ones are inferred anew.
-pub(super) const RELEASE: &str = "1";
+pub(super) const RELEASE: &str = "2";
 
 /// Days over which roles are inferred, back from the last day with logs.
 const LOOKBACK_DAYS: u64 = 366;
@@ -39,6 +44,40 @@ const MIN_UI_DAYS: u32 = 3;
 
 /// The machines among the accounts of the lake, by user and beginning.
 pub(super) fn infer(
+    lake: &Lake,
+    session: &Session,
+    at: DateTime<Utc>,
+) -> Result<Vec<InferredRole>, RollupError> {
+    let mut roles = by_behaviour(lake, session, at)?;
+    roles.extend(by_roster(session)?);
+    roles.sort_by(|a, b| (&a.user_key, a.since).cmp(&(&b.user_key, b.since)));
+    Ok(roles)
+}
+
+fn by_roster(session: &Session) -> Result<Vec<InferredRole>, RollupError> {
+    let mut roles = vec![];
+    for batch in session.stream(ROSTER_MACHINES, &Params::new())? {
+        let batch = batch?;
+        let (users, marks) = (
+            batch.column(0).as_string_view(),
+            batch.column(1).as_string::<i32>(),
+        );
+        let taken = batch.column(2).as_primitive::<TimestampMillisecondType>();
+        roles.extend((0..batch.num_rows()).filter_map(|row| {
+            Some(InferredRole {
+                user_key: users.value(row).to_owned(),
+                role: "integration".to_owned(),
+                reason: format!("in the roster: {}", marks.value(row)),
+                since: DateTime::from_timestamp_millis(OPEN_FROM)?,
+                until: None,
+                last_seen: DateTime::from_timestamp_millis(taken.value(row))?,
+            })
+        }));
+    }
+    Ok(roles)
+}
+
+fn by_behaviour(
     lake: &Lake,
     session: &Session,
     at: DateTime<Utc>,

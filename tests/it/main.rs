@@ -16,4 +16,9 @@ mod questions;
 mod roster;
 mod rules;
 mod sample;
+mod suggest;
 mod traps;
+
+/// The program's own allocator: planning is mostly small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
