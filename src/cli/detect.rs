@@ -142,7 +142,12 @@ fn windows(
         )
         .into());
     }
-    Ok(Windows::between(first, last))
+    let windows = Windows::between(first, last);
+    // Snapshots taken after the last day with logs are judged, too, unless an end was asked for.
+    Ok(match coverage.last_snapshot(today) {
+        Some(day) if args.until.is_none() && day > last => windows.with_snapshots_until(day),
+        _ => windows,
+    })
 }
 
 /// What the evaluation produced, as it stands in the ledger, the gravest first.

@@ -83,6 +83,33 @@ const VIEWS: &[(&str, &[&str])] = &[
     ("login_key_apps", &["Login", "LoginHistory"]),
 ];
 
+/// Data sets behind each view of the roster: of each group one at least, for what lacks one of
+/// them shows too little and would look like no risk.
+const ROSTER_VIEWS: &[(&str, &[&[&str]])] = &[
+    ("users", &[&["User"]]),
+    (
+        "permission_assignments",
+        &[&["User"], &["PermissionSetAssignment"]],
+    ),
+    (
+        "permissions",
+        &[&["User"], &["PermissionSetAssignment"], &["PermissionSet"]],
+    ),
+    (
+        "apps",
+        &[&[
+            "ConnectedApplication",
+            "ConnectedApp",
+            "ExternalClientApplication",
+        ]],
+    ),
+    ("oauth_tokens", &[&["OauthToken"]]),
+    ("login_ip_ranges", &[&["LoginIpRange"]]),
+];
+
+/// A snapshot of the org holds until the next one, but not for longer than this many days.
+const ROSTER_DAYS: u64 = 8;
+
 /// Tables that hold no log: what the operator or the program itself wrote.
 const ALWAYS_THERE: &[&str] = &[
     "registry_users",
@@ -110,6 +137,8 @@ const ALWAYS_THERE: &[&str] = &[
     "suppressions",
     "canaries",
     "inferred_roles",
+    "roster_snapshots",
+    "roster_as_of",
 ];
 
 /// What an input's name stands for.
@@ -118,6 +147,8 @@ pub enum Source {
     AlwaysThere,
     /// Any of these event types.
     Logs(Vec<String>),
+    /// Snapshots of the org: of each group any.
+    Roster(Vec<Vec<String>>),
 }
 
 /// Resolves a name; `raw_table` gives the event type of a raw table (`elf_login` → `Login`).
@@ -130,21 +161,31 @@ pub fn source_of(name: &str, raw_table: impl Fn(&str) -> Option<String>) -> Sour
     if let Some((_, events)) = VIEWS.iter().find(|(view, _)| *view == lower) {
         return Source::Logs(events.iter().map(|e| (*e).to_owned()).collect());
     }
+    if let Some((_, groups)) = ROSTER_VIEWS.iter().find(|(view, _)| *view == lower) {
+        let owned = |group: &&[&str]| group.iter().map(|set| (*set).to_owned()).collect();
+        return Source::Roster(groups.iter().map(owned).collect());
+    }
     Source::Logs(vec![raw_table(name).unwrap_or_else(|| name.to_owned())])
 }
 
 /// Whether a name is a view or a table of ours that is no raw log.
 pub fn is_known_view(name: &str) -> bool {
     let lower = name.to_lowercase();
-    ALWAYS_THERE.contains(&lower.as_str()) || VIEWS.iter().any(|(view, _)| *view == lower)
+    ALWAYS_THERE.contains(&lower.as_str())
+        || VIEWS.iter().any(|(view, _)| *view == lower)
+        || ROSTER_VIEWS.iter().any(|(view, _)| *view == lower)
 }
 
 /// The days for which the lake holds each event type.
 #[derive(Debug, Clone, Default)]
 pub struct Coverage {
     days: BTreeMap<String, BTreeSet<NaiveDate>>,
+    /// Days of the snapshots of each roster data set.
+    snapshots: BTreeMap<String, BTreeSet<NaiveDate>>,
     /// Raw table → event type.
     tables: BTreeMap<String, String>,
+    /// Names of the roster data sets.
+    data_sets: BTreeSet<String>,
 }
 
 /// Verdict on a rule's inputs.
@@ -161,8 +202,24 @@ impl Coverage {
     pub fn of_lake(lake: &Lake, catalog: &Catalog) -> Result<Self, LakeError> {
         let mut coverage = Self::default();
         for event_type in lake.event_types()? {
-            for part in lake.parts(&event_type)? {
-                coverage.add(&event_type, part.day);
+            if !catalog.is_roster(&event_type) {
+                for part in lake.parts(&event_type)? {
+                    coverage.add(&event_type, part.day);
+                }
+            }
+        }
+        let mut whole: BTreeSet<String> = BTreeSet::new();
+        for reading in lake.ledger().readings()? {
+            // As in the view `roster_snapshots`: what was cut off tells nothing new once there
+            // was a whole snapshot.
+            if !catalog.is_roster(&reading.event_type)
+                || !reading.is_complete && whole.contains(&reading.event_type)
+            {
+                continue;
+            }
+            coverage.add_snapshot(&reading.event_type, reading.day);
+            if reading.is_complete {
+                whole.insert(reading.event_type);
             }
         }
         let tables = catalog
@@ -170,6 +227,7 @@ impl Coverage {
             .iter()
             .map(|e| (e.table.clone(), e.name.clone()));
         coverage.tables = tables.collect();
+        coverage.data_sets = catalog.roster().map(|e| e.name.clone()).collect();
         Ok(coverage)
     }
 
@@ -178,6 +236,50 @@ impl Coverage {
             .entry(event_type.to_owned())
             .or_default()
             .insert(day);
+    }
+
+    pub fn add_snapshot(&mut self, data_set: &str, day: NaiveDate) {
+        self.snapshots
+            .entry(data_set.to_owned())
+            .or_default()
+            .insert(day);
+    }
+
+    /// Whether a day has a snapshot of any roster data set.
+    pub fn has_snapshot(&self, day: NaiveDate) -> bool {
+        self.snapshots.values().any(|days| days.contains(&day))
+    }
+
+    /// Latest day up to `limit` that has a snapshot of any roster data set.
+    pub fn last_snapshot(&self, limit: NaiveDate) -> Option<NaiveDate> {
+        self.snapshots
+            .values()
+            .filter_map(|days| days.range(..=limit).next_back())
+            .max()
+            .copied()
+    }
+
+    /// Whether any of these inputs is about snapshots of the org, optional ones included: such a
+    /// rule is also asked about the days on which there is a snapshot and no log.
+    pub fn reads_roster(&self, inputs: &[Input]) -> bool {
+        inputs
+            .iter()
+            .flat_map(|input| &input.alternatives)
+            .any(|name| {
+                name.to_lowercase().starts_with("roster_")
+                    || matches!(self.source_of(name), Source::Roster(_))
+            })
+    }
+
+    /// What a name stands for in this lake.
+    fn source_of(&self, name: &str) -> Source {
+        let raw_table = |table: &str| self.tables.get(table).cloned();
+        match source_of(name, raw_table) {
+            Source::Logs(types) if types.iter().any(|t| self.data_sets.contains(t)) => {
+                Source::Roster(vec![types])
+            }
+            source => source,
+        }
     }
 
     /// Latest day up to `limit` that has rows of any log.
@@ -195,18 +297,30 @@ impl Coverage {
 
     /// Judges required inputs over the `blind_days` days that end with `last_day`.
     pub fn judge(&self, inputs: &[Input], last_day: NaiveDate, blind_days: u32) -> Sight {
-        let raw_table = |table: &str| self.tables.get(table).cloned();
         let mut blind = None;
         for input in inputs.iter().filter(|input| !input.optional) {
             let mut events = vec![];
+            let mut snapshots = vec![];
             let mut always = false;
             for name in &input.alternatives {
-                match source_of(name, raw_table) {
+                match self.source_of(name) {
                     Source::AlwaysThere => always = true,
                     Source::Logs(types) => events.extend(types),
+                    Source::Roster(groups) => {
+                        snapshots.push(self.judge_snapshots(&groups, last_day))
+                    }
                 }
             }
-            if always {
+            if always || snapshots.contains(&Sight::Sees) {
+                continue;
+            }
+            if events.is_empty() {
+                // The best of the alternatives: to be blind is to have seen before.
+                match snapshots.into_iter().min_by_key(Sight::darkness) {
+                    Some(Sight::Blind(reason)) => drop(blind.get_or_insert(reason)),
+                    Some(never) => return never,
+                    None => {}
+                }
                 continue;
             }
             let days = || events.iter().filter_map(|event| self.days.get(event));
@@ -228,6 +342,44 @@ impl Coverage {
             }
         }
         blind.map_or(Sight::Sees, Sight::Blind)
+    }
+
+    /// Judges snapshots: of each group one data set must have one that is not too old.
+    fn judge_snapshots(&self, groups: &[Vec<String>], last_day: NaiveDate) -> Sight {
+        let oldest = last_day
+            .checked_sub_days(Days::new(ROSTER_DAYS))
+            .unwrap_or(last_day);
+        let mut stale = None;
+        for group in groups {
+            let newest = group
+                .iter()
+                .filter_map(|data_set| self.snapshots.get(data_set)?.last())
+                .max();
+            let shown = group.join(" or ");
+            match newest {
+                None => {
+                    let reason = format!("never had input: no {shown} snapshot in the lake");
+                    return Sight::NeverHadInput(reason);
+                }
+                Some(day) if *day < oldest => {
+                    let age = (last_day - *day).num_days();
+                    let reason = format!("blind: the newest {shown} snapshot is {age} days old");
+                    stale.get_or_insert(reason);
+                }
+                Some(_) => {}
+            }
+        }
+        stale.map_or(Sight::Sees, Sight::Blind)
+    }
+}
+
+impl Sight {
+    fn darkness(&self) -> u8 {
+        match self {
+            Sight::Sees => 0,
+            Sight::Blind(_) => 1,
+            Sight::NeverHadInput(_) => 2,
+        }
     }
 }
 

@@ -218,6 +218,9 @@ fn run_rule(
             (None, Stage::Run) => vec![Window::of_days(last_day, last_day)],
             (None, Stage::Logs) => vec![],
         },
+        Bucket::Day | Bucket::Hour if coverage.reads_roster(&rule.inputs) => {
+            windows.roster_ranges.clone()
+        }
         Bucket::Day | Bucket::Hour => windows.ranges.clone(),
     };
     let mut merger = Merger::new(rule, options.org_id);

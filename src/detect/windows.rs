@@ -33,6 +33,9 @@ impl Window {
 pub struct Windows {
     /// In order, apart from each other by at least a day.
     pub ranges: Vec<Window>,
+    /// The same for rules that read the roster: also the days with a snapshot and no log, which
+    /// for any other rule would be a day without events.
+    pub roster_ranges: Vec<Window>,
     /// Where standing conditions are judged: the look-back up to the last day that has rows.
     pub standing: Option<Window>,
     /// Last day that brought rows (or was asked for): the day by which blindness is judged.
@@ -53,19 +56,37 @@ impl Windows {
     ) -> Self {
         let today = now.date_naive();
         let dirty: BTreeSet<NaiveDate> = dirty.iter().copied().collect();
+        // Snapshots are taken after the day's logs: they move neither the look-back nor the day
+        // by which blindness is judged.
+        let only_snapshots =
+            |day: &NaiveDate| !coverage.has_day(*day) && coverage.has_snapshot(*day);
+        let logged: BTreeSet<NaiveDate> = dirty
+            .iter()
+            .copied()
+            .filter(|d| !only_snapshots(d))
+            .collect();
         let last_with_rows = coverage
             .last_day(today)
             .into_iter()
-            .chain(dirty.range(..=today).next_back().copied())
-            .max();
+            .chain(logged.range(..=today).next_back().copied())
+            .max()
+            .or_else(|| coverage.last_snapshot(today));
         let anchor = last_with_rows.unwrap_or(today);
         let earliest = back(anchor, lookback_days);
 
         let mut days = BTreeSet::new();
+        let mut roster_days = BTreeSet::new();
         let mut beyond_lookback = vec![];
         for day in &dirty {
             if *day < earliest {
                 beyond_lookback.push(*day);
+                continue;
+            }
+            roster_days.insert(*day);
+            if coverage.has_day(next(*day)) || coverage.has_snapshot(next(*day)) {
+                roster_days.insert(next(*day));
+            }
+            if only_snapshots(day) {
                 continue;
             }
             days.insert(*day);
@@ -73,18 +94,27 @@ impl Windows {
                 days.insert(next(*day));
             }
         }
-        let last_day = dirty
+        let last_day = logged
             .range(..=today)
             .next_back()
-            .or(dirty.last())
+            .or(logged.last())
             .copied()
             .or(last_with_rows);
         Self {
             ranges: contiguous(&days),
+            roster_ranges: contiguous(&roster_days),
             standing: last_with_rows.map(|last| Window::of_days(earliest, last)),
             last_day,
             beyond_lookback,
         }
+    }
+
+    /// The same, with rules that read the roster asked up to this day.
+    pub fn with_snapshots_until(mut self, last: NaiveDate) -> Self {
+        if let Some(range) = self.roster_ranges.last_mut() {
+            range.to = range.to.max(midnight(next(last)));
+        }
+        self
     }
 
     /// Windows of the days that the operator asks for, both inclusive.
@@ -92,6 +122,7 @@ impl Windows {
         let window = Window::of_days(first, last.max(first));
         Self {
             ranges: vec![window],
+            roster_ranges: vec![window],
             standing: Some(window),
             last_day: Some(last.max(first)),
             beyond_lookback: vec![],

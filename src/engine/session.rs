@@ -136,6 +136,7 @@ impl Session {
         let mut functions = functions::plain();
         functions.extend(functions::of_users(KnownUsers::new(names)));
         functions.push(functions::of_machines(KnownMachines::default()));
+        functions.push(functions::of_key(lake.key()));
         for function in functions {
             session.context.register_udf(function);
         }

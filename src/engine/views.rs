@@ -24,6 +24,32 @@ pub(super) const VIEWS: &[(&str, &str)] = &[
         "unmapped_values",
         include_str!("../../queries/views/unmapped_values.sql"),
     ),
+    (
+        "roster_snapshots",
+        include_str!("../../queries/views/roster_snapshots.sql"),
+    ),
+    (
+        "roster_as_of",
+        include_str!("../../queries/views/roster_as_of.sql"),
+    ),
+    ("users", include_str!("../../queries/views/users.sql")),
+    (
+        "permission_assignments",
+        include_str!("../../queries/views/permission_assignments.sql"),
+    ),
+    (
+        "permissions",
+        include_str!("../../queries/views/permissions.sql"),
+    ),
+    ("apps", include_str!("../../queries/views/apps.sql")),
+    (
+        "oauth_tokens",
+        include_str!("../../queries/views/oauth_tokens.sql"),
+    ),
+    (
+        "login_ip_ranges",
+        include_str!("../../queries/views/login_ip_ranges.sql"),
+    ),
 ];
 
 /// The inferred roles of accounts that the registry did not declare when they were last seen.

@@ -12,6 +12,7 @@ mod night_faults;
 mod other_tools;
 mod program;
 mod questions;
+mod roster;
 mod rules;
 mod sample;
 mod suggest;

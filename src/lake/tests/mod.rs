@@ -344,7 +344,7 @@ fn retention_keeps_the_accounts() {
     let dir = tempfile::tempdir().unwrap();
     let (mut lake, run) = small_lake(dir.path());
     let today = day(2).checked_add_days(Days::new(7)).unwrap();
-    let pruned = lake.prune(run, at(9, 0), today, 7).unwrap();
+    let pruned = lake.prune(run, at(9, 0), today, 7, |_| false).unwrap();
     assert_eq!(
         (pruned.before, pruned.parts, pruned.rows),
         (Some(day(2)), 1, 10)
@@ -363,7 +363,7 @@ fn retention_keeps_the_accounts() {
     let mut lake = Lake::open_writer(dir.path()).unwrap();
     assert_eq!(parquet_files(&dir.path().join("lake")).len(), 1);
     assert!(!dir.path().join("lake/event=Login/day=2026-01-01").exists());
-    let all = lake.prune(run, at(30, 0), day(30), 0).unwrap();
+    let all = lake.prune(run, at(30, 0), day(30), 0, |_| false).unwrap();
     assert_eq!((all.parts, all.quarantine_rows), (1, 1));
     assert!(lake.verify(Depth::Full).unwrap().is_sound());
 }
