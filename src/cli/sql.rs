@@ -176,7 +176,7 @@ impl Source {
             .tempdir()
             .context("cannot make a temporary folder")?;
         let folder = Leftover::new(folder.keep());
-        let mut lake = Lake::open_writer(&folder.path().join("data"))?;
+        let mut lake = Lake::open_scratch(&folder.path().join("data"))?;
         let run_id = lake.ledger_mut().start_run("sql", place.clock.now())?;
         let report = read_inputs(&mut lake, catalog, &inputs, run_id, place)?;
         refresh_rollups(&mut lake, catalog, run_id, place)?;

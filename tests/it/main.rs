@@ -17,3 +17,7 @@ mod rules;
 mod sample;
 mod suggest;
 mod traps;
+
+/// The program's own allocator: planning is mostly small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

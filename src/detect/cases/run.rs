@@ -1,5 +1,6 @@
 //! Runs cases: each in a lake of its own that is gone afterwards.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -142,17 +143,16 @@ impl CaseRunner<'_> {
 
     /// What differs; an error says why the case could not be run at all.
     fn differences(&self, rule: &Rule, case: &Case) -> Result<Vec<String>, String> {
-        let mut rule = rule.clone();
-        // A rule that is off or in staging must still pass its cases, at its own severity.
-        rule.status = RuleStatus::Active;
-        rule.severity_cap = None;
+        let mut rule = as_written(rule);
         for (name, value) in &case.params {
             rule.set_param(name, value)?;
         }
+        let others = self.others(&rule, case)?;
+        let rule_id = rule.id.clone();
         let Evaluated {
             report,
             misreadings,
-        } = self.evaluate(&rule, case)?;
+        } = self.evaluate(&rule, others, case)?;
 
         // A rule about rejected rows has cases of rejected rows.
         let mut differences = match reads(&rule, "quarantine") {
@@ -161,25 +161,34 @@ impl CaseRunner<'_> {
         };
         for outcome in &report.rules {
             let reason = outcome.reason.as_deref().unwrap_or_default();
+            let mut differs = |what: String| {
+                differences.push(match outcome.rule_id == rule_id {
+                    true => what,
+                    false => format!("{}: {what}", outcome.rule_id),
+                });
+            };
             match outcome.status {
-                RunStatus::Failed => differences.push(format!("the rule failed: {reason}")),
+                RunStatus::Failed => differs(format!("the rule failed: {reason}")),
                 // Quiet for want of input proves nothing.
-                RunStatus::NeverHadInput => {
-                    differences.push(format!("nothing was judged: {reason}"))
-                }
+                RunStatus::NeverHadInput => differs(format!("nothing was judged: {reason}")),
                 RunStatus::Ok | RunStatus::Blind => {}
             }
             if outcome.rows_outside_window > 0 {
                 let n = outcome.rows_outside_window;
-                differences.push(format!("{n} rows of the result lie outside the window"));
+                differs(format!("{n} rows of the result lie outside the window"));
             }
         }
-        differences.extend(compare(&case.expect, &report.findings));
+        differences.extend(compare(&rule_id, &case.expect, &report.findings));
         Ok(differences)
     }
 
-    /// Asks the rule, as it is given, of the case's rows.
-    pub(super) fn evaluate(&self, rule: &Rule, case: &Case) -> Result<Evaluated, String> {
+    /// Asks the rule, and with it others, as they are given, of the case's rows.
+    pub(super) fn evaluate(
+        &self,
+        rule: &Rule,
+        others: Vec<Rule>,
+        case: &Case,
+    ) -> Result<Evaluated, String> {
         let registry = self.registry(case)?;
 
         let folder = temporary_folder().map_err(|e| format!("no temporary folder: {e}"))?;
@@ -188,7 +197,8 @@ impl CaseRunner<'_> {
             threads: 1,
             temp_dir: folder.path().join("spill"),
         };
-        let mut lake = Lake::open_writer(&folder.path().join("data")).map_err(|e| e.to_string())?;
+        let mut lake =
+            Lake::open_scratch(&folder.path().join("data")).map_err(|e| e.to_string())?;
         let mut misreadings = vec![];
         if !case.files.is_empty() {
             misreadings = self.fill(&mut lake, case, folder.path(), &options)?;
@@ -203,6 +213,7 @@ impl CaseRunner<'_> {
         let windows = Windows::of_dirty_days(&dirty, &coverage, case.now, LOOKBACK_DAYS);
         let session =
             Session::open(&lake, self.catalog, &registry, &options).map_err(|e| e.to_string())?;
+        session.plan_in_one_pass();
         for (table, rows) in &case.tables {
             session
                 .replace_table(table.name(), rows.clone())
@@ -217,7 +228,9 @@ impl CaseRunner<'_> {
             stage: None,
         };
         let mut rules = RuleSet::default();
-        rules.add(rule.clone()).map_err(|e| e.to_string())?;
+        for rule in others.into_iter().chain([rule.clone()]) {
+            rules.add(rule).map_err(|e| e.to_string())?;
+        }
         let report = run(
             &session,
             &rules,
@@ -230,6 +243,18 @@ impl CaseRunner<'_> {
             report,
             misreadings,
         })
+    }
+
+    /// The other rules that the case names, with their defaults.
+    fn others(&self, rule: &Rule, case: &Case) -> Result<Vec<Rule>, String> {
+        let named = case.expect.iter().filter_map(|e| e.rule.as_deref());
+        let ids: BTreeSet<&str> = named.filter(|id| *id != rule.id).collect();
+        ids.into_iter()
+            .map(|id| match self.rules.get(id) {
+                Some(other) => Ok(as_written(other)),
+                None => Err(self.rules.unknown(id, "expect", 0).to_string()),
+            })
+            .collect()
     }
 
     fn registry(&self, case: &Case) -> Result<Registry, String> {
@@ -327,6 +352,14 @@ fn infer_roles(lake: &mut Lake, case: &Case) -> Result<(), String> {
 fn reads(rule: &Rule, table: &str) -> bool {
     let mut names = rule.inputs.iter().flat_map(|input| &input.alternatives);
     names.any(|name| name == table)
+}
+
+/// A rule that is off or in staging must still pass its cases, at its own severity.
+fn as_written(rule: &Rule) -> Rule {
+    let mut rule = rule.clone();
+    rule.status = RuleStatus::Active;
+    rule.severity_cap = None;
+    rule
 }
 
 /// A private folder, in memory where there is such a place: a case is all writes and no data.
