@@ -25,7 +25,7 @@ use super::error::EngineError;
 use super::functions::{KnownMachines, KnownUsers};
 use super::lazy::{LazyTables, Slot};
 use super::params::Params;
-use super::{functions, tables, views};
+use super::{functions, marks, tables, views};
 use crate::catalog::Catalog;
 use crate::lake::{Lake, LedgerTable};
 use crate::registry::{Networks, Registry, Resolution};
@@ -75,19 +75,35 @@ impl Session {
             session.context.register_udf(function);
         }
         let roles = lake.ledger().inferred_roles()?;
-        let machines = KnownMachines::new(&roles);
-        session
-            .context
-            .register_udf(functions::of_machines(machines));
+        session.know_machines(KnownMachines::new(&roles));
         tables::register_ledger(&session.context, lake)?;
         tables::register_registry(&session.context, registry, &resolution)?;
         if !roles.is_empty() {
             session.hide_registered_machines()?;
         }
-        for &(name, sql) in views::VIEWS {
-            session.lazy.add(name, Slot::View { name, sql });
+        session.add_views();
+        if marks::has_roster(lake)? {
+            // A damaged snapshot is told by who asks for it; until then nobody is marked.
+            let marked = match marks::marked_machines(&session) {
+                Err(EngineError::DamagedPart { .. }) => vec![],
+                marked => marked?,
+            };
+            session.know_machines(KnownMachines::new(&roles).with_marks(marked));
+            // Views that were asked hold the function as it was.
+            session.add_views();
         }
         Ok(session)
+    }
+
+    fn know_machines(&self, machines: KnownMachines) {
+        self.context
+            .register_udf(functions::of_machines(machines));
+    }
+
+    fn add_views(&self) {
+        for &(name, sql) in views::VIEWS {
+            self.lazy.add(name, Slot::View { name, sql });
+        }
     }
 
     /// Of an account that the registry declares, nothing is inferred.
