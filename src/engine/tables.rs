@@ -133,6 +133,7 @@ pub(super) fn replace_table(
     name: &str,
     rows: RecordBatch,
 ) -> Result<(), EngineError> {
+    // The session's schema lets a later table take the place of an earlier one.
     register_batch(context, name, rows).map_err(|error| built_in(&error))
 }
 

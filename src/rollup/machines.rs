@@ -11,6 +11,7 @@
 //! event, too.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -20,13 +21,15 @@ use datafusion::scalar::ScalarValue;
 
 use super::RollupError;
 use super::days::whole_day;
-use crate::catalog::LOGIN_HISTORY;
-use crate::engine::{Params, Session};
+use crate::catalog::{Catalog, LOGIN_HISTORY};
+use crate::engine::{EngineOptions, Params, Session};
 use crate::lake::{InferredRole, Lake, LakeError};
 use crate::registry::OPEN_FROM;
 
 const ACCOUNT_DAYS: &str = include_str!("../../queries/rollups/account_days.sql");
 const ROSTER_MACHINES: &str = include_str!("../../queries/rollups/roster_machines.sql");
+
+const API_TOTAL_USAGE: &str = "ApiTotalUsage";
 
 /// Changes with the criteria, so that roles inferred by older ones are inferred anew.
 pub(super) const RELEASE: &str = "2";
@@ -46,11 +49,23 @@ const MIN_UI_DAYS: u32 = 3;
 /// The machines among the accounts of the lake, by user and beginning.
 pub(super) fn infer(
     lake: &Lake,
-    session: &Session,
+    catalog: &Arc<Catalog>,
+    options: &EngineOptions,
     at: DateTime<Utc>,
 ) -> Result<Vec<InferredRole>, RollupError> {
-    let mut roles = by_behaviour(lake, session, at)?;
-    roles.extend(by_roster(session)?);
+    let last_day = last_day(lake, at.date_naive())?;
+    let has_roster = !lake.parts("User")?.is_empty();
+    if last_day.is_none() && !has_roster {
+        return Ok(vec![]);
+    }
+    let session = Session::with_raw_tables(lake, catalog, options)?;
+    let mut roles = match last_day {
+        Some(last_day) => by_behaviour(&session, last_day)?,
+        None => vec![],
+    };
+    if has_roster {
+        roles.extend(by_roster(&session)?);
+    }
     roles.sort_by(|a, b| (&a.user_key, a.since).cmp(&(&b.user_key, b.since)));
     Ok(roles)
 }
@@ -83,14 +98,7 @@ fn by_roster(session: &Session) -> Result<Vec<InferredRole>, RollupError> {
     Ok(roles)
 }
 
-fn by_behaviour(
-    lake: &Lake,
-    session: &Session,
-    at: DateTime<Utc>,
-) -> Result<Vec<InferredRole>, RollupError> {
-    let Some(last_day) = last_day(lake, at.date_naive())? else {
-        return Ok(vec![]);
-    };
+fn by_behaviour(session: &Session, last_day: NaiveDate) -> Result<Vec<InferredRole>, RollupError> {
     let reach = Days::new(LOOKBACK_DAYS + PERIOD_DAYS);
     let first_day = last_day.checked_sub_days(reach).unwrap_or(NaiveDate::MIN);
     let params = Params::new()
@@ -116,14 +124,21 @@ fn by_behaviour(
     Ok(roles)
 }
 
-/// Last day that has logins or calls. A day in the future is a clock gone wrong.
+/// Last day that has logins or calls; none where there are too few of them for any machine. A
+/// day in the future is a clock gone wrong.
 fn last_day(lake: &Lake, today: NaiveDate) -> Result<Option<NaiveDate>, LakeError> {
-    let mut last = None;
-    for event_type in [super::LOGIN, LOGIN_HISTORY, "ApiTotalUsage"] {
-        let days = lake.parts(event_type)?.into_iter().map(|part| part.day);
-        last = last.max(days.filter(|day| *day <= today).max());
+    let (mut last, mut logins, mut calls) = (None, 0, 0);
+    for event_type in [super::LOGIN, LOGIN_HISTORY, API_TOTAL_USAGE] {
+        let rows = match event_type {
+            API_TOTAL_USAGE => &mut calls,
+            _ => &mut logins,
+        };
+        for part in lake.parts(event_type)?.iter().filter(|p| p.day <= today) {
+            last = last.max(Some(part.day));
+            *rows += i64::try_from(part.rows).unwrap_or(i64::MAX);
+        }
     }
-    Ok(last)
+    Ok(last.filter(|_| logins >= MIN_LOGINS || calls >= MIN_CALLS))
 }
 
 /// What an account did on one day.

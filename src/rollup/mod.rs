@@ -201,8 +201,7 @@ fn infer_roles(
     at: DateTime<Utc>,
     report: &mut RollupReport,
 ) -> Result<(), RollupError> {
-    let session = Session::with_raw_tables(lake, catalog, options)?;
-    let roles = match machines::infer(lake, &session, at) {
+    let roles = match machines::infer(lake, catalog, options, at) {
         Err(error) if error.is_damage() => return Ok(()),
         roles => roles?,
     };
