@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::RuleError;
-use super::front_matter::{Bucket, FrontMatter};
+use super::front_matter::{BUILT_IN_PARAMS, Bucket, FrontMatter};
 use super::inputs::Input;
 use super::params::{RuleParams, as_toml};
 use super::statement::Statement;
@@ -79,6 +79,9 @@ impl Rule {
             .map(|written| Input::read(written))
             .collect::<Result<_, _>>()
             .map_err(|what| RuleError::new(&file, 0, what))?;
+        if let Some(error) = undeclared(&file, text, &statement, &head.params) {
+            return Err(error);
+        }
         Ok(Self {
             id: head.id,
             title: head.title,
@@ -146,6 +149,41 @@ impl Rule {
         let name = file.rsplit(['/', '\\']).next().unwrap_or_default();
         name.strip_suffix(".sql").unwrap_or(name).to_owned()
     }
+}
+
+/// A `$name` of the query that neither the rule nor the runner sets: it could never be asked.
+fn undeclared(
+    file: &str,
+    text: &str,
+    statement: &Statement,
+    params: &RuleParams,
+) -> Option<RuleError> {
+    let known = || {
+        BUILT_IN_PARAMS
+            .into_iter()
+            .chain(params.keys().map(String::as_str))
+    };
+    let name = statement
+        .params
+        .iter()
+        .find(|name| known().all(|k| k != name.as_str()))?;
+    let placeholder = format!("${name}");
+    let query = text.find("*/").unwrap_or(0);
+    let line = text[query..]
+        .lines()
+        .position(|line| line.to_lowercase().contains(&placeholder))
+        .map_or(0, |n| n + 1 + text[..query].matches('\n').count());
+    let error = RuleError::new(
+        file,
+        line,
+        format!("`{placeholder}` is not declared in [params]"),
+    );
+    Some(match nearest(name, known()) {
+        Some(near) => error.hint(format!("did you mean `${near}`?")),
+        None => error.hint(format!(
+            "add [params.{name}] with type, default and meaning"
+        )),
+    })
 }
 
 impl Origin {
@@ -390,6 +428,19 @@ mod tests {
             error.file.ends_with("b.sql") && error.what.contains("a.sql"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_parameter_of_the_query_that_is_not_declared_is_refused_on_its_line() {
+        let text = test_rule("one", "").replace("ORDER BY", "  AND ip <> $windw_end\nORDER BY");
+        let file = "one.sql".to_owned();
+        let error = Rule::read(&text, Origin::Embedded { file }).unwrap_err();
+        assert_eq!(
+            error.line,
+            1 + text[..text.find("$windw").unwrap()].matches('\n').count()
+        );
+        assert!(error.what.contains("$windw_end"), "{error}");
+        assert_eq!(error.hint.as_deref(), Some("did you mean `$window_end`?"));
     }
 
     #[test]

@@ -87,6 +87,16 @@ impl Windows {
         }
     }
 
+    /// Windows of the night after a day that brought its rows in time.
+    pub fn of_night(day: NaiveDate, lookback_days: u32) -> Self {
+        Self {
+            ranges: vec![Window::of_days(day, day)],
+            standing: Some(Window::of_days(back(day, lookback_days), day)),
+            last_day: Some(day),
+            beyond_lookback: vec![],
+        }
+    }
+
     /// Windows of the days that the operator asks for, both inclusive.
     pub fn between(first: NaiveDate, last: NaiveDate) -> Self {
         let window = Window::of_days(first, last.max(first));

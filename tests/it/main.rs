@@ -15,6 +15,7 @@ mod questions;
 mod rules;
 mod sample;
 mod traps;
+mod workbench;
 
 /// The program's own allocator: planning is mostly small allocations.
 #[global_allocator]

@@ -7,4 +7,4 @@ mod format;
 mod run;
 
 pub use format::{Case, CaseFile, CaseKind, Expected};
-pub use run::{CaseResult, CaseRunner, RefreshRollups};
+pub use run::{CasePick, CaseResult, CaseRunner, RefreshRollups};

@@ -49,6 +49,14 @@ pub struct CaseRunner<'a> {
     pub refresh_rollups: &'a RefreshRollups<'a>,
 }
 
+/// Which cases of a rule run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CasePick {
+    All,
+    Positives,
+    FirstPositive,
+}
+
 /// What came of one case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseResult {
@@ -59,6 +67,8 @@ pub struct CaseResult {
     pub kind: CaseKind,
     /// What differs from the expectation; empty where the case passed.
     pub differences: Vec<String>,
+    /// The rule fired, and suppressions hid every one of its findings.
+    pub silenced: bool,
     pub elapsed_ms: u64,
 }
 
@@ -78,10 +88,30 @@ impl CaseRunner<'_> {
         &self,
         rules: impl IntoIterator<Item = &'r Rule>,
     ) -> Result<Vec<CaseResult>, RuleError> {
+        self.run_some(rules, CasePick::All, &Suppressions::default())
+    }
+
+    /// The same for some of the cases and under suppressions, which hide findings but do not
+    /// undo them: a case passes or fails as without.
+    ///
+    /// # Errors
+    /// The first cases file that cannot be read.
+    pub fn run_some<'r>(
+        &self,
+        rules: impl IntoIterator<Item = &'r Rule>,
+        pick: CasePick,
+        suppressions: &Suppressions,
+    ) -> Result<Vec<CaseResult>, RuleError> {
         let mut jobs = vec![];
         for rule in rules {
             if let Some(text) = &rule.cases {
-                let cases = CaseFile::read(text)?.cases;
+                let mut cases = CaseFile::read(text)?.cases;
+                if pick != CasePick::All {
+                    cases.retain(|case| case.kind == CaseKind::Positive);
+                }
+                if pick == CasePick::FirstPositive {
+                    cases.truncate(1);
+                }
                 jobs.extend(
                     cases
                         .into_iter()
@@ -99,7 +129,7 @@ impl CaseRunner<'_> {
                         let Some((rule, file, case)) = jobs.get(n) else {
                             break;
                         };
-                        let result = self.run_case(rule, file, case);
+                        let result = self.run_case(rule, file, case, suppressions);
                         results.lock().unwrap_or_else(PoisonError::into_inner)[n] = Some(result);
                     }
                 });
@@ -109,11 +139,17 @@ impl CaseRunner<'_> {
         Ok(results.into_iter().flatten().collect())
     }
 
-    fn run_case(&self, rule: &Rule, file: &str, case: &Case) -> CaseResult {
+    fn run_case(
+        &self,
+        rule: &Rule,
+        file: &str,
+        case: &Case,
+        suppressions: &Suppressions,
+    ) -> CaseResult {
         let started = Instant::now();
-        let differences = self
-            .differences(rule, case)
-            .unwrap_or_else(|failure| vec![failure]);
+        let (differences, silenced) = self
+            .differences(rule, case, suppressions)
+            .unwrap_or_else(|failure| (vec![failure], false));
         CaseResult {
             rule_id: rule.id.clone(),
             file: file.to_owned(),
@@ -121,12 +157,19 @@ impl CaseRunner<'_> {
             name: case.name.clone(),
             kind: case.kind,
             differences,
+            silenced,
             elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         }
     }
 
-    /// What differs; an error says why the case could not be run at all.
-    fn differences(&self, rule: &Rule, case: &Case) -> Result<Vec<String>, String> {
+    /// What differs, and whether all of the rule's findings are suppressed; an error says why the
+    /// case could not be run at all.
+    fn differences(
+        &self,
+        rule: &Rule,
+        case: &Case,
+        suppressions: &Suppressions,
+    ) -> Result<(Vec<String>, bool), String> {
         let mut rule = as_written(rule);
         for (name, value) in &case.params {
             rule.set_param(name, value)?;
@@ -161,7 +204,7 @@ impl CaseRunner<'_> {
             now: case.now,
             blind_days: BLIND_DAYS,
             only: None,
-            suppressions: &Suppressions::default(),
+            suppressions,
         };
         let rule_id = rule.id.clone();
         let about_rejects = rule_reads(&rule, "quarantine");
@@ -200,7 +243,13 @@ impl CaseRunner<'_> {
             }
         }
         differences.extend(compare(&rule_id, &case.expect, &report.findings));
-        Ok(differences)
+        let mut own = report
+            .findings
+            .iter()
+            .filter(|f| f.rule_id == rule_id)
+            .peekable();
+        let silenced = own.peek().is_some() && own.all(|f| f.suppressed_by.is_some());
+        Ok((differences, silenced))
     }
 
     /// The other rules that the case names, with their defaults.
