@@ -1,6 +1,7 @@
 /*
 id = "guest-api-traffic"
 title = "Guest user appears in API traffic"
+family = "identity"
 severity = "high"
 status = "active"
 version = 1

@@ -1,6 +1,7 @@
 /*
 id = "integration-api-without-connected-app"
 title = "API calls of an integration user that no connected app explains"
+family = "misuse"
 severity = "high"
 status = "active"
 version = 1

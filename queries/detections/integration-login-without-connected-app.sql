@@ -1,6 +1,7 @@
 /*
 id = "integration-login-without-connected-app"
 title = "Integration user authenticated by a path that involves no connected app"
+family = "misuse"
 severity = "high"
 status = "active"
 version = 1

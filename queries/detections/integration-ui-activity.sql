@@ -1,6 +1,7 @@
 /*
 id = "integration-ui-activity"
 title = "UI pages used under an integration user's identity"
+family = "misuse"
 severity = "high"
 status = "active"
 version = 1

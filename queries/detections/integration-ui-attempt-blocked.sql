@@ -1,6 +1,7 @@
 /*
 id = "integration-ui-attempt-blocked"
 title = "UI sign-in with an integration user was stopped by API-only"
+family = "misuse"
 severity = "medium"
 status = "active"
 version = 1

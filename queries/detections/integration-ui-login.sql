@@ -1,6 +1,7 @@
 /*
 id = "integration-ui-login"
 title = "Integration or internal user signed in through the user interface"
+family = "misuse"
 severity = "high"
 status = "active"
 version = 1

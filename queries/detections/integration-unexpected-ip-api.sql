@@ -1,6 +1,7 @@
 /*
 id = "integration-unexpected-ip-api"
 title = "Token of an integration user used from an unapproved address"
+family = "misuse"
 severity = "high"
 status = "active"
 version = 1

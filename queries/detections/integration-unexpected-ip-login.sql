@@ -1,6 +1,7 @@
 /*
 id = "integration-unexpected-ip-login"
 title = "Integration user logged in from an address outside its approved ranges"
+family = "misuse"
 severity = "critical"
 status = "active"
 version = 1

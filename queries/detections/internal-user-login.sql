@@ -1,6 +1,7 @@
 /*
 id = "internal-user-login"
 title = "An internal system user tried to log in or call the API"
+family = "identity"
 severity = "critical"
 status = "active"
 version = 1

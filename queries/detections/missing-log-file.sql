@@ -1,6 +1,7 @@
 /*
 id = "missing-log-file"
 title = "Expected log file did not arrive"
+family = "coverage"
 severity = "medium"
 status = "active"
 version = 1

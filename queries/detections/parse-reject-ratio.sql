@@ -1,6 +1,7 @@
 /*
 id = "parse-reject-ratio"
 title = "Rows that cannot be parsed"
+family = "coverage"
 severity = "medium"
 status = "active"
 version = 1

@@ -15,6 +15,9 @@ WITH seen AS (
     UNION ALL
     SELECT user_id, lower(trim(username)) AS username, occurred_at
     FROM login_history WHERE occurred_at >= $from AND occurred_at < $to
+    UNION ALL
+    SELECT user_id, lower(trim(username)) AS username, occurred_at
+    FROM roster_user WHERE occurred_at >= $from AND occurred_at < $to
 ),
 latest AS (
     SELECT user_id, username, max(occurred_at) AS last_seen

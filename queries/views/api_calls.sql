@@ -124,7 +124,10 @@ SELECT
     coalesce(c.user_id, known_user_id(c.user_name), lower(c.user_name)) AS user_key,
     c.user_id,
     coalesce(known_username(c.user_id), lower(c.user_name), r.username) AS username,
-    coalesce(r.role, inferred_role(c.user_type, coalesce(known_username(c.user_id), c.user_name))) AS role,
+    coalesce(r.role, inferred_role(
+        c.user_type, coalesce(known_username(c.user_id), c.user_name),
+        coalesce(c.user_id, known_user_id(c.user_name), lower(c.user_name)), c.occurred_at
+    )) AS role,
     CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
     r.system,
     r.owner,

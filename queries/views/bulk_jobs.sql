@@ -57,7 +57,7 @@ SELECT
     j.user_id AS user_key,
     j.user_id,
     coalesce(known_username(j.user_id), r.username) AS username,
-    coalesce(r.role, inferred_role(NULL, known_username(j.user_id))) AS role,
+    coalesce(r.role, inferred_role(NULL, known_username(j.user_id), j.user_id, j.started_at)) AS role,
     CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
     r.system,
     r.owner,

@@ -4,7 +4,9 @@ One row per login attempt, from the EventLogFile, from LoginHistory, or merged f
 occurred_at        when (UTC)
 user_key           18-character user id, else the username in lower case: the name to group by
 user_id, username  as far as known
-role               what the registry says of the user at that time, else what the row suggests
+role               what the registry says of the user at that time; else guest or internal_system by the
+                   row, integration where the account worked like a machine at that time (table
+                   inferred_roles) or the org marks it as one, else human
 role_source        registry | inferred
 system, owner      from the registry
 ip, ip_key         effective address: SOURCE_IP if it is one, else CLIENT_IP; 16 comparable bytes
@@ -38,7 +40,7 @@ SELECT
     l.user_key,
     l.user_id,
     coalesce(known_username(l.user_id), l.username, r.username) AS username,
-    coalesce(r.role, inferred_role(l.user_type, coalesce(l.username, known_username(l.user_id)))) AS role,
+    coalesce(r.role, inferred_role(l.user_type, coalesce(l.username, known_username(l.user_id)), l.user_key, l.occurred_at)) AS role,
     CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
     r.system,
     r.owner,

@@ -14,7 +14,7 @@ SELECT
     e.user_id AS user_key,
     e.user_id,
     coalesce(known_username(e.user_id), r.username) AS username,
-    coalesce(r.role, inferred_role(e.user_type, known_username(e.user_id))) AS role,
+    coalesce(r.role, inferred_role(e.user_type, known_username(e.user_id), e.user_id, e.occurred_at)) AS role,
     CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
     r.system,
     r.owner,

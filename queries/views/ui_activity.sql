@@ -52,7 +52,7 @@ SELECT
     p.user_id AS user_key,
     p.user_id,
     coalesce(known_username(p.user_id), r.username) AS username,
-    coalesce(r.role, inferred_role(p.user_type, known_username(p.user_id))) AS role,
+    coalesce(r.role, inferred_role(p.user_type, known_username(p.user_id), p.user_id, p.occurred_at)) AS role,
     CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
     r.system,
     r.owner,

@@ -1,6 +1,7 @@
 //! Tells from a header row which kind of file this is.
 
 use super::lookup::{Catalog, SETUP_AUDIT_TRAIL};
+use super::roster;
 use super::{EventType, trimmed_heading};
 
 /// What a header row says about its file.
@@ -9,7 +10,8 @@ pub enum Identified<'a> {
     /// EventLogFile: the type is in the EVENT_TYPE cell of the first row
     /// (see [`Catalog::elf_event_type`]).
     EventLogFile,
-    /// LoginHistory or SetupAuditTrail, to be read by these columns.
+    /// LoginHistory, SetupAuditTrail, VerificationHistory or a roster data set, to be read by
+    /// these columns.
     Export(&'a EventType),
     /// Not to be read. The reason names expected headings, never what stands in the file: a file
     /// without a header row has data there.
@@ -20,8 +22,12 @@ pub enum Identified<'a> {
 const TOKEN_HEADINGS: [&str; 3] = ["AccessToken", "RequestToken", "DeleteToken"];
 
 const EXPECTED: &str = "expected an EventLogFile CSV (with EVENT_TYPE and TIMESTAMP), a \
-     LoginHistory CSV (with LoginTime, LoginType, Status and UserId or Username) or a \
-     SetupAuditTrail CSV (with Date or CreatedDate, Action and Section)";
+     LoginHistory CSV (with LoginTime, LoginType, Status and UserId or Username), a \
+     SetupAuditTrail CSV (with Date or CreatedDate, Action and Section), a VerificationHistory \
+     CSV (with VerificationTime, VerificationMethod, Status and UserId or Username) or a roster \
+     export (User, UserLogin, Profile, PermissionSet, PermissionSetAssignment, \
+     PermissionSetLicenseAssign, ConnectedApplication, SetupEntityAccess, OauthToken or profile \
+     login IP ranges)";
 
 impl Catalog {
     /// Which kind of file has these headings, in whatever order.
@@ -40,6 +46,9 @@ impl Catalog {
             } else {
                 refused("it has EVENT_TYPE but neither TIMESTAMP nor TIMESTAMP_DERIVED")
             };
+        }
+        if let Some(reason) = roster::secret_column(headings) {
+            return Identified::Refused { reason };
         }
         let history = self.login_history();
         let named = |event: &EventType, name: &str| {
@@ -66,7 +75,11 @@ impl Catalog {
                 return Identified::Export(on_page);
             }
         }
-        refused("its header row is not that of a known log")
+        match roster::recognise(self, headings) {
+            Some(Ok(event)) => Identified::Export(event),
+            Some(Err(reason)) => Identified::Refused { reason },
+            None => refused("its header row is not that of a known log"),
+        }
     }
 }
 
@@ -169,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_of_the_audit_page_is_dropped_and_the_api_code_is_kept() {
+    fn of_the_audit_pages_sentence_only_usernames_count_and_the_api_code_is_kept() {
         let catalog = Catalog::embedded();
         let action = |headings: &[&str]| match catalog.identify(headings) {
             Identified::Export(event) => event.column("Action").unwrap().treatment,
@@ -183,7 +196,7 @@ mod tests {
             "Section",
             "Delegate User",
         ];
-        assert_eq!(action(&page), Treatment::Drop);
+        assert_eq!(action(&page), Treatment::Mentions);
         assert_eq!(
             action(&["CreatedDate", "Action", "Section", "Display"]),
             Treatment::Cut

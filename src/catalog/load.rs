@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::lookup::{self, Catalog};
+use super::roster;
 use super::{Column, ColumnKind, EventType, LogFamily, PrivacyClass, Treatment};
 
 const COLUMNS: &str = include_str!("data/columns.csv");
@@ -70,7 +71,8 @@ struct ColumnRow {
 }
 
 #[derive(Deserialize)]
-struct ExportRow {
+pub(super) struct ExportRow {
+    /// The event types that have this column, separated by blanks.
     event: String,
     column: String,
     aliases: String,
@@ -154,10 +156,11 @@ pub(super) fn embedded() -> Catalog {
     );
     let audit_page = audit_page(&audit);
     events.extend([history, audit]);
+    events.extend(roster::event_types());
     Catalog::assemble(events, audit_page, common)
 }
 
-fn rows<T: serde::de::DeserializeOwned>(text: &str) -> Vec<T> {
+pub(super) fn rows<T: serde::de::DeserializeOwned>(text: &str) -> Vec<T> {
     csv::Reader::from_reader(text.as_bytes())
         .into_deserialize()
         // The text is compiled in and parsed by this module's tests.
@@ -206,10 +209,15 @@ fn elf_type(row: EventRow, glossary: &Glossary, common: &[Column]) -> EventType 
     }
 }
 
-fn export_type(rows: &[ExportRow], name: &str, table: &str, family: LogFamily) -> EventType {
+pub(super) fn export_type(
+    rows: &[ExportRow],
+    name: &str,
+    table: &str,
+    family: LogFamily,
+) -> EventType {
     let columns = rows
         .iter()
-        .filter(|r| r.event == name)
+        .filter(|r| r.event.split_whitespace().any(|event| event == name))
         .map(|r| Column {
             heading: r.column.clone(),
             aliases: r
@@ -281,7 +289,10 @@ mod tests {
                 assert!(
                     matches!(
                         column.treatment,
-                        Treatment::Drop | Treatment::UriTemplate | Treatment::QueryShape
+                        Treatment::Drop
+                            | Treatment::UriTemplate
+                            | Treatment::QueryShape
+                            | Treatment::Mentions
                     ),
                     "{}.{}",
                     event.name,
@@ -334,7 +345,13 @@ mod tests {
     #[test]
     fn every_type_has_a_time() {
         for event in embedded().event_types() {
-            assert!(event.has(Treatment::OccurredAt), "{}", event.name);
+            // A snapshot's rows are of the time at which it was taken.
+            assert_ne!(
+                event.has(Treatment::OccurredAt),
+                event.is_roster(),
+                "{}",
+                event.name
+            );
         }
     }
 

@@ -9,6 +9,8 @@ use super::{Column, EventType, LogFamily, load};
 
 /// Name of the LoginHistory event type.
 pub const LOGIN_HISTORY: &str = "LoginHistory";
+/// Name of the VerificationHistory event type.
+pub const VERIFICATION_HISTORY: &str = "VerificationHistory";
 /// Name of the SetupAuditTrail event type.
 pub const SETUP_AUDIT_TRAIL: &str = "SetupAuditTrail";
 
@@ -135,10 +137,11 @@ impl Catalog {
         })
     }
 
-    /// Whether some event type has this heading as record data.
+    /// Whether some log has this heading as record data.
     pub(super) fn is_record_data_anywhere(&self, heading: &str) -> bool {
         self.events
             .iter()
+            .filter(|e| !e.is_roster())
             .filter_map(|e| e.column(heading))
             .any(|c| c.class == super::PrivacyClass::RecordData)
     }
@@ -155,8 +158,13 @@ pub(super) fn is_event_name(name: &str) -> bool {
 
 /// `elf_` and the name in snake case: `CSPViolation` → `elf_csp_violation`.
 pub(super) fn table_name(name: &str) -> String {
+    snake_case("elf_", name)
+}
+
+/// A name in snake case behind `prefix`.
+pub(super) fn snake_case(prefix: &str, name: &str) -> String {
     let chars: Vec<char> = name.chars().collect();
-    let mut table = String::from("elf_");
+    let mut table = String::from(prefix);
     for (at, &c) in chars.iter().enumerate() {
         let before = at.checked_sub(1).and_then(|b| chars.get(b));
         let word_begins = match (before, chars.get(at + 1)) {
@@ -203,7 +211,7 @@ mod tests {
         ] {
             assert_eq!(catalog.event_type(spelling).unwrap().name, name);
         }
-        assert!(catalog.event_type("OauthToken").is_none());
+        assert!(catalog.event_type("AuthSession").is_none());
     }
 
     #[test]
@@ -240,5 +248,6 @@ mod tests {
     #[test]
     fn an_event_log_file_cannot_pose_as_login_history() {
         assert!(Catalog::embedded().elf_event_type("LoginHistory").is_none());
+        assert!(Catalog::embedded().elf_event_type("User").is_none());
     }
 }

@@ -7,6 +7,7 @@
 //! | `event_types.toml` | EventLogFile types and their headings, newest order |
 //! | `columns.csv` | every heading of those types: type, privacy class, treatment |
 //! | `exports.csv` | LoginHistory and SetupAuditTrail columns in all spellings of their headings |
+//! | `roster.csv` | the same of the org's users, permissions and apps, and of VerificationHistory |
 //! | `login_types.csv`, `login_sub_types.csv` | login codes, API names and labels |
 //! | `login_paths.csv` | which of them, with which other facts, mean which login path |
 //! | `login_statuses.csv` | login outcomes as codes and texts |
@@ -22,6 +23,7 @@ mod ip;
 mod load;
 pub mod login_path;
 mod lookup;
+mod roster;
 mod schema;
 
 pub use id::{has_own_suffix, sf_id18, sf_id18_bytes};
@@ -36,6 +38,10 @@ pub enum LogFamily {
     EventLogFile,
     LoginHistory,
     SetupAuditTrail,
+    VerificationHistory,
+    /// What the org says of itself: users, permissions, apps. A file is a snapshot, whose rows
+    /// have no time of their own but that of the snapshot.
+    Roster,
 }
 
 /// Privacy class of a column. A column that the catalogue does not know is `RecordData`.
@@ -60,6 +66,8 @@ pub enum ColumnKind {
     Decimal,
     /// Arrow `Boolean`
     Boolean,
+    /// Arrow `Timestamp(ms, UTC)`: a time that is not the row's own
+    Time,
 }
 
 /// What ingest does with a cell.
@@ -88,6 +96,8 @@ pub enum Treatment {
     Digest,
     /// A URI or resource: kept as its template.
     UriTemplate,
+    /// A sentence: of it only the usernames (`name@domain`), each as a keyed digest.
+    Mentions,
     /// SOQL text: kept as `query_object` and `query_shape` (keyed digest).
     QueryShape,
     /// Never kept.
@@ -138,6 +148,11 @@ impl EventType {
             c.heading.eq_ignore_ascii_case(heading)
                 || c.aliases.iter().any(|a| a.eq_ignore_ascii_case(heading))
         })
+    }
+
+    /// Whether a file of this type is a snapshot of the org, rather than a log.
+    pub fn is_roster(&self) -> bool {
+        self.family == LogFamily::Roster
     }
 
     pub fn has(&self, treatment: Treatment) -> bool {

@@ -56,6 +56,7 @@ fn stored_fields(column: &Column) -> Vec<Field> {
                 ColumnKind::Integer => DataType::Int64,
                 ColumnKind::Decimal => DataType::Float64,
                 ColumnKind::Boolean => DataType::Boolean,
+                ColumnKind::Time => timestamp_ms(),
             };
             let described = HashMap::from([("description".to_owned(), column.description.clone())]);
             vec![Field::new(&column.name, kind, true).with_metadata(described)]

@@ -12,6 +12,7 @@ use super::mailing::Teller;
 use super::night::{Judges, ask_rules, refresh_rollups, set_damaged_aside, unknown_machines};
 use super::telling::counted;
 use super::terminal::Terminal;
+use super::watch::{write_suppressed, write_times};
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, RuleFlags};
 use crate::detect::{Coverage, DetectReport, RuleSet, Windows};
@@ -141,7 +142,12 @@ fn windows(
         )
         .into());
     }
-    Ok(Windows::between(first, last))
+    let windows = Windows::between(first, last);
+    // Snapshots taken after the last day with logs are judged, too, unless an end was asked for.
+    Ok(match coverage.last_snapshot(today) {
+        Some(day) if args.until.is_none() && day > last => windows.with_snapshots_until(day),
+        _ => windows,
+    })
 }
 
 /// What the evaluation produced, as it stands in the ledger, the gravest first.
@@ -218,6 +224,14 @@ fn tell(report: &DetectReport, listed: &[Listed], terminal: &Terminal) {
         report.count_of(RuleStatus::Ok),
         counted(listed.len(), "finding"),
     ));
+    let verbose = terminal.verbose() > 0;
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_suppressed(&mut text, report, verbose);
+    if verbose {
+        let _ = write_times(&mut text, report);
+    }
+    text.lines().for_each(|line| terminal.say(line));
 }
 
 #[cfg(test)]

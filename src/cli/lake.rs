@@ -184,10 +184,12 @@ fn prune(args: &PruneArgs, place: &Workplace<'_>) -> anyhow::Result<Exit> {
                 "give --keep-days, or set `retention_days` in [store]",
             )
         })?;
+    let catalog = place.catalog()?;
     let mut lake = open_existing(place)?;
     let at = place.clock.now();
     let run_id = lake.ledger_mut().start_run("prune", at)?;
-    let pruned = lake.prune(run_id, at, at.date_naive(), u64::from(keep_days))?;
+    let is_roster = |event_type: &str| catalog.is_roster(event_type);
+    let pruned = lake.prune(run_id, at, at.date_naive(), u64::from(keep_days), is_roster)?;
     let summary = serde_json::json!({"keep_days": keep_days, "rows": pruned.rows});
     lake.ledger_mut()
         .finish_run(run_id, place.clock.now(), 0, &summary.to_string())?;

@@ -140,9 +140,10 @@ fn list(args: &SomeRules, global: &Global, terminal: &Terminal) -> anyhow::Resul
     let each = || rules.iter();
     let batch = Rows::new()
         .text("id", each().map(|r| Some(r.id.clone())))
+        .text("family", each().map(|r| Some(r.family.as_str())))
         .text(
             "severity",
-            each().map(|r| Some(r.fixed_severity.unwrap_or(r.severity).as_str())),
+            each().map(|r| Some(r.severity_of(r.severity).as_str())),
         )
         .text("status", each().map(|r| Some(r.status.as_str())))
         .number(

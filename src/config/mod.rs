@@ -3,6 +3,7 @@
 
 mod document;
 mod environment;
+mod family;
 mod fault;
 mod file;
 mod origin;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use document::{Document, Item, Section};
 pub use environment::find_file;
+pub use family::Family;
 pub use fault::{Fault, Position, hint_for_word, nearest};
 pub use origin::{Origin, Setting};
 pub use rule::{ParamValue, RuleParam, RuleSetting, RuleStatus};

@@ -36,13 +36,18 @@ pub fn nights(
     first
         .iter_days()
         .take_while(|day| *day <= last)
-        .filter(|day| coverage.has_day(*day))
+        .filter(|day| coverage.has_day(*day) || coverage.has_snapshot(*day))
         .map(|day| {
             let next = day.checked_add_days(Days::new(1)).unwrap_or(day);
+            let mut windows = Windows::of_night(day, lookback_days);
+            if !coverage.has_day(day) {
+                // A day with a snapshot and no log is a day for rules that read the roster.
+                windows.ranges.clear();
+            }
             Night {
                 day,
                 now: (midnight(next) + STARTED).min(now),
-                windows: Windows::of_night(day, lookback_days),
+                windows,
             }
         })
         .collect()
@@ -90,6 +95,7 @@ impl Backtest {
                 blind_days: conditions.blind_days,
                 only: None,
                 suppressions: conditions.suppressions,
+                stage: None,
             };
             let report = run(
                 answers,
@@ -206,6 +212,7 @@ mod tests {
             rule_id: "r".into(),
             rule_version: 1,
             severity,
+            family: None,
             title: "t".into(),
             user_key: None,
             user_id: None,

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::error::RuleError;
+use super::inputs::Input;
 use super::params::{Param, ParamType, RuleParams};
-use crate::config::{RuleStatus, Severity, hint_for_word};
+use crate::config::{Family, RuleStatus, Severity, hint_for_word};
 
 /// Span of time in which equal rows are one finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -20,11 +21,14 @@ pub enum Bucket {
     None,
 }
 
-/// The front matter as written, types and bounds checked.
+/// The front matter, types and bounds checked. The operator's settings change it afterwards.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrontMatter {
     pub id: String,
     pub title: String,
+    /// What the rule is about; decides how suppressions of its findings and of others act.
+    pub family: Family,
+    /// Severity of a row that states none.
     pub severity: Severity,
     pub status: RuleStatus,
     pub version: i64,
@@ -34,7 +38,7 @@ pub struct FrontMatter {
     pub false_positives: Vec<String>,
     pub response: Vec<String>,
     pub references: Vec<String>,
-    pub inputs: Vec<String>,
+    pub inputs: Vec<Input>,
     pub dedupe: Vec<String>,
     pub bucket: Bucket,
     pub params: RuleParams,
@@ -45,6 +49,7 @@ pub struct FrontMatter {
 struct Written {
     id: String,
     title: String,
+    family: toml::Spanned<String>,
     severity: Severity,
     status: toml::Spanned<String>,
     version: i64,
@@ -54,7 +59,7 @@ struct Written {
     false_positives: OneOrMany,
     response: OneOrMany,
     references: OneOrMany,
-    inputs: Vec<String>,
+    inputs: toml::Spanned<Vec<String>>,
     dedupe: toml::Spanned<Vec<String>>,
     #[serde(default)]
     bucket: Bucket,
@@ -118,10 +123,22 @@ impl FrontMatter {
         if written.title.trim().is_empty() {
             return Err(refuse(first_line, "`title` is empty".into()));
         }
-        if written.inputs.is_empty() {
-            return Err(refuse(first_line, "`inputs` is empty".into())
+        let inputs_line = line_at(written.inputs.span().start);
+        if written.inputs.get_ref().is_empty() {
+            return Err(refuse(inputs_line, "`inputs` is empty".into())
                 .hint("name the event types or views that the rule cannot do without"));
         }
+        let inputs = written.inputs.get_ref().iter();
+        let inputs = inputs
+            .map(|written| Input::read(written))
+            .collect::<Result<_, _>>()
+            .map_err(|what| refuse(inputs_line, what))?;
+        let family_line = line_at(written.family.span().start);
+        let family = Family::from_word(written.family.get_ref()).ok_or_else(|| {
+            let words = Family::ALL.map(Family::as_str);
+            refuse(family_line, "`family` has an unknown value".into())
+                .hint(hint_for_word(written.family.get_ref(), &words))
+        })?;
         let status_line = line_at(written.status.span().start);
         let status = RuleStatus::from_word(written.status.get_ref()).ok_or_else(|| {
             let words = RuleStatus::ALL.map(RuleStatus::as_str);
@@ -163,6 +180,7 @@ impl FrontMatter {
         Ok(Self {
             id: written.id,
             title: written.title.trim().to_owned(),
+            family,
             severity: written.severity,
             status,
             version: written.version,
@@ -172,7 +190,7 @@ impl FrontMatter {
             false_positives: written.false_positives.into_list(),
             response: written.response.into_list(),
             references: written.references.into_list(),
-            inputs: written.inputs,
+            inputs,
             dedupe,
             bucket: written.bucket,
             params,
@@ -249,6 +267,7 @@ mod tests {
     const HEAD: &str = r#"/*
 id = "some-rule"
 title = "Something odd"
+family = "misuse"
 severity = "high"
 status = "active"
 version = 2
@@ -290,31 +309,41 @@ SELECT 1
     #[test]
     fn an_unknown_key_is_refused_with_file_line_and_hint() {
         let error = refused("version = 2", "version = 2\nseverty = 1");
-        assert_eq!((error.file.as_str(), error.line), ("r.sql", 7));
+        assert_eq!((error.file.as_str(), error.line), ("r.sql", 8));
         assert!(error.what.contains("severty"), "{error}");
         assert!(error.hint.unwrap().contains("severity"));
     }
 
     #[test]
     fn a_missing_key_is_refused_by_name() {
-        assert!(
-            refused("title = \"Something odd\"\n", "")
-                .what
-                .contains("title")
-        );
+        for (line, key) in [
+            ("title = \"Something odd\"\n", "title"),
+            ("family = \"misuse\"\n", "family"),
+        ] {
+            assert!(refused(line, "").what.contains(key));
+        }
+    }
+
+    #[test]
+    fn an_input_that_is_no_name_is_refused_on_its_line() {
+        let error = refused("Login | LoginHistory", "Login, LoginHistory");
+        assert_eq!(error.line, 14);
     }
 
     #[test]
     fn an_unknown_word_is_refused_on_its_line() {
         let error = refused("\"high\"", "\"severe\"");
-        assert_eq!(error.line, 4);
+        assert_eq!(error.line, 5);
         assert!(error.hint.unwrap().contains("critical"));
+        let error = refused("\"misuse\"", "\"misuses\"");
+        assert_eq!(error.line, 4);
+        assert!(error.hint.unwrap().contains("misuse"));
     }
 
     #[test]
     fn a_parameter_whose_default_has_another_type_is_refused_on_its_line() {
         let error = refused("default = 3", "default = \"3\"");
-        assert_eq!(error.line, 17);
+        assert_eq!(error.line, 18);
         assert!(error.what.contains("repeat_threshold"), "{error}");
     }
 
@@ -330,7 +359,7 @@ SELECT 1
                 .what
                 .contains("occurred_at")
         );
-        assert_eq!(refused("\"app\"", "\"user_key\"").line, 14);
+        assert_eq!(refused("\"app\"", "\"user_key\"").line, 15);
         assert!(
             refused("[\"user_key\", \"app\"]", "[]")
                 .what

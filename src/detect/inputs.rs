@@ -83,6 +83,33 @@ const VIEWS: &[(&str, &[&str])] = &[
     ("login_key_apps", &["Login", "LoginHistory"]),
 ];
 
+/// Data sets behind each view of the roster: of each group one at least, for what lacks one of
+/// them shows too little and would look like no risk.
+const ROSTER_VIEWS: &[(&str, &[&[&str]])] = &[
+    ("users", &[&["User"]]),
+    (
+        "permission_assignments",
+        &[&["User"], &["PermissionSetAssignment"]],
+    ),
+    (
+        "permissions",
+        &[&["User"], &["PermissionSetAssignment"], &["PermissionSet"]],
+    ),
+    (
+        "apps",
+        &[&[
+            "ConnectedApplication",
+            "ConnectedApp",
+            "ExternalClientApplication",
+        ]],
+    ),
+    ("oauth_tokens", &[&["OauthToken"]]),
+    ("login_ip_ranges", &[&["LoginIpRange"]]),
+];
+
+/// A snapshot of the org holds until the next one, but not for longer than this many days.
+const ROSTER_DAYS: u64 = 8;
+
 /// Tables that hold no log: what the operator or the program itself wrote.
 const ALWAYS_THERE: &[&str] = &[
     "registry_users",
@@ -91,6 +118,14 @@ const ALWAYS_THERE: &[&str] = &[
     "registry_flows",
     "registry_windows",
     "registry_org_apps",
+    "registry_gateways",
+    "registry_ui_paths",
+    "registry_tools",
+    "registry_endpoints",
+    "registry_hours",
+    "registry_app_subjects",
+    "registry_base_profiles",
+    "registry_log_readers",
     "unmapped_values",
     "files",
     "runs",
@@ -99,7 +134,15 @@ const ALWAYS_THERE: &[&str] = &[
     "rule_runs",
     "alerts",
     "parts",
+    ROSTER_TABLES[0],
+    ROSTER_TABLES[1],
+    "suppressions",
+    "canaries",
+    "inferred_roles",
 ];
+
+/// Views that tell which snapshots there are.
+const ROSTER_TABLES: [&str; 2] = ["roster_snapshots", "roster_as_of"];
 
 /// What an input's name stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +150,8 @@ pub enum Source {
     AlwaysThere,
     /// Any of these event types.
     Logs(Vec<String>),
+    /// Snapshots of the org: of each group any.
+    Roster(Vec<Vec<String>>),
 }
 
 /// Resolves a name; `raw_table` gives the event type of a raw table (`elf_login` → `Login`).
@@ -119,21 +164,31 @@ pub fn source_of(name: &str, raw_table: impl Fn(&str) -> Option<String>) -> Sour
     if let Some((_, events)) = VIEWS.iter().find(|(view, _)| *view == lower) {
         return Source::Logs(events.iter().map(|e| (*e).to_owned()).collect());
     }
+    if let Some((_, groups)) = ROSTER_VIEWS.iter().find(|(view, _)| *view == lower) {
+        let owned = |group: &&[&str]| group.iter().map(|set| (*set).to_owned()).collect();
+        return Source::Roster(groups.iter().map(owned).collect());
+    }
     Source::Logs(vec![raw_table(name).unwrap_or_else(|| name.to_owned())])
 }
 
 /// Whether a name is a view or a table of ours that is no raw log.
 pub fn is_known_view(name: &str) -> bool {
     let lower = name.to_lowercase();
-    ALWAYS_THERE.contains(&lower.as_str()) || VIEWS.iter().any(|(view, _)| *view == lower)
+    ALWAYS_THERE.contains(&lower.as_str())
+        || VIEWS.iter().any(|(view, _)| *view == lower)
+        || ROSTER_VIEWS.iter().any(|(view, _)| *view == lower)
 }
 
 /// The days for which the lake holds each event type.
 #[derive(Debug, Clone, Default)]
 pub struct Coverage {
     days: BTreeMap<String, BTreeSet<NaiveDate>>,
+    /// Days of the snapshots of each roster data set.
+    snapshots: BTreeMap<String, BTreeSet<NaiveDate>>,
     /// Raw table → event type.
     tables: BTreeMap<String, String>,
+    /// Names of the roster data sets.
+    data_sets: BTreeSet<String>,
 }
 
 /// Verdict on a rule's inputs.
@@ -150,8 +205,24 @@ impl Coverage {
     pub fn of_lake(lake: &Lake, catalog: &Catalog) -> Result<Self, LakeError> {
         let mut coverage = Self::default();
         for event_type in lake.event_types()? {
-            for part in lake.parts(&event_type)? {
-                coverage.add(&event_type, part.day);
+            if !catalog.is_roster(&event_type) {
+                for part in lake.parts(&event_type)? {
+                    coverage.add(&event_type, part.day);
+                }
+            }
+        }
+        let mut whole: BTreeSet<String> = BTreeSet::new();
+        for reading in lake.ledger().readings()? {
+            // As in the view `roster_snapshots`: what was cut off tells nothing new once there
+            // was a whole snapshot.
+            if !catalog.is_roster(&reading.event_type)
+                || !reading.is_complete && whole.contains(&reading.event_type)
+            {
+                continue;
+            }
+            coverage.add_snapshot(&reading.event_type, reading.day);
+            if reading.is_complete {
+                whole.insert(reading.event_type);
             }
         }
         let tables = catalog
@@ -159,6 +230,7 @@ impl Coverage {
             .iter()
             .map(|e| (e.table.clone(), e.name.clone()));
         coverage.tables = tables.collect();
+        coverage.data_sets = catalog.roster().map(|e| e.name.clone()).collect();
         Ok(coverage)
     }
 
@@ -167,6 +239,53 @@ impl Coverage {
             .entry(event_type.to_owned())
             .or_default()
             .insert(day);
+    }
+
+    pub fn add_snapshot(&mut self, data_set: &str, day: NaiveDate) {
+        self.snapshots
+            .entry(data_set.to_owned())
+            .or_default()
+            .insert(day);
+    }
+
+    /// Whether a day has a snapshot of any roster data set.
+    pub fn has_snapshot(&self, day: NaiveDate) -> bool {
+        self.snapshots.values().any(|days| days.contains(&day))
+    }
+
+    /// Latest day up to `limit` that has a snapshot of any roster data set.
+    pub fn last_snapshot(&self, limit: NaiveDate) -> Option<NaiveDate> {
+        self.snapshots
+            .values()
+            .filter_map(|days| days.range(..=limit).next_back())
+            .max()
+            .copied()
+    }
+
+    /// Whether a rule of these inputs is about snapshots of the org: then it is also asked about
+    /// the days on which there is a snapshot and no log. Optional inputs tell only where a rule
+    /// has no other.
+    pub fn reads_roster(&self, inputs: &[Input]) -> bool {
+        let only_optional = inputs.iter().all(|input| input.optional);
+        inputs
+            .iter()
+            .filter(|input| only_optional || !input.optional)
+            .flat_map(|input| &input.alternatives)
+            .any(|name| {
+                ROSTER_TABLES.contains(&name.to_lowercase().as_str())
+                    || matches!(self.source_of(name), Source::Roster(_))
+            })
+    }
+
+    /// What a name stands for in this lake.
+    fn source_of(&self, name: &str) -> Source {
+        let raw_table = |table: &str| self.tables.get(table).cloned();
+        match source_of(name, raw_table) {
+            Source::Logs(types) if types.iter().any(|t| self.data_sets.contains(t)) => {
+                Source::Roster(vec![types])
+            }
+            source => source,
+        }
     }
 
     /// Latest day up to `limit` that has rows of any log.
@@ -182,117 +301,100 @@ impl Coverage {
         self.days.values().any(|days| days.contains(&day))
     }
 
-    /// Judges required inputs over the `blind_days` days that end with `last_day`.
+    /// Judges required inputs over the `blind_days` days that end with `last_day`; snapshots of
+    /// the org hold for [`ROSTER_DAYS`].
     pub fn judge(&self, inputs: &[Input], last_day: NaiveDate, blind_days: u32) -> Sight {
-        let raw_table = |table: &str| self.tables.get(table).cloned();
         let mut blind = None;
         for input in inputs.iter().filter(|input| !input.optional) {
             let mut events = vec![];
-            let mut always = false;
+            let mut sights = vec![];
             for name in &input.alternatives {
-                match source_of(name, raw_table) {
-                    Source::AlwaysThere => always = true,
+                match self.source_of(name) {
+                    Source::AlwaysThere => sights.push(Sight::Sees),
                     Source::Logs(types) => events.extend(types),
+                    Source::Roster(groups) => sights.push(self.judge_snapshots(&groups, last_day)),
                 }
             }
-            if always {
-                continue;
+            if !events.is_empty() {
+                let shown = input.alternatives.join(" or ");
+                sights.push(self.judge_logs(&events, &shown, last_day, blind_days));
             }
-            let days = || events.iter().filter_map(|event| self.days.get(event));
-            let shown = input.alternatives.join(" or ");
-            if days().all(BTreeSet::is_empty) {
-                let reason = format!("never had input: no {shown} files in the lake");
-                return Sight::NeverHadInput(reason);
-            }
-            let first = last_day
-                .checked_sub_days(Days::new(u64::from(blind_days.max(1)) - 1))
-                .unwrap_or(last_day);
-            if days().any(|days| days.range(first..).next().is_some()) {
-                continue;
-            }
-            if let Some(seen) = days().filter_map(BTreeSet::last).max() {
-                let missing = (last_day - *seen).num_days();
-                let reason = format!("blind: no {shown} files for {missing} days");
-                blind.get_or_insert(reason);
+            // The best of the alternatives: to be blind is to have seen before.
+            match sights.into_iter().min_by_key(Sight::darkness) {
+                Some(Sight::Blind(reason)) => {
+                    blind.get_or_insert(reason);
+                }
+                Some(Sight::NeverHadInput(reason)) => return Sight::NeverHadInput(reason),
+                Some(Sight::Sees) | None => {}
             }
         }
         blind.map_or(Sight::Sees, Sight::Blind)
     }
+
+    /// Judges logs: any of these event types will do.
+    fn judge_logs(
+        &self,
+        events: &[String],
+        shown: &str,
+        last_day: NaiveDate,
+        blind_days: u32,
+    ) -> Sight {
+        let days = || events.iter().filter_map(|event| self.days.get(event));
+        let Some(seen) = days().filter_map(BTreeSet::last).max() else {
+            let reason = format!("never had input: no {shown} files in the lake");
+            return Sight::NeverHadInput(reason);
+        };
+        let first = last_day
+            .checked_sub_days(Days::new(u64::from(blind_days.max(1)) - 1))
+            .unwrap_or(last_day);
+        if *seen >= first {
+            return Sight::Sees;
+        }
+        let missing = (last_day - *seen).num_days();
+        Sight::Blind(format!(
+            "blind: no {shown} files since {seen} ({missing} days)"
+        ))
+    }
+
+    /// Judges snapshots: of each group one data set must have one that is not too old.
+    fn judge_snapshots(&self, groups: &[Vec<String>], last_day: NaiveDate) -> Sight {
+        let oldest = last_day
+            .checked_sub_days(Days::new(ROSTER_DAYS))
+            .unwrap_or(last_day);
+        let mut stale = None;
+        for group in groups {
+            let newest = group
+                .iter()
+                .filter_map(|data_set| self.snapshots.get(data_set)?.last())
+                .max();
+            let shown = group.join(" or ");
+            match newest {
+                None => {
+                    let reason = format!("never had input: no {shown} snapshot in the lake");
+                    return Sight::NeverHadInput(reason);
+                }
+                Some(day) if *day < oldest => {
+                    let age = (last_day - *day).num_days();
+                    let reason = format!("blind: the newest {shown} snapshot is {age} days old");
+                    stale.get_or_insert(reason);
+                }
+                Some(_) => {}
+            }
+        }
+        stale.map_or(Sight::Sees, Sight::Blind)
+    }
+}
+
+impl Sight {
+    fn darkness(&self) -> u8 {
+        match self {
+            Sight::Sees => 0,
+            Sight::Blind(_) => 1,
+            Sight::NeverHadInput(_) => 2,
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn day(n: u32) -> NaiveDate {
-        NaiveDate::from_ymd_opt(2026, 1, n).unwrap()
-    }
-
-    fn coverage(days: &[(&str, u32)]) -> Coverage {
-        let mut coverage = Coverage::default();
-        for (event, n) in days {
-            coverage.add(event, day(*n));
-        }
-        coverage
-    }
-
-    fn judge(coverage: &Coverage, inputs: &[&str]) -> Sight {
-        let inputs: Vec<_> = inputs.iter().map(|i| Input::read(i).unwrap()).collect();
-        coverage.judge(&inputs, day(15), 3)
-    }
-
-    #[test]
-    fn alternatives_and_optional_inputs_are_read() {
-        let input = Input::read("Login | LoginHistory ?").unwrap();
-        assert_eq!(input.alternatives, ["Login", "LoginHistory"]);
-        assert!(input.optional);
-        assert!(Input::read("").is_err() && Input::read("a |").is_err());
-        assert!(Input::read("../x").is_err());
-    }
-
-    #[test]
-    fn a_rule_whose_input_never_came_is_told_apart_from_a_blind_one() {
-        let had = coverage(&[("Login", 15), ("ApiTotalUsage", 12)]);
-        assert_eq!(
-            judge(&had, &["ApiTotalUsage"]),
-            Sight::Blind("blind: no ApiTotalUsage files for 3 days".into())
-        );
-        assert_eq!(
-            judge(&had, &["Logout"]),
-            Sight::NeverHadInput("never had input: no Logout files in the lake".into())
-        );
-    }
-
-    #[test]
-    fn input_within_the_last_days_is_enough() {
-        let recent = coverage(&[("ApiTotalUsage", 13)]);
-        assert_eq!(judge(&recent, &["ApiTotalUsage"]), Sight::Sees);
-        assert_eq!(judge(&recent, &["api_calls"]), Sight::Sees);
-    }
-
-    #[test]
-    fn one_alternative_is_enough_and_an_optional_input_never_blinds() {
-        let logins = coverage(&[("LoginHistory", 15), ("Login", 1)]);
-        assert_eq!(
-            judge(&logins, &["Login | LoginHistory", "ApiTotalUsage?"]),
-            Sight::Sees
-        );
-        assert_eq!(judge(&logins, &["registry_users", "logins"]), Sight::Sees);
-        assert!(matches!(judge(&logins, &["Login"]), Sight::Blind(_)));
-    }
-
-    #[test]
-    fn every_required_input_must_be_there() {
-        let logins = coverage(&[("Login", 15)]);
-        assert!(matches!(
-            judge(&logins, &["Login", "ApiTotalUsage"]),
-            Sight::NeverHadInput(_)
-        ));
-    }
-
-    #[test]
-    fn a_raw_table_stands_for_its_event_type() {
-        let source = source_of("elf_login", |t| (t == "elf_login").then(|| "Login".into()));
-        assert_eq!(source, Source::Logs(vec!["Login".into()]));
-    }
-}
+#[path = "inputs_tests.rs"]
+mod tests;

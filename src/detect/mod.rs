@@ -26,6 +26,7 @@ mod scaffold;
 mod session;
 mod statement;
 mod suppress;
+mod void;
 mod windows;
 
 pub use backtest::{Backtest, Change, ChangeKind, Conditions, Night, changes, nights, week_of};
@@ -42,10 +43,11 @@ pub use lint::{Plans, lint};
 pub use params::{Param, ParamType, ParamValue, RuleParams};
 pub use rule::{CasesText, Origin, Rule, RuleSet};
 pub use runner::{
-    Answers, Bindings, DetectReport, RuleOutcome, RunOptions, STAGING, bindings, run,
+    Answers, Bindings, DetectReport, RuleOutcome, RunOptions, STAGING, Stage, bindings, run,
 };
 pub use scaffold::{Scaffold, scaffold};
 pub use suppress::Suppressions;
+pub use void::void_suppressions;
 pub use windows::{Window, Windows};
 
 /// A small well-formed rule for tests; `extra` goes to the end of its front matter.
@@ -55,6 +57,7 @@ fn test_rule(id: &str, extra: &str) -> String {
         r#"/*
 id = "{id}"
 title = "A test rule"
+family = "misuse"
 severity = "high"
 status = "active"
 version = 1

@@ -154,7 +154,7 @@ impl<'a> Columns<'a> {
             user_id: text(user_id, "user_id")?,
             username: text(username, "username")?.map(|name| printable(&name, NAME_CHARS)),
             user_kind: text(self.role, "role")?,
-            severity: rule.fixed_severity.unwrap_or(severity),
+            severity: rule.severity_of(severity),
             count: u64::try_from(count).unwrap_or(0),
             expected: sentence(expected, "expected")?,
             observed: sentence(observed, "observed")?,

@@ -3,47 +3,47 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use super::error::RuleError;
-use super::front_matter::{BUILT_IN_PARAMS, Bucket, FrontMatter};
-use super::inputs::Input;
-use super::params::{RuleParams, as_toml};
-use super::statement::Statement;
-use crate::config::{RuleSetting, RuleStatus, Severity, nearest};
+use super::front_matter::FrontMatter;
+use super::params::as_toml;
+use super::statement::{Statement, undeclared};
+use crate::config::{RuleSetting, Severity, nearest};
 
 include!(concat!(env!("OUT_DIR"), "/embedded_rules.rs"));
 
 /// Largest rule or cases file read, in bytes.
 const LARGEST_FILE_BYTES: u64 = 4 << 20;
 
-/// One detection.
+/// One detection: its front matter, which it derefs to, and its query.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    pub id: String,
-    pub title: String,
-    /// Severity of a row that states none.
-    pub severity: Severity,
-    /// Set by the operator: the severity of every row, whatever the query says.
-    pub fixed_severity: Option<Severity>,
-    pub status: RuleStatus,
-    pub version: i64,
-    pub control: Vec<String>,
-    pub attack: Vec<String>,
-    pub description: String,
-    pub false_positives: Vec<String>,
-    pub response: Vec<String>,
-    pub references: Vec<String>,
-    pub inputs: Vec<Input>,
-    pub dedupe: Vec<String>,
-    pub bucket: Bucket,
-    pub params: RuleParams,
+    /// As written, tuned by the operator's settings.
+    pub head: FrontMatter,
+    /// The operator's `severity`: see [`Rule::severity_of`].
+    pub severity_cap: Option<Severity>,
     /// The whole file: valid SQL, its front matter a comment.
     pub sql: String,
     pub statement: Statement,
     pub origin: Origin,
     /// The cases file beside the rule.
     pub cases: Option<CasesText>,
+}
+
+impl Deref for Rule {
+    type Target = FrontMatter;
+
+    fn deref(&self) -> &FrontMatter {
+        &self.head
+    }
+}
+
+impl DerefMut for Rule {
+    fn deref_mut(&mut self) -> &mut FrontMatter {
+        &mut self.head
+    }
 }
 
 /// Where a rule comes from.
@@ -73,37 +73,35 @@ impl Rule {
         let file = origin.file();
         let head = FrontMatter::read(&file, text)?;
         let statement = Statement::read(&file, text.trim_start_matches('\u{feff}'))?;
-        let inputs = head
-            .inputs
-            .iter()
-            .map(|written| Input::read(written))
-            .collect::<Result<_, _>>()
-            .map_err(|what| RuleError::new(&file, 0, what))?;
         if let Some(error) = undeclared(&file, text, &statement, &head.params) {
             return Err(error);
         }
         Ok(Self {
-            id: head.id,
-            title: head.title,
-            severity: head.severity,
-            fixed_severity: None,
-            status: head.status,
-            version: head.version,
-            control: head.control,
-            attack: head.attack,
-            description: head.description,
-            false_positives: head.false_positives,
-            response: head.response,
-            references: head.references,
-            inputs,
-            dedupe: head.dedupe,
-            bucket: head.bucket,
-            params: head.params,
-            sql: text.trim_start_matches('\u{feff}').to_owned(),
+            head,
+            severity_cap: None,
             statement,
+            sql: text.trim_start_matches('\u{feff}').to_owned(),
             origin,
             cases: None,
         })
+    }
+
+    /// The severity of a row that is of this one by the rule. Where the operator sets a severity,
+    /// the rule's own highest becomes that one and lower ones keep their distance to it: an
+    /// operator who wants less noise of a rule still sees its grave rows first.
+    pub fn severity_of(&self, by_rule: Severity) -> Severity {
+        let Some(cap) = self.severity_cap else {
+            return by_rule;
+        };
+        let highest = self.highest_severity() as usize;
+        let below = highest.saturating_sub(by_rule as usize);
+        Severity::ALL[(cap as usize).saturating_sub(below)]
+    }
+
+    /// The highest severity that a row may have: the highest word that the query holds.
+    pub fn highest_severity(&self) -> Severity {
+        let in_query = self.statement.severities.last().copied();
+        in_query.unwrap_or(self.severity).max(self.severity)
     }
 
     /// Applies the operator's settings; `file` names theirs in messages.
@@ -113,19 +111,20 @@ impl Rule {
                 .map_err(|what| self.param_error(what, name, file, given.at.line))?;
         }
         self.status = setting.status.unwrap_or(self.status);
-        self.fixed_severity = setting.severity.or(self.fixed_severity);
+        self.severity_cap = setting.severity.or(self.severity_cap);
         Ok(())
     }
 
     /// Sets a parameter; the error says what is wrong with the name or the value.
     pub fn set_param(&mut self, name: &str, value: &toml::Value) -> Result<(), String> {
-        let Some(param) = self.params.get_mut(name) else {
-            return Err(format!("rule `{}` has no parameter `{name}`", self.id));
+        let FrontMatter { id, params, .. } = &mut self.head;
+        let Some(param) = params.get_mut(name) else {
+            return Err(format!("rule `{id}` has no parameter `{name}`"));
         };
         param.value = param
             .kind
             .read(value)
-            .map_err(|what| format!("parameter `{name}` of rule `{}`: {what}", self.id))?;
+            .map_err(|what| format!("parameter `{name}` of rule `{id}`: {what}"))?;
         Ok(())
     }
 
@@ -149,41 +148,6 @@ impl Rule {
         let name = file.rsplit(['/', '\\']).next().unwrap_or_default();
         name.strip_suffix(".sql").unwrap_or(name).to_owned()
     }
-}
-
-/// A `$name` of the query that neither the rule nor the runner sets: it could never be asked.
-fn undeclared(
-    file: &str,
-    text: &str,
-    statement: &Statement,
-    params: &RuleParams,
-) -> Option<RuleError> {
-    let known = || {
-        BUILT_IN_PARAMS
-            .into_iter()
-            .chain(params.keys().map(String::as_str))
-    };
-    let name = statement
-        .params
-        .iter()
-        .find(|name| known().all(|k| k != name.as_str()))?;
-    let placeholder = format!("${name}");
-    let query = text.find("*/").unwrap_or(0);
-    let line = text[query..]
-        .lines()
-        .position(|line| line.to_lowercase().contains(&placeholder))
-        .map_or(0, |n| n + 1 + text[..query].matches('\n').count());
-    let error = RuleError::new(
-        file,
-        line,
-        format!("`{placeholder}` is not declared in [params]"),
-    );
-    Some(match nearest(name, known()) {
-        Some(near) => error.hint(format!("did you mean `${near}`?")),
-        None => error.hint(format!(
-            "add [params.{name}] with type, default and meaning"
-        )),
-    })
 }
 
 impl Origin {
@@ -362,7 +326,7 @@ fn read_file(path: &Path) -> Result<String, RuleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, Position, RuleParam};
+    use crate::config::{self, Position, RuleParam, RuleStatus};
     use crate::detect::params::ParamValue;
     use crate::detect::test_rule;
 
@@ -431,19 +395,6 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_the_query_that_is_not_declared_is_refused_on_its_line() {
-        let text = test_rule("one", "").replace("ORDER BY", "  AND ip <> $windw_end\nORDER BY");
-        let file = "one.sql".to_owned();
-        let error = Rule::read(&text, Origin::Embedded { file }).unwrap_err();
-        assert_eq!(
-            error.line,
-            1 + text[..text.find("$windw").unwrap()].matches('\n').count()
-        );
-        assert!(error.what.contains("$windw_end"), "{error}");
-        assert_eq!(error.hint.as_deref(), Some("did you mean `$window_end`?"));
-    }
-
-    #[test]
     fn a_missing_folder_is_refused_by_name() {
         let error = RuleSet::default()
             .with_dir(Path::new("/nowhere/rules"))
@@ -487,7 +438,33 @@ mod tests {
 
         let rule = set.get("one").unwrap();
         assert_eq!(rule.status, RuleStatus::Staging);
-        assert_eq!(rule.fixed_severity, Some(Severity::Low));
+        assert_eq!(rule.severity_cap, Some(Severity::Low));
         assert_eq!(rule.params["limit"].value, ParamValue::Int(5));
+    }
+
+    #[test]
+    fn a_set_severity_caps_the_rule_and_keeps_the_distance_between_its_levels() {
+        use Severity::{Critical, High, Info, Low, Medium};
+        let origin = Origin::Embedded {
+            file: "one.sql".into(),
+        };
+        let levels = "SELECT ['low', 'critical'][1] AS severity, occurred_at,";
+        let text = test_rule("one", "").replace("SELECT occurred_at,", levels);
+        let mut rule = Rule::read(&text, origin.clone()).unwrap();
+        let all = |rule: &Rule| [Critical, High, Medium, Low, Info].map(|s| rule.severity_of(s));
+        assert_eq!(all(&rule), [Critical, High, Medium, Low, Info]);
+        rule.severity_cap = Some(High);
+        assert_eq!(all(&rule), [High, Medium, Low, Info, Info]);
+        rule.severity_cap = Some(Info);
+        assert_eq!(all(&rule), [Info; 5]);
+
+        // The rule's own severity is its highest where the query names none.
+        let mut plain = Rule::read(&test_rule("one", ""), origin).unwrap();
+        plain.severity_cap = Some(Critical);
+        assert_eq!(plain.severity_of(High), Critical);
+        assert_eq!(plain.severity_of(Medium), High);
+        // A row above what the rule was known to say stays at the cap.
+        plain.severity_cap = Some(Medium);
+        assert_eq!(plain.severity_of(Critical), Medium);
     }
 }

@@ -33,6 +33,9 @@ impl Window {
 pub struct Windows {
     /// In order, apart from each other by at least a day.
     pub ranges: Vec<Window>,
+    /// The same for rules that read the roster: also the days with a snapshot and no log, which
+    /// for any other rule would be a day without events.
+    pub roster_ranges: Vec<Window>,
     /// Where standing conditions are judged: the look-back up to the last day that has rows.
     pub standing: Option<Window>,
     /// Last day that brought rows (or was asked for): the day by which blindness is judged.
@@ -53,19 +56,37 @@ impl Windows {
     ) -> Self {
         let today = now.date_naive();
         let dirty: BTreeSet<NaiveDate> = dirty.iter().copied().collect();
+        // Snapshots are taken after the day's logs: they move neither the look-back nor the day
+        // by which blindness is judged.
+        let only_snapshots =
+            |day: &NaiveDate| !coverage.has_day(*day) && coverage.has_snapshot(*day);
+        let logged: BTreeSet<NaiveDate> = dirty
+            .iter()
+            .copied()
+            .filter(|d| !only_snapshots(d))
+            .collect();
         let last_with_rows = coverage
             .last_day(today)
             .into_iter()
-            .chain(dirty.range(..=today).next_back().copied())
-            .max();
+            .chain(logged.range(..=today).next_back().copied())
+            .max()
+            .or_else(|| coverage.last_snapshot(today));
         let anchor = last_with_rows.unwrap_or(today);
         let earliest = back(anchor, lookback_days);
 
         let mut days = BTreeSet::new();
+        let mut roster_days = BTreeSet::new();
         let mut beyond_lookback = vec![];
         for day in &dirty {
             if *day < earliest {
                 beyond_lookback.push(*day);
+                continue;
+            }
+            roster_days.insert(*day);
+            if coverage.has_day(next(*day)) || coverage.has_snapshot(next(*day)) {
+                roster_days.insert(next(*day));
+            }
+            if only_snapshots(day) {
                 continue;
             }
             days.insert(*day);
@@ -73,14 +94,15 @@ impl Windows {
                 days.insert(next(*day));
             }
         }
-        let last_day = dirty
+        let last_day = logged
             .range(..=today)
             .next_back()
-            .or(dirty.last())
+            .or(logged.last())
             .copied()
             .or(last_with_rows);
         Self {
             ranges: contiguous(&days),
+            roster_ranges: contiguous(&roster_days),
             standing: last_with_rows.map(|last| Window::of_days(earliest, last)),
             last_day,
             beyond_lookback,
@@ -89,12 +111,22 @@ impl Windows {
 
     /// Windows of the night after a day that brought its rows in time.
     pub fn of_night(day: NaiveDate, lookback_days: u32) -> Self {
+        let window = Window::of_days(day, day);
         Self {
-            ranges: vec![Window::of_days(day, day)],
+            ranges: vec![window],
+            roster_ranges: vec![window],
             standing: Some(Window::of_days(back(day, lookback_days), day)),
             last_day: Some(day),
             beyond_lookback: vec![],
         }
+    }
+
+    /// The same, with rules that read the roster asked up to this day.
+    pub fn with_snapshots_until(mut self, last: NaiveDate) -> Self {
+        if let Some(range) = self.roster_ranges.last_mut() {
+            range.to = range.to.max(midnight(next(last)));
+        }
+        self
     }
 
     /// Windows of the days that the operator asks for, both inclusive.
@@ -102,6 +134,7 @@ impl Windows {
         let window = Window::of_days(first, last.max(first));
         Self {
             ranges: vec![window],
+            roster_ranges: vec![window],
             standing: Some(window),
             last_day: Some(last.max(first)),
             beyond_lookback: vec![],
@@ -165,6 +198,37 @@ mod tests {
             .collect();
         assert_eq!(found.ranges, expected);
         assert_eq!(found.last_day, Some(day(20)));
+    }
+
+    #[test]
+    fn a_snapshot_after_the_last_log_is_judged_by_roster_rules_only_and_moves_nothing() {
+        let mut coverage = Coverage::default();
+        coverage.add("Login", day(15));
+        coverage.add_snapshot("User", day(16));
+        let now = midnight(day(16)) + chrono::Duration::hours(3);
+        let found = Windows::of_dirty_days(&[day(15), day(16)], &coverage, now, 7);
+        assert_eq!(found.ranges, [Window::of_days(day(15), day(15))]);
+        assert_eq!(found.roster_ranges, [Window::of_days(day(15), day(16))]);
+        assert_eq!(found.last_day, Some(day(15)));
+        assert_eq!(found.standing, Some(Window::of_days(day(8), day(15))));
+
+        let only_roster = Windows::of_dirty_days(&[day(16)], &coverage, now, 7);
+        assert_eq!(only_roster.ranges, []);
+        assert_eq!(
+            only_roster.roster_ranges,
+            [Window::of_days(day(16), day(16))]
+        );
+        assert_eq!(only_roster.last_day, Some(day(15)));
+    }
+
+    #[test]
+    fn a_lake_of_snapshots_only_is_judged_as_well() {
+        let mut coverage = Coverage::default();
+        coverage.add_snapshot("User", day(16));
+        let found = Windows::of_dirty_days(&[day(16)], &coverage, midnight(day(17)), 7);
+        assert_eq!(found.roster_ranges, [Window::of_days(day(16), day(16))]);
+        assert_eq!(found.standing, Some(Window::of_days(day(9), day(16))));
+        assert_eq!(found.last_day, Some(day(16)));
     }
 
     #[test]

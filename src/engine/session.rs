@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::DataFusionError;
@@ -21,12 +22,12 @@ use tokio::runtime::Runtime;
 
 use super::damage::damaged_file;
 use super::error::EngineError;
-use super::functions::KnownUsers;
+use super::functions::{KnownMachines, KnownUsers};
 use super::lazy::{LazyTables, Slot};
 use super::params::Params;
 use super::{functions, tables, views};
 use crate::catalog::Catalog;
-use crate::lake::Lake;
+use crate::lake::{Lake, LedgerTable};
 use crate::registry::{Networks, Registry, Resolution};
 
 /// Share of the memory limit that DataFusion's own accounting may use. Decode buffers, in-memory
@@ -73,12 +74,48 @@ impl Session {
         for function in functions::of_registry(&networks) {
             session.context.register_udf(function);
         }
+        let roles = lake.ledger().inferred_roles()?;
+        let machines = KnownMachines::new(&roles);
+        session
+            .context
+            .register_udf(functions::of_machines(machines));
         tables::register_ledger(&session.context, lake)?;
         tables::register_registry(&session.context, registry, &resolution)?;
+        if !roles.is_empty() {
+            session.hide_registered_machines()?;
+        }
+        for &(name, sql) in views::MADE_ONCE {
+            session.lazy.add(name, Slot::MadeOnce { name, sql });
+        }
         for &(name, sql) in views::VIEWS {
             session.lazy.add(name, Slot::View { name, sql });
         }
         Ok(session)
+    }
+
+    /// Of an account that the registry declares, nothing is inferred.
+    fn hide_registered_machines(&self) -> Result<(), EngineError> {
+        let rows = self.query(views::INFERRED_ROLES, &Params::new())?;
+        let name = LedgerTable::InferredRoles;
+        let rows = concat_batches(&name.schema(), &rows).map_err(|error| EngineError::BuiltIn {
+            name: name.name(),
+            message: error.to_string(),
+        })?;
+        self.replace_table(name.name(), rows)
+    }
+
+    /// Puts rows in the place of a table of the program itself. Views keep what they had.
+    pub fn replace_table(&self, name: &'static str, rows: RecordBatch) -> Result<(), EngineError> {
+        tables::replace_table(&self.context, name, rows)
+    }
+
+    /// The ledger's tables as they are now; all else stays as it was when the session opened.
+    pub fn read_ledger_again(&self, lake: &Lake) -> Result<(), EngineError> {
+        let others = LedgerTable::ALL.into_iter();
+        for table in others.filter(|table| *table != LedgerTable::InferredRoles) {
+            self.replace_table(table.name(), lake.ledger().snapshot(table)?)?;
+        }
+        Ok(())
     }
 
     /// Plans each query in one pass of the optimizer instead of up to three. The answers are the
@@ -125,6 +162,8 @@ impl Session {
         tables::register_usernames(&session.context, &names)?;
         let mut functions = functions::plain();
         functions.extend(functions::of_users(KnownUsers::new(names)));
+        functions.push(functions::of_key(lake.key()));
+        functions.push(functions::of_machines(KnownMachines::default()));
         for function in functions {
             session.context.register_udf(function);
         }
@@ -323,7 +362,8 @@ fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
         .with_information_schema(false)
         .with_default_catalog_and_schema(CATALOG_NAME, SCHEMA_NAME)
         .with_create_default_catalog_and_schema(true)
-        .with_sort_spill_reservation_bytes((pool_bytes / (8 * threads)).min(10 << 20));
+        // Every sort of a plan reserves this at once, and a rule may have dozens of them.
+        .with_sort_spill_reservation_bytes((pool_bytes / (64 * threads)).min(10 << 20));
     let settings = config.options_mut();
     settings.sql_parser.collect_spans = true;
     settings.execution.planning_concurrency = threads;

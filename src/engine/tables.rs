@@ -88,7 +88,7 @@ fn headings_as_columns(event: &EventType, stored: &SchemaRef) -> Vec<Expr> {
             _ if heading == "event_type" => add(heading, lit(event.name.clone())),
             Treatment::OccurredAt => add(heading, quoted("occurred_at")),
             Treatment::UserId => add(heading, quoted("user_id")),
-            Treatment::Drop | Treatment::QueryShape => {}
+            Treatment::Drop | Treatment::QueryShape | Treatment::Mentions => {}
             _ => add(heading, quoted(&column.name)),
         }
     }
@@ -118,13 +118,23 @@ pub(super) fn register_usernames(
         .map_err(|error| built_in(&error))
 }
 
-/// `files`, `runs`, `quarantine`, `findings`, `rule_runs`, `alerts`, `parts`.
+/// The tables of [`LedgerTable`].
 pub(super) fn register_ledger(context: &SessionContext, lake: &Lake) -> Result<(), EngineError> {
     for table in LedgerTable::ALL {
         let batch = lake.ledger().snapshot(table)?;
         register_batch(context, table.name(), batch).map_err(|error| built_in(&error))?;
     }
     Ok(())
+}
+
+/// Puts rows in the place of a table.
+pub(super) fn replace_table(
+    context: &SessionContext,
+    name: &str,
+    rows: RecordBatch,
+) -> Result<(), EngineError> {
+    // The session's schema lets a later table take the place of an earlier one.
+    register_batch(context, name, rows).map_err(|error| built_in(&error))
 }
 
 /// The tables of [`Registry::tables`].

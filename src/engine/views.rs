@@ -24,4 +24,43 @@ pub(super) const VIEWS: &[(&str, &str)] = &[
         "unmapped_values",
         include_str!("../../queries/views/unmapped_values.sql"),
     ),
+    ("users", include_str!("../../queries/views/users.sql")),
+    (
+        "permission_assignments",
+        include_str!("../../queries/views/permission_assignments.sql"),
+    ),
+    (
+        "permissions",
+        include_str!("../../queries/views/permissions.sql"),
+    ),
+    ("apps", include_str!("../../queries/views/apps.sql")),
+    (
+        "oauth_tokens",
+        include_str!("../../queries/views/oauth_tokens.sql"),
+    ),
+    (
+        "login_ip_ranges",
+        include_str!("../../queries/views/login_ip_ranges.sql"),
+    ),
 ];
+
+/// Small views that many others use several times each: their rows are made once, when the session
+/// opens, and not anew in each place of each plan. In dependency order, before [`VIEWS`].
+pub(super) const MADE_ONCE: &[(&str, &str)] = &[
+    (
+        "roster_snapshots",
+        include_str!("../../queries/views/roster_snapshots.sql"),
+    ),
+    (
+        "roster_as_of",
+        include_str!("../../queries/views/roster_as_of.sql"),
+    ),
+];
+
+/// The inferred roles of accounts that the registry did not declare when they were last seen.
+pub(super) const INFERRED_ROLES: &str = "
+    SELECT i.* FROM inferred_roles AS i
+    WHERE NOT EXISTS (
+        SELECT 1 FROM registry_users AS r
+        WHERE r.user_key = i.user_key AND i.last_seen >= r.valid_from AND i.last_seen < r.valid_to)
+    ORDER BY i.user_key, i.since";

@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::address::addresses;
 use super::chunk::Chunk;
 use super::column::{self, Cells};
+use super::json;
 use super::layout::{Layout, Slot};
 use super::records::{Broken, Fault, Records};
 use super::time::{LocalDates, TimeFault, TimeReader};
@@ -28,6 +29,11 @@ pub struct FileContext<'a> {
     pub file_id: FileId,
     pub key: &'a DigestKey,
     pub local_dates: LocalDates,
+    /// When the file was taken, in milliseconds since 1970 UTC: the time of every row of a
+    /// roster snapshot, and of nothing else.
+    pub taken_ms: i64,
+    /// The text was made of JSON records.
+    pub from_json: bool,
 }
 
 /// The account of some rows.
@@ -125,6 +131,9 @@ fn is_cut_off(broken: &Broken, bytes: &[u8]) -> bool {
 /// Drops from the records those whose time or type cannot be read; returns the others' times.
 fn keep_readable(records: &mut Records, quarantine: &mut Quarantine) -> Vec<i64> {
     let layout = quarantine.layout;
+    if layout.event.is_roster() {
+        return vec![quarantine.context.taken_ms; records.len()];
+    }
     let mut reader = TimeReader::new(quarantine.context.local_dates);
     let mut scratch = Vec::new();
     let mut times = Vec::with_capacity(records.len());
@@ -236,6 +245,12 @@ fn columns(
                 *column,
                 &mut account.unreadable_values,
             )),
+            (_, ColumnKind::Time) => columns.push(column::times(
+                cells,
+                *column,
+                context.local_dates,
+                &mut account.unreadable_values,
+            )),
         }
     }
     columns.push(Arc::new(Int64Array::from(vec![context.file_id; rows])));
@@ -334,7 +349,11 @@ impl Quarantine<'_> {
     fn broken(&mut self, broken: &Broken) {
         let line = self.lines.at(broken.start);
         let (user_id, ip) = self.who(&self.bytes[broken.start..broken.end]);
-        self.enter(line, None, broken.fault.to_string(), user_id, ip);
+        let reason = match self.context.from_json {
+            true => json::BROKEN_RECORD.to_owned(),
+            false => broken.fault.to_string(),
+        };
+        self.enter(line, None, reason, user_id, ip);
     }
 
     fn row(&mut self, records: &Records, row: usize, column: Option<usize>, reason: &str) {

@@ -85,6 +85,14 @@ impl<R: Read> Chunker<R> {
         }
     }
 
+    /// For a text made of JSON, whose first record is line 1.
+    pub fn of_records(source: R, row_seed: u64) -> Self {
+        Self {
+            next_line: 0,
+            ..Self::new(source, row_seed)
+        }
+    }
+
     pub fn layout(&self) -> Option<&Arc<Layout>> {
         self.layout.as_ref()
     }
@@ -179,6 +187,13 @@ impl<R: Read> Chunker<R> {
         if first_type.is_none() && rest.iter().all(|b| matches!(b, b'\r' | b'\n')) && self.at_end {
             // A header and nothing below it: no events, which is not an error.
             if catalog_knows(catalog, &headings) {
+                // Of a snapshot it says that there are none, and of what.
+                let layout = Layout::new(catalog, &headings, None, self.row_seed).ok();
+                if let Some(layout) =
+                    layout.filter(|l| self.layout.is_none() && l.event.is_roster())
+                {
+                    self.layout = Some(Arc::new(layout));
+                }
                 self.use_up(end);
                 self.buffer.clear();
                 return Ok(false);
@@ -304,7 +319,7 @@ fn catalog_knows(catalog: &Catalog, headings: &[String]) -> bool {
     )
 }
 
-fn read_fault(error: &io::Error) -> String {
+pub(super) fn read_fault(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "it ends early: the archive is cut off".into(),
         _ => error.to_string(),

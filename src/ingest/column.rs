@@ -6,12 +6,16 @@
 use std::sync::Arc;
 
 use arrow::array::builder::NullBufferBuilder;
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringViewArray, make_view};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, StringViewArray, TimestampMillisecondArray,
+    make_view,
+};
 use arrow::buffer::{Buffer, ScalarBuffer};
 use hashbrown::HashMap;
 
 use super::records::{Field, Records};
 use super::text;
+use super::time::{LocalDates, TimeReader};
 use super::uri;
 use crate::catalog::{CUT_CHARS, Treatment, sf_id18_bytes};
 use crate::privacy::DigestKey;
@@ -195,6 +199,9 @@ pub fn treated_text(
         Treatment::AddressList => {
             made_text(cells, column, |_, cell, out| text::address_list(cell, out))
         }
+        Treatment::Mentions => made_text(cells, column, |_, cell, out| {
+            text::mentions(&mended(cell), key, out)
+        }),
         Treatment::Username => usernames(cells, column, key, trusted),
         _ => kept_text(cells, column, false),
     }
@@ -339,11 +346,24 @@ pub fn booleans(cells: &Cells, column: Option<usize>, unreadable: &mut u64) -> A
     )))
 }
 
+/// Times that are not the row's own; a date alone is its midnight UTC.
+pub fn times(
+    cells: &Cells,
+    column: Option<usize>,
+    local_dates: LocalDates,
+    unreadable: &mut u64,
+) -> ArrayRef {
+    let mut reader = TimeReader::new(local_dates);
+    let read = |cell: &[u8]| reader.read_moment(cell);
+    let values = numbers(cells, column, unreadable, read);
+    Arc::new(TimestampMillisecondArray::from(values).with_timezone("UTC"))
+}
+
 fn numbers<T>(
     cells: &Cells,
     column: Option<usize>,
     unreadable: &mut u64,
-    read: impl Fn(&[u8]) -> Option<T>,
+    mut read: impl FnMut(&[u8]) -> Option<T>,
 ) -> Vec<Option<T>> {
     let rows = cells.records.len();
     let mut values = Vec::with_capacity(rows);

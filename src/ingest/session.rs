@@ -9,9 +9,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::IngestError;
 use super::batch::FileContext;
 use super::chunk::{Chunker, Refusal};
-use super::dedupe::{self, Known};
+use super::dedupe::{self, Deduped, Known};
 use super::file::{self, ReadFile};
 use super::input::Input;
+use super::json;
+use super::snapshot;
 use super::time::LocalDates;
 use crate::catalog::Catalog;
 use crate::lake::{Commit, ContentHash, FileId, FileState, Lake, RunId, SourceFile, StagedPart};
@@ -48,6 +50,14 @@ pub struct KnownFile {
     pub name: String,
     pub file_id: FileId,
 }
+
+/// What is known of a JSON text besides its records.
+struct Answer {
+    /// In what it falls short of what was asked.
+    shortfall: Option<String>,
+}
+
+const CUT_OFF: &str = "the file ends inside a record";
 
 /// The account of an ingest.
 #[derive(Debug, Clone, Default)]
@@ -137,12 +147,16 @@ impl Session<'_> {
                 return Ok(());
             }
         };
+        let (source, is_json) = json::sniff(source);
+        if is_json {
+            return self.read_json(source, input);
+        }
         let large = input.size().is_none_or(|size| size >= ONE_THREAD_BYTES);
         let threads = if large { self.options.threads } else { 1 };
         let mut chunker = Chunker::new(source, self.lake.key().row_seed());
         let mut name = input.name.clone();
         for part in 2.. {
-            self.read_one_type(&mut chunker, &name, threads)?;
+            self.read_one_type(&mut chunker, &name, threads, None)?;
             if !chunker.other_type_follows {
                 break;
             }
@@ -152,7 +166,32 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Reads each kind of record of a JSON text as a file of its own.
+    fn read_json(&mut self, source: impl Read, input: &Input) -> Result<(), IngestError> {
+        let tables = match json::read(source, &input.name, self.catalog) {
+            Ok(tables) => tables,
+            Err(reason) => {
+                self.reject(&input.name, reason, [0; 32], 0);
+                return Ok(());
+            }
+        };
+        let row_seed = self.lake.key().row_seed();
+        let answer = Answer {
+            shortfall: tables.shortfall,
+        };
+        for (at, csv) in tables.csv.iter().enumerate() {
+            let name = match at {
+                0 => input.name.clone(),
+                _ => format!("{} (part {})", input.name, at + 1),
+            };
+            let mut chunker = Chunker::of_records(csv.as_slice(), row_seed);
+            self.read_one_type(&mut chunker, &name, 1, Some(&answer))?;
+        }
+        Ok(())
+    }
+
     /// A file of a size that the lake has seen is hashed first: reading is cheaper than parsing.
+    /// Snapshots are small and never found here: their identity has the day in it.
     fn known_before_reading(&self, input: &Input) -> Result<Option<FileId>, IngestError> {
         const BOM: u64 = 3;
         let of_known_size = input.size().is_some_and(|size| {
@@ -176,13 +215,17 @@ impl Session<'_> {
         chunker: &mut Chunker<R>,
         name: &str,
         threads: usize,
+        json: Option<&Answer>,
     ) -> Result<(), IngestError> {
         let file_id = self.next_file_id;
         let key = self.lake.key().clone();
+        let taken_at = snapshot::taken_at(name).unwrap_or(self.at);
         let context = FileContext {
             file_id,
             key: &key,
             local_dates: self.options.local_dates,
+            taken_ms: taken_at.timestamp_millis(),
+            from_json: json.is_some(),
         };
         let staging = self.lake.staging_dir().to_owned();
         let read = file::read(
@@ -208,8 +251,15 @@ impl Session<'_> {
             self.reject(name, reason, hash, chunker.size);
             return Ok(());
         }
+        let is_snapshot = chunker.layout().is_some_and(|l| l.event.is_roster());
+        // The same list on another day says that nothing has changed since, which is news.
+        let hash = match is_snapshot {
+            true => hash_of_snapshot(&hash, taken_at.date_naive()),
+            false => hash,
+        };
         let known = match self.seen.get(&hash) {
             Some(file_id) => Some(*file_id),
+            None if is_snapshot => self.lake.reading_by_hash(&hash)?,
             None => self.lake.file_by_hash(&hash)?,
         };
         if let Some(file_id) = known {
@@ -221,28 +271,44 @@ impl Session<'_> {
             return Ok(());
         }
         let event_type = parts.first().map(|p| p.event_type.clone());
-        let deduped = dedupe::remove_repeats(parts, &chunker.sections, |day| {
-            self.held(event_type.as_deref().unwrap_or_default(), day)
-        })?;
+        let deduped = match is_snapshot {
+            // A snapshot repeats what earlier ones say: that is its meaning.
+            true => Deduped {
+                parts,
+                duplicates: 0,
+            },
+            false => dedupe::remove_repeats(parts, &chunker.sections, |day| {
+                self.held(event_type.as_deref().unwrap_or_default(), day)
+            })?,
+        };
         let layout = chunker.layout();
-        let instant = |ms: Option<i64>| ms.and_then(DateTime::from_timestamp_millis);
+        let shortfall = match json {
+            Some(answer) => answer.shortfall.clone(),
+            None => account.torn.then(|| CUT_OFF.to_owned()),
+        };
+        // A snapshot without rows is one, too: it says that there are none.
+        let instant = |ms: Option<i64>| match is_snapshot {
+            true => Some(taken_at),
+            false => ms.and_then(DateTime::from_timestamp_millis),
+        };
         let file = SourceFile {
             file_id,
             name: name.to_owned(),
             content_hash: hash,
             size_bytes: chunker.size,
             event_type: layout.map_or(String::new(), |l| l.event.name.clone()),
-            interval: interval(name, account.first_ms, account.last_ms),
-            state: if account.torn {
-                FileState::Torn
-            } else {
-                FileState::Ingested
+            interval: match is_snapshot {
+                true => None,
+                false => interval(name, account.first_ms, account.last_ms),
             },
-            reason: account
-                .torn
-                .then(|| "the file ends inside a record".to_owned()),
+            state: match &shortfall {
+                Some(_) => FileState::Torn,
+                None => FileState::Ingested,
+            },
+            reason: shortfall,
             unknown_columns: layout.map_or(vec![], |l| l.unknown.clone()),
             missing_columns: layout.map_or(vec![], |l| l.missing.clone()),
+            absent_columns: layout.map_or(vec![], |l| l.absent.clone()),
             first_event_at: instant(account.first_ms),
             last_event_at: instant(account.last_ms),
             rows_read: account.rows_read,
@@ -297,6 +363,7 @@ impl Session<'_> {
             reason: Some(reason),
             unknown_columns: vec![],
             missing_columns: vec![],
+            absent_columns: vec![],
             first_event_at: None,
             last_event_at: None,
             rows_read: 0,
@@ -329,6 +396,14 @@ fn throw_away(parts: &[StagedPart]) -> Result<(), IngestError> {
     parts
         .iter()
         .try_for_each(|p| std::fs::remove_file(&p.path).map_err(IngestError::io("remove", &p.path)))
+}
+
+/// Identity of a snapshot: its content and the day it was taken.
+fn hash_of_snapshot(content: &ContentHash, day: NaiveDate) -> ContentHash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(content);
+    hasher.update(day.to_string().as_bytes());
+    *hasher.finalize().as_bytes()
 }
 
 /// BLAKE3 of the content as the chunker counts it: without a byte order mark.

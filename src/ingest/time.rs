@@ -80,6 +80,16 @@ impl TimeReader {
             .map_or_else(|| self.read_local(text), Ok)
     }
 
+    /// As [`TimeReader::read`], and a date alone (`2026-01-15`) is its midnight UTC.
+    pub fn read_moment(&mut self, cell: &[u8]) -> Option<i64> {
+        if let Ok(ms) = self.read(cell) {
+            return Some(ms);
+        }
+        let day = NaiveDate::parse_from_str(std::str::from_utf8(cell).ok()?.trim(), "%Y-%m-%d");
+        let midnight = day.ok()?.and_time(chrono::NaiveTime::MIN).and_utc();
+        in_years(&midnight).then(|| midnight.timestamp_millis())
+    }
+
     /// `2026-01-15T10:00:00.000Z`, which nearly every row has.
     fn read_derived(&mut self, cell: &[u8]) -> Option<i64> {
         let cell: &[u8; 24] = cell.try_into().ok()?;

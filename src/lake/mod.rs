@@ -39,9 +39,9 @@ pub use self::error::LakeError;
 pub use self::fs::create_private;
 pub use self::info::LakeInfo;
 pub use self::ledger::{
-    DirtyDays, EvaluatedWindow, EventTypeInfo, Finding, FindingChanges, FindingEvent,
-    FindingFilter, FindingRow, Ledger, LedgerTable, OutboxMail, PendingMail, RuleRun, RuleStatus,
-    Run, RunState, Status,
+    Canary, CanaryState, DirtyDays, EvaluatedWindow, EventTypeInfo, Finding, FindingChanges,
+    FindingEvent, FindingFilter, FindingRow, InferredRole, Ledger, LedgerTable, OutboxMail,
+    PendingMail, RuleRun, RuleStatus, Run, RunState, Status, SuppressionState,
 };
 pub use self::model::*;
 pub use self::open::Damage;
@@ -97,6 +97,12 @@ impl Lake {
     /// The ingested file of this content, if there is one.
     pub fn file_by_hash(&self, hash: &ContentHash) -> Result<Option<FileId>> {
         self.ledger.file_by_hash(hash)
+    }
+
+    /// The file of this content that was read, even if it ended inside a record: read again, a
+    /// snapshot of the org that was cut off is as short as before.
+    pub fn reading_by_hash(&self, hash: &ContentHash) -> Result<Option<FileId>> {
+        self.ledger.reading_by_hash(hash)
     }
 
     /// Visible parts of an event type, ordered by day, then part.

@@ -1,5 +1,7 @@
 //! What leaves the lake: days beyond retention, and parts that are damaged.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use super::error::{LakeError, Result};
@@ -30,25 +32,33 @@ pub struct SetAside {
 
 impl Lake {
     /// Drops every part of days that lie more than `keep_days` days before `today`, and the
-    /// quarantine of files that ended before then. The accounts of files, the runs and the
-    /// findings stay. The Parquet files themselves are deleted when the next writer opens.
+    /// quarantine of files that ended before then. The newest snapshot of a roster data set
+    /// (`is_roster` tells them by their event type) stays whatever its age: without it everything
+    /// in it would look as if it were gone. The accounts of files, the runs and the findings stay. The Parquet files themselves are deleted when the next writer opens.
     pub fn prune(
         &mut self,
         run_id: RunId,
         at: DateTime<Utc>,
         today: NaiveDate,
         keep_days: u64,
+        is_roster: impl Fn(&str) -> bool,
     ) -> Result<Pruned> {
         self.needs_writer("pruning")?;
         let Some(before) = today.checked_sub_days(Days::new(keep_days)) else {
             return Ok(Pruned::default());
         };
-        let doomed: Vec<Part> = self
-            .ledger
-            .all_parts()?
+        let all = self.ledger.all_parts()?;
+        let mut newest: BTreeMap<String, NaiveDate> = BTreeMap::new();
+        for part in all.iter().map(|recorded| &recorded.part) {
+            if is_roster(&part.event_type) {
+                let day = newest.entry(part.event_type.clone()).or_insert(part.day);
+                *day = part.day.max(*day);
+            }
+        }
+        let doomed: Vec<Part> = all
             .into_iter()
             .map(|recorded| recorded.part)
-            .filter(|part| part.day < before)
+            .filter(|part| part.day < before && newest.get(&part.event_type) != Some(&part.day))
             .collect();
         let mut pruned = Pruned {
             before: Some(before),

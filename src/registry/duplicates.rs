@@ -57,12 +57,41 @@ pub(super) fn refuse(doc: &Document, registry: &Registry) -> Result<(), Fault> {
             |a, b| a == b,
             |path| format!("path `{path}`"),
         )?;
+        declared(
+            doc,
+            &user.tools,
+            |a, b| label(a) == label(b),
+            |tool| format!("tool `{tool}`"),
+        )?;
+        declared(
+            doc,
+            &user.endpoints,
+            |a, b| a == b,
+            |endpoint| format!("endpoint `{endpoint}`"),
+        )?;
+        declared(
+            doc,
+            &user.hours,
+            |a, b| a == b,
+            |hours| format!("part of the week `{hours}`"),
+        )?;
         declared(doc, &user.apps, same_app, |app| {
             let name = app.name.as_deref().or(app.id.as_deref());
             format!("app `{}`", name.unwrap_or_default())
         })?;
     }
-    Ok(())
+    declared(
+        doc,
+        &registry.org.base_profiles,
+        |a, b| label(a) == label(b),
+        |profile| format!("profile `{profile}`"),
+    )?;
+    declared(
+        doc,
+        &registry.org.log_readers,
+        |a, b| a == b,
+        |user| format!("log reader `{}`", user.as_str()),
+    )
 }
 
 fn declared<T>(

@@ -1,29 +1,37 @@
 //! What the operator declares about each machine user: role, system, owner, and the networks,
 //! apps and login paths it may use, each with the time for which it holds.
 
+mod aggregate;
 mod check;
 mod cidr;
+mod columns;
 mod duplicates;
 mod model;
 mod networks;
+mod org_tables;
 mod parse;
 mod resolution;
+mod schedule;
 mod tables;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod working_tests;
 
 use std::path::{Path, PathBuf};
 
 use crate::config::{Document, Fault};
 
+pub use aggregate::{Bounds, Standing, aggregate};
 pub use check::{Problem, ProblemKind};
 pub use model::{
-    AllowedApp, Declared, LOGIN_PATHS, OPEN_FROM, OPEN_TO, OrgApp, RegistryUser, Role, Validity,
-    Window, WindowKind,
+    AllowedApp, Declared, LOGIN_PATHS, OPEN_FROM, OPEN_TO, OrgApp, OrgDeclared, RegistryUser, Role,
+    Validity, Window, WindowKind,
 };
 pub use networks::Networks;
 pub use resolution::Resolution;
+pub use schedule::{Cadence, Hours};
 
 /// Why there is no registry.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +53,7 @@ pub struct Registry {
     pub users: Vec<RegistryUser>,
     pub apps: Vec<OrgApp>,
     pub windows: Vec<Window>,
+    pub org: OrgDeclared,
 }
 
 impl Registry {

@@ -1,8 +1,11 @@
 //! The entries of a registry.
 
+use chrono::NaiveDate;
 use ipnet::IpNet;
 
 use crate::config::{Position, UserRef};
+
+use super::schedule::{Cadence, Hours};
 
 /// The doors through which a login can come: values of `login_path`, and the words of `flows`.
 pub const LOGIN_PATHS: [&str; 19] = [
@@ -153,6 +156,19 @@ pub struct RegistryUser {
     pub gateway_networks: Vec<Declared<IpNet>>,
     /// UI page templates that an approved app opens under this user.
     pub allow_ui_paths: Vec<Declared<String>>,
+    /// Programs made for people that this user may run. Nothing declared where empty.
+    pub tools: Vec<Declared<String>>,
+    /// Apex endpoints that it may call, ids written as `*`. Nothing declared where empty.
+    pub endpoints: Vec<Declared<String>>,
+    /// When it works, UTC. Nothing declared where empty.
+    pub hours: Vec<Declared<Hours>>,
+    /// Whether it shows a client certificate with each connection.
+    pub mtls: bool,
+    pub cadence: Option<Cadence>,
+    /// Longest time without a sign of life, in minutes.
+    pub max_silence_minutes: Option<i64>,
+    /// Day by which somebody looks at the entry again.
+    pub review: Option<NaiveDate>,
     pub valid: Validity,
     pub ticket: Option<String>,
     pub at: Position,
@@ -176,11 +192,24 @@ pub struct OrgApp {
     pub id: Option<String>,
     pub vendor: Option<String>,
     pub grant: Option<String>,
+    /// The system that owns the app.
+    pub system: Option<String>,
+    /// Whether it is a mobile app of people's, built with Salesforce's Mobile SDK.
+    pub mobile_sdk: bool,
     /// Users for whom the app may get tokens by itself.
     pub subjects: Vec<UserRef>,
     pub valid: Validity,
     pub ticket: Option<String>,
     pub at: Position,
+}
+
+/// `[org]`: what holds for the org as a whole.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OrgDeclared {
+    /// Names of the locked-down profiles that integration users are on.
+    pub base_profiles: Vec<Declared<String>>,
+    /// Users that read the event log files as their work.
+    pub log_readers: Vec<Declared<UserRef>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -10,10 +10,12 @@ use super::Registry;
 use super::cidr::parse_network;
 use super::duplicates;
 use super::model::{
-    AllowedApp, Declared, LOGIN_PATHS, OrgApp, RegistryUser, Role, Validity, Window, WindowKind,
+    AllowedApp, Declared, LOGIN_PATHS, OrgApp, OrgDeclared, RegistryUser, Role, Validity, Window,
+    WindowKind,
 };
+use super::schedule::{parse_cadence, parse_hours, parse_silence};
 
-const USER: [&str; 14] = [
+const USER: [&str; 21] = [
     "username",
     "id",
     "role",
@@ -25,15 +27,24 @@ const USER: [&str; 14] = [
     "allow_salesforce_ip",
     "gateway_networks",
     "allow_ui_paths",
+    "tools",
+    "endpoints",
+    "hours",
+    "mtls",
+    "cadence",
+    "max_silence",
+    "review",
     "valid_from",
     "valid_to",
     "ticket",
 ];
-const APP: [&str; 8] = [
+const APP: [&str; 10] = [
     "name",
     "id",
     "vendor",
     "grant",
+    "system",
+    "mobile_sdk",
     "subjects",
     "valid_from",
     "valid_to",
@@ -49,10 +60,11 @@ const WINDOW: [&str; 8] = [
     "valid_to",
     "ticket",
 ];
+const ORG: [&str; 2] = ["base_profiles", "log_readers"];
 
 pub(super) fn registry(doc: &Document) -> Result<Registry, Fault> {
     let table = doc.parse()?;
-    let top = doc.root(&table, &["user", "app", "window"])?;
+    let top = doc.root(&table, &["user", "app", "window", "org"])?;
     let entries = |key: &str, keys: &[&str]| match top.get(key) {
         Some(item) => item.tables(&format!("in [[{key}]]"), keys),
         None => Ok(vec![]),
@@ -70,20 +82,18 @@ pub(super) fn registry(doc: &Document) -> Result<Registry, Fault> {
             .iter()
             .map(window)
             .collect::<Result<_, _>>()?,
+        org: match top.get("org") {
+            Some(item) => org(&item.table("in [org]", &ORG)?)?,
+            None => OrgDeclared::default(),
+        },
     };
     duplicates::refuse(doc, &registry)?;
     Ok(registry)
 }
 
 fn user(entry: &Section<'_>) -> Result<RegistryUser, Fault> {
-    let username = entry
-        .get("username")
-        .map(|item| item.parsed(parse_username))
-        .transpose()?;
-    let user_id = entry
-        .get("id")
-        .map(|item| item.parsed(parse_user_id))
-        .transpose()?;
+    let username = parsed(entry, "username", parse_username)?;
+    let user_id = parsed(entry, "id", parse_user_id)?;
     if username.is_none() && user_id.is_none() {
         let hint = "add username = \"name@domain\" or id = \"005…\"".to_owned();
         return Err(entry.fault("this [[user]] does not say who it is", Some(hint)));
@@ -121,10 +131,7 @@ fn user(entry: &Section<'_>) -> Result<RegistryUser, Fault> {
             valid,
             login_path,
         )?,
-        allow_salesforce_ip: match entry.get("allow_salesforce_ip") {
-            Some(item) => item.boolean()?,
-            None => false,
-        },
+        allow_salesforce_ip: flag(entry, "allow_salesforce_ip")?,
         gateway_networks: declared(
             entry,
             "gateway_networks",
@@ -135,6 +142,18 @@ fn user(entry: &Section<'_>) -> Result<RegistryUser, Fault> {
         allow_ui_paths: declared(entry, "allow_ui_paths", &["path"], valid, |path| {
             Ok(path.to_owned())
         })?,
+        tools: declared(entry, "tools", &["tool", "name"], valid, |tool| {
+            Ok(tool.to_owned())
+        })?,
+        endpoints: declared(entry, "endpoints", &["endpoint", "path"], valid, endpoint)?,
+        hours: declared(entry, "hours", &["hours"], valid, parse_hours)?,
+        mtls: flag(entry, "mtls")?,
+        cadence: parsed(entry, "cadence", parse_cadence)?,
+        max_silence_minutes: parsed(entry, "max_silence", parse_silence)?,
+        review: match entry.get("review") {
+            Some(item) => Some(item.moment()?.date_naive()),
+            None => None,
+        },
         valid,
         ticket: text(entry, "ticket")?,
         at: entry.position(),
@@ -153,12 +172,11 @@ fn app(entry: &Section<'_>) -> Result<OrgApp, Fault> {
     };
     Ok(OrgApp {
         name: name.text()?.to_owned(),
-        id: entry
-            .get("id")
-            .map(|item| item.parsed(parse_id))
-            .transpose()?,
+        id: parsed(entry, "id", parse_id)?,
         vendor: text(entry, "vendor")?,
         grant: text(entry, "grant")?,
+        system: text(entry, "system")?,
+        mobile_sdk: flag(entry, "mobile_sdk")?,
         subjects,
         valid: validity(entry)?,
         ticket: text(entry, "ticket")?,
@@ -203,6 +221,33 @@ fn window(entry: &Section<'_>) -> Result<Window, Fault> {
         ticket: text(entry, "ticket")?,
         at: entry.position(),
     })
+}
+
+fn org(table: &Section<'_>) -> Result<OrgDeclared, Fault> {
+    Ok(OrgDeclared {
+        base_profiles: plain(table, "base_profiles", |name| Ok(name.to_owned()))?,
+        log_readers: plain(table, "log_readers", str::parse::<UserRef>)?,
+    })
+}
+
+/// A list of plain text that holds as long as it stands there.
+fn plain<T>(
+    entry: &Section<'_>,
+    key: &str,
+    parse: impl Fn(&str) -> Result<T, BadValue>,
+) -> Result<Vec<Declared<T>>, Fault> {
+    let Some(list) = entry.get(key) else {
+        return Ok(vec![]);
+    };
+    let one = |item: &Item<'_>| {
+        Ok(Declared {
+            value: item.parsed(&parse)?,
+            valid: Validity::ALWAYS,
+            ticket: None,
+            at: item.position(),
+        })
+    };
+    list.list()?.iter().map(one).collect()
 }
 
 /// A list whose entries are plain text, or tables that hold the text under one of `names` beside
@@ -278,10 +323,9 @@ fn allowed_app(item: &Item<'_>, outer: Validity) -> Result<Declared<AllowedApp>,
     }
     let keys = ["name", "id", "valid_from", "valid_to", "ticket"];
     let table = item.table("in an entry of `apps`", &keys)?;
-    let id = table.get("id").map(|id| id.parsed(parse_id)).transpose()?;
     let value = AllowedApp {
         name: text(&table, "name")?,
-        id,
+        id: parsed(&table, "id", parse_id)?,
     };
     if value.name.is_none() && value.id.is_none() {
         let hint = "write { name = \"…\", id = \"0H4…\" }".to_owned();
@@ -301,6 +345,18 @@ fn text(entry: &Section<'_>, key: &str) -> Result<Option<String>, Fault> {
         .get(key)
         .map(|item| Ok(item.text()?.to_owned()))
         .transpose()
+}
+
+fn parsed<T>(
+    entry: &Section<'_>,
+    key: &str,
+    parse: impl FnOnce(&str) -> Result<T, BadValue>,
+) -> Result<Option<T>, Fault> {
+    entry.get(key).map(|item| item.parsed(parse)).transpose()
+}
+
+fn flag(entry: &Section<'_>, key: &str) -> Result<bool, Fault> {
+    entry.get(key).map_or(Ok(false), |item| item.boolean())
 }
 
 fn validity(entry: &Section<'_>) -> Result<Validity, Fault> {
@@ -344,6 +400,16 @@ fn window_kind(text: &str) -> Result<WindowKind, BadValue> {
 fn login_path(text: &str) -> Result<&'static str, BadValue> {
     let known = LOGIN_PATHS.into_iter().find(|path| *path == text);
     known.ok_or_else(|| unknown("flow", text, &LOGIN_PATHS))
+}
+
+/// A path, or a class of Apex; `*` stands for any id.
+fn endpoint(text: &str) -> Result<String, BadValue> {
+    if text.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#')) {
+        let message = format!("\"{}\" is no endpoint", printable(text, 60));
+        let hint = "write the path without query, as in \"/services/apexrest/CaseCreation/*\"";
+        return Err(BadValue::new(message, hint));
+    }
+    Ok(text.to_owned())
 }
 
 fn unknown(what: &str, written: &str, words: &[&str]) -> BadValue {

@@ -1,14 +1,11 @@
 //! The registry as SQL tables.
 
-use std::sync::Arc;
-
-use arrow::array::{
-    ArrayRef, BooleanArray, RecordBatch, StringViewArray, TimestampMillisecondArray,
-};
+use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use hashbrown::HashMap;
 
 use super::Registry;
+use super::columns::{dates, flags, numbers, optional, optional_numbers, text, times};
 use super::model::Validity;
 use super::resolution::Resolution;
 
@@ -19,14 +16,20 @@ impl Registry {
     ///
     /// | table | columns |
     /// |---|---|
-    /// | `registry_users` | user_key, user_id?, username?, role, system?, owner?, networks_declared, apps_declared, flows_declared, allow_salesforce_ip, valid_from, valid_to, ticket? |
+    /// | `registry_users` | user_key, user_id?, username?, role, system?, owner?, networks_declared, apps_declared, flows_declared, allow_salesforce_ip, valid_from, valid_to, ticket?, mtls, cadence?, max_silence_minutes?, review_date? (Date32), tools_declared, endpoints_declared, hours_declared |
     /// | `registry_networks` | user_key, network, valid_from, valid_to |
     /// | `registry_apps` | user_key, app_id?, app_name?, valid_from, valid_to |
     /// | `registry_flows` | user_key, login_path, valid_from, valid_to |
     /// | `registry_windows` | kind, user_key, from_at, to_at, network? (NULL: everywhere), ticket? |
-    /// | `registry_org_apps` | name, id?, vendor?, grant? |
+    /// | `registry_org_apps` | name, id?, vendor?, grant?, system?, mobile_sdk, valid_from, valid_to |
     /// | `registry_gateways` | user_key, network, valid_from, valid_to |
     /// | `registry_ui_paths` | user_key, path, valid_from, valid_to |
+    /// | `registry_tools` | user_key, tool, valid_from, valid_to |
+    /// | `registry_endpoints` | user_key, endpoint, valid_from, valid_to |
+    /// | `registry_hours` | user_key, weekday (1 = Monday), from_minute, to_minute (half-open, UTC), valid_from, valid_to |
+    /// | `registry_app_subjects` | app_name, app_id?, user_key |
+    /// | `registry_base_profiles` | profile |
+    /// | `registry_log_readers` | user_key |
     ///
     /// At any time `registry_users` has at most one row for a `user_key`: where entries by
     /// username and by id turn out to mean one user, the earlier in the file holds.
@@ -75,6 +78,31 @@ impl Registry {
                         .collect()
                 })?,
             ),
+            (
+                "registry_tools",
+                self.declared_table(resolution, "tool", |user| {
+                    user.tools
+                        .iter()
+                        .map(|tool| (tool.value.clone(), tool.valid))
+                        .collect()
+                })?,
+            ),
+            (
+                "registry_endpoints",
+                self.declared_table(resolution, "endpoint", |user| {
+                    user.endpoints
+                        .iter()
+                        .map(|endpoint| (endpoint.value.clone(), endpoint.valid))
+                        .collect()
+                })?,
+            ),
+            ("registry_hours", self.hours_table(resolution)?),
+            (
+                "registry_app_subjects",
+                self.app_subjects_table(resolution)?,
+            ),
+            ("registry_base_profiles", self.base_profiles_table()?),
+            ("registry_log_readers", self.log_readers_table(resolution)?),
         ])
     }
 
@@ -147,6 +175,36 @@ impl Registry {
                 optional(rows.iter().map(|r| r.1.ticket.clone())),
                 true,
             ),
+            ("mtls", flags(rows.iter().map(|r| r.1.mtls)), false),
+            (
+                "cadence",
+                optional(
+                    rows.iter()
+                        .map(|r| r.1.cadence.map(|c| c.as_str().to_owned())),
+                ),
+                true,
+            ),
+            (
+                "max_silence_minutes",
+                optional_numbers(rows.iter().map(|r| r.1.max_silence_minutes)),
+                true,
+            ),
+            ("review_date", dates(rows.iter().map(|r| r.1.review)), true),
+            (
+                "tools_declared",
+                flags(rows.iter().map(|r| !r.1.tools.is_empty())),
+                false,
+            ),
+            (
+                "endpoints_declared",
+                flags(rows.iter().map(|r| !r.1.endpoints.is_empty())),
+                false,
+            ),
+            (
+                "hours_declared",
+                flags(rows.iter().map(|r| !r.1.hours.is_empty())),
+                false,
+            ),
         ])
     }
 
@@ -207,6 +265,27 @@ impl Registry {
         ])
     }
 
+    fn hours_table(&self, resolution: &Resolution) -> Result<RecordBatch, ArrowError> {
+        let mut rows = vec![];
+        for user in &self.users {
+            for key in resolution.keys(user) {
+                rows.extend(user.hours.iter().flat_map(|hours| {
+                    let spans = hours.value.spans().into_iter();
+                    let key = key.clone();
+                    spans.map(move |span| (key.clone(), span, hours.valid))
+                }));
+            }
+        }
+        RecordBatch::try_from_iter_with_nullable([
+            ("user_key", text(rows.iter().map(|r| r.0.clone())), false),
+            ("weekday", numbers(rows.iter().map(|r| r.1.0)), false),
+            ("from_minute", numbers(rows.iter().map(|r| r.1.1)), false),
+            ("to_minute", numbers(rows.iter().map(|r| r.1.2)), false),
+            ("valid_from", times(rows.iter().map(|r| r.2.from_ms)), false),
+            ("valid_to", times(rows.iter().map(|r| r.2.to_ms)), false),
+        ])
+    }
+
     fn windows_table(&self, resolution: &Resolution) -> Result<RecordBatch, ArrowError> {
         let mut rows = vec![];
         for window in &self.windows {
@@ -239,51 +318,11 @@ impl Registry {
             ),
         ])
     }
-
-    fn org_apps_table(&self) -> Result<RecordBatch, ArrowError> {
-        RecordBatch::try_from_iter_with_nullable([
-            (
-                "name",
-                text(self.apps.iter().map(|app| app.name.clone())),
-                false,
-            ),
-            (
-                "id",
-                optional(self.apps.iter().map(|app| app.id.clone())),
-                true,
-            ),
-            (
-                "vendor",
-                optional(self.apps.iter().map(|app| app.vendor.clone())),
-                true,
-            ),
-            (
-                "grant",
-                optional(self.apps.iter().map(|app| app.grant.clone())),
-                true,
-            ),
-        ])
-    }
-}
-
-fn text(values: impl Iterator<Item = String>) -> ArrayRef {
-    Arc::new(StringViewArray::from_iter_values(values))
-}
-
-fn optional(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
-    Arc::new(StringViewArray::from_iter(values))
-}
-
-fn flags(values: impl Iterator<Item = bool>) -> ArrayRef {
-    Arc::new(BooleanArray::from_iter(values.map(Some)))
-}
-
-fn times(values: impl Iterator<Item = i64>) -> ArrayRef {
-    Arc::new(TimestampMillisecondArray::from_iter_values(values).with_timezone("UTC"))
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::AsArray;
     use arrow::util::pretty::pretty_format_batches;
 
     use super::*;
@@ -348,16 +387,80 @@ ticket = "CHG-1"
         assert_eq!(
             columns,
             [
-                ("registry_users", 0, 13),
+                ("registry_users", 0, 20),
                 ("registry_networks", 0, 4),
                 ("registry_apps", 0, 5),
                 ("registry_flows", 0, 4),
                 ("registry_windows", 0, 6),
-                ("registry_org_apps", 0, 4),
+                ("registry_org_apps", 0, 8),
                 ("registry_gateways", 0, 4),
                 ("registry_ui_paths", 0, 4),
+                ("registry_tools", 0, 4),
+                ("registry_endpoints", 0, 4),
+                ("registry_hours", 0, 6),
+                ("registry_app_subjects", 0, 3),
+                ("registry_base_profiles", 0, 1),
+                ("registry_log_readers", 0, 1),
             ]
         );
+    }
+
+    #[test]
+    fn the_way_a_machine_works_becomes_columns_and_rows() {
+        let text = format!(
+            "{ERP}tools = [\"Data Loader\", {{ tool = \"Postman\", valid_to = 2026-02-01 }}]
+endpoints = [\"/services/apexrest/CaseCreation/*\"]
+hours = [\"mon-fri 06:00-20:00\", {{ hours = \"sun 22:00-02:00\", valid_from = 2026-01-01 }}]
+mtls = true
+cadence = \"daily\"
+max_silence = \"7h\"
+review = 2026-06-30
+"
+        );
+        let users = shown(&text, "registry_users");
+        for cell in ["daily", "420", "2026-06-30"] {
+            assert!(users.contains(cell), "{cell}\n{users}");
+        }
+        let mtls = |text: &str| {
+            let users = table(text, "registry_users");
+            users.column_by_name("mtls").unwrap().as_boolean().value(0)
+        };
+        assert!(mtls(&text) && !mtls(ERP));
+        let tools = shown(&text, "registry_tools");
+        assert!(
+            tools.contains("Postman") && tools.contains("2026-02-01T00:00:00Z"),
+            "{tools}"
+        );
+        assert_eq!(table(&text, "registry_endpoints").num_rows(), 1);
+        let hours = shown(&text, "registry_hours");
+        for line in [
+            "| 5       | 360         | 1200 ",
+            "| 7       | 1320        | 1440 ",
+            "| 1       | 0           | 120 ",
+        ] {
+            assert!(hours.contains(line), "{line}\n{hours}");
+        }
+        assert_eq!(table(&text, "registry_hours").num_rows(), 7);
+    }
+
+    #[test]
+    fn what_holds_for_the_org_becomes_tables() {
+        let text = format!(
+            "{ERP}[[app]]\nname = \"ERP Sync\"\nid = \"0H4000000000001\"\nsystem = \"ERP\"\nmobile_sdk = true\nvalid_to = 2026-02-01\nsubjects = [\"erp@example.com\", \"new@example.com\"]
+[org]\nbase_profiles = [\"API Base\"]\nlog_readers = [\"erp@example.com\", \"new@example.com\"]\n"
+        );
+        let apps = shown(&text, "registry_org_apps");
+        for cell in ["ERP ", "true", "2026-02-01T00:00:00Z"] {
+            assert!(apps.contains(cell), "{cell}\n{apps}");
+        }
+        for name in ["registry_app_subjects", "registry_log_readers"] {
+            let shown = shown(&text, name);
+            assert!(
+                shown.contains("005000000000001AAA") && shown.contains("new@example.com"),
+                "{shown}"
+            );
+        }
+        assert!(shown(&text, "registry_base_profiles").contains("API Base"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::*;
 use crate::config::UserRef;
 
-const DESIGN: &str = r#"
+pub(super) const DESIGN: &str = r#"
 [[user]]
 username = "erp@example.com"            # or id
 role     = "integration"
@@ -29,20 +29,20 @@ networks = ["198.51.100.0/28"]
 ticket = "CHG-77"
 "#;
 
-fn ms(text: &str) -> i64 {
+pub(super) fn ms(text: &str) -> i64 {
     text.parse::<DateTime<Utc>>().unwrap().timestamp_millis()
 }
 
 /// One integration user with `lines`; they begin on line 4.
-fn user(lines: &str) -> String {
+pub(super) fn user(lines: &str) -> String {
     format!("[[user]]\nusername = \"erp@example.com\"\nrole = \"integration\"\n{lines}\n")
 }
 
-fn parse(text: &str) -> Registry {
+pub(super) fn parse(text: &str) -> Registry {
     Registry::parse(text, "registry.toml").unwrap()
 }
 
-fn refusal(text: &str) -> (String, String) {
+pub(super) fn refusal(text: &str) -> (String, String) {
     let Err(RegistryError::Fault(fault)) = Registry::parse(text, "registry.toml") else {
         panic!("accepted: {text}")
     };

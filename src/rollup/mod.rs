@@ -7,11 +7,15 @@
 //! Two accounts are one attempt when the user (by id, or by a username whose id is known) and
 //! the outcome are equal, the addresses are equal or one is unusable, and the times lie at most
 //! five seconds apart; the closest go together. Schema: [`crate::engine::login_attempt_schema`].
+//!
+//! From the merged logins and the calls it also tells which accounts behave like machines: see
+//! `machines`.
 
 mod attempts;
 mod buckets;
 mod compose;
 mod days;
+mod machines;
 mod pairing;
 mod spellings;
 #[cfg(test)]
@@ -98,6 +102,8 @@ pub struct RollupReport {
     pub attempts: u64,
     /// User ids that got a name or a new one.
     pub usernames: usize,
+    /// Accounts that behave like a machine, or did.
+    pub machines: usize,
     /// Days that a damaged lake file kept from being merged. They stay as they were and are
     /// tried again next time.
     pub failed: Vec<(NaiveDate, RollupError)>,
@@ -121,6 +127,9 @@ pub fn refresh(
         .map(|part| part.day)
         .collect();
     if dirty.days.is_empty() && days.is_empty() {
+        if lake.ledger().roles_inferred_by()?.as_deref() != Some(machines::RELEASE) {
+            infer_roles(lake, catalog, options, at, &mut report)?;
+        }
         return Ok(report);
     }
     let touched: BTreeSet<NaiveDate> = dirty.days.iter().copied().collect();
@@ -172,6 +181,7 @@ pub fn refresh(
     if !commit.add.is_empty() || !commit.remove.is_empty() {
         lake.commit(run_id, at, commit)?;
     }
+    infer_roles(lake, catalog, options, at, &mut report)?;
     // After the commit: a crash in between repeats the work, which gives the same rows.
     let done: Vec<NaiveDate> = dirty
         .days
@@ -180,6 +190,29 @@ pub fn refresh(
         .collect();
     lake.ledger_mut().clear_dirty(STAGE, &done, dirty.marker)?;
     Ok(report)
+}
+
+/// Tells machines from people anew. A damaged file leaves the roles as they were; its days stay
+/// dirty, so that they are tried again.
+fn infer_roles(
+    lake: &mut Lake,
+    catalog: &Arc<Catalog>,
+    options: &EngineOptions,
+    at: DateTime<Utc>,
+    report: &mut RollupReport,
+) -> Result<(), RollupError> {
+    let roles = match machines::infer(lake, catalog, options, at) {
+        Err(error) if error.is_damage() => return Ok(()),
+        roles => roles?,
+    };
+    report.machines = roles.len();
+    if roles != lake.ledger().inferred_roles()?
+        || lake.ledger().roles_inferred_by()?.as_deref() != Some(machines::RELEASE)
+    {
+        lake.ledger_mut()
+            .replace_inferred_roles(&roles, machines::RELEASE)?;
+    }
+    Ok(())
 }
 
 /// What came of [`learn_usernames`].

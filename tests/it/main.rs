@@ -1,5 +1,6 @@
 //! Promises of the whole program, in one test binary: linking DataFusion once is enough.
 
+mod answers;
 mod canary;
 mod command_line;
 mod corpus;
@@ -12,8 +13,10 @@ mod night_faults;
 mod other_tools;
 mod program;
 mod questions;
+mod roster;
 mod rules;
 mod sample;
+mod suggest;
 mod traps;
 mod workbench;
 

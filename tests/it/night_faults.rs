@@ -20,6 +20,7 @@ const REGISTRY: &str = "[[user]]\nusername = \"user1@example.com\"\nrole = \"int
 const RULE: &str = r#"/*
 id = "own-rule"
 title = "A rule of the operator's own"
+family = "misuse"
 severity = "low"
 status = "active"
 version = 1

@@ -73,6 +73,7 @@ fn every_rule_passes_lint() {
 const RULE: &str = r#"/*
 id = "own-rule"
 title = "A rule of the operator's own"
+family = "misuse"
 severity = "low"
 status = "off"
 version = 1

@@ -60,8 +60,8 @@ pub fn run(args: &CoverageArgs, global: &Global, terminal: &Terminal) -> anyhow:
         .text("id", each().map(|e| Some(e.statement.id.clone())))
         .text("statement", each().map(|e| Some(e.statement.text.clone())))
         .text("state", each().map(|e| Some(e.state.as_str())))
-        .text("rules", each().map(|e| rules_of(e)))
-        .text("lacks", each().map(|e| lacks(e)))
+        .text("rules", each().map(rules_of))
+        .text("lacks", each().map(lacks))
         .text("note", each().map(|e| e.statement.note.clone()))
         .text("source", each().map(|e| Some(e.statement.source.clone())))
         .batch()?;

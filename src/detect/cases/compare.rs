@@ -119,18 +119,8 @@ fn misses(wanted: &Expected, found: &FindingRow) -> Vec<String> {
     let mut differ = |what: &str, wanted: String, found: String| {
         misses.push(format!("{what} {found} instead of {wanted}"));
     };
-    if let Some(user) = &wanted.user {
-        let known = [&found.username, &found.user_id, &found.user_key];
-        let is_user = match user.as_str() {
-            "" => found.user_key.is_none() && found.user_id.is_none(),
-            name => known
-                .into_iter()
-                .flatten()
-                .any(|k| k.eq_ignore_ascii_case(name)),
-        };
-        if !is_user {
-            differ("user", format!("{user:?}"), user_of(found));
-        }
+    if let Some(user) = wanted.user.as_ref().filter(|user| !is_user(user, found)) {
+        differ("user", format!("{user:?}"), user_of(found));
     }
     if let Some(severity) = wanted.severity.filter(|s| *s != found.severity) {
         differ("severity", severity.to_string(), found.severity.to_string());
@@ -175,6 +165,18 @@ fn misses(wanted: &Expected, found: &FindingRow) -> Vec<String> {
         }
     }
     misses
+}
+
+/// Whether a finding is about the user of an expectation, `""` being nobody.
+pub(super) fn is_user(wanted: &str, found: &FindingRow) -> bool {
+    let known = [&found.username, &found.user_id, &found.user_key];
+    match wanted {
+        "" => found.user_key.is_none() && found.user_id.is_none(),
+        name => known
+            .into_iter()
+            .flatten()
+            .any(|k| k.eq_ignore_ascii_case(name)),
+    }
 }
 
 /// `"<null>"` asks for a missing value, which TOML cannot write.
@@ -248,6 +250,7 @@ mod tests {
             evidence_json: evidence.into(),
             attack: vec![],
             suppressed_by: None,
+            family: None,
         }
     }
 

@@ -17,6 +17,9 @@
 //! step_seconds = 60        # … with its times moved on
 //! rows = [ { TIMESTAMP_DERIVED = "2026-01-15T10:00:00.000Z", LOGIN_TYPE = "A" } ]
 //! raw = """…"""            # instead of rows: the CSV text itself
+//! [[case.table]]           # a table of the program itself: suppressions, canaries, rule_runs, …
+//! name = "canaries"        # holds these rows alone; columns that are not given are NULL
+//! rows = [ { rule_id = "some-rule", state = "silent" } ]
 //! [[case.expect]]          # each finding that must come out; none means none
 //! user = "int_erp@example.com"
 //! severity = "high"
@@ -29,11 +32,14 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use datafusion::arrow::array::RecordBatch;
 use serde::Deserialize;
 
+use super::table::{batch_of, table_of};
 use crate::config::Severity;
 use crate::detect::error::RuleError;
 use crate::detect::rule::CasesText;
+use crate::lake::LedgerTable;
 
 /// Most rows that one file of a case may have, repeated ones included.
 const ROWS_MAX: u64 = 200_000;
@@ -64,6 +70,8 @@ pub struct Case {
     pub registry: Option<String>,
     pub params: BTreeMap<String, toml::Value>,
     pub files: Vec<CaseInput>,
+    /// Tables of the program itself, and the rows that they hold in this case.
+    pub tables: Vec<(LedgerTable, RecordBatch)>,
     pub expect: Vec<Expected>,
 }
 
@@ -132,6 +140,8 @@ struct WrittenCase {
     params: BTreeMap<String, toml::Value>,
     #[serde(default, rename = "file")]
     files: Vec<WrittenFile>,
+    #[serde(default, rename = "table")]
+    tables: Vec<WrittenTable>,
     #[serde(default)]
     expect: Vec<Expected>,
 }
@@ -147,6 +157,13 @@ struct WrittenFile {
     step_seconds: i64,
     rows: Option<Vec<BTreeMap<String, toml::Value>>>,
     raw: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenTable {
+    name: toml::Spanned<String>,
+    rows: Vec<BTreeMap<String, toml::Value>>,
 }
 
 fn once() -> u32 {
@@ -191,6 +208,19 @@ impl CaseFile {
                 let at = line_at(file.event.span().start);
                 files.push(input(file, n).map_err(|what| refuse(at, what))?);
             }
+            let mut tables: Vec<(LedgerTable, RecordBatch)> = vec![];
+            for written in case.tables {
+                let at = line_at(written.name.span().start);
+                let table = table_of(written.name.get_ref()).map_err(|what| refuse(at, what))?;
+                if tables.iter().any(|(known, _)| *known == table) {
+                    return Err(refuse(
+                        at,
+                        format!("the case sets `{}` twice", table.name()),
+                    ));
+                }
+                let rows = batch_of(table, &written.rows).map_err(|what| refuse(at, what))?;
+                tables.push((table, rows));
+            }
             cases.push(Case {
                 line,
                 name,
@@ -199,6 +229,7 @@ impl CaseFile {
                 registry: case.registry.or_else(|| written.defaults.registry.clone()),
                 params: case.params,
                 files,
+                tables,
                 expect: case.expect,
             });
         }
@@ -327,5 +358,13 @@ registry = "[[user]]\n"
         assert_eq!(line("repeat = 2", "raw = 'x'"), 10);
         assert_eq!(line("repeat = 2", "repeat = 4000000000"), 10);
         assert_eq!(line("repeat = 2", "name = '../x.csv'"), 10);
+        let table = |text: &str| {
+            let text = format!("[[case.table]]\n{text}\n[[case.expect]]");
+            line("[[case.expect]]", &text)
+        };
+        assert_eq!(table("name = 'canary'\nrows = []"), 15);
+        assert_eq!(table("name = 'canaries'\nrows = [ { id = 'x' } ]"), 15);
+        let twice = "name = 'runs'\nrows = []\n[[case.table]]\nname = 'runs'\nrows = []";
+        assert_eq!(table(twice), 18);
     }
 }

@@ -8,23 +8,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, Utc};
 use tempfile::TempDir;
 
 use super::compare::compare;
 use super::csv_text::csv_text;
 use super::format::{Case, CaseFile, CaseKind, Content};
+use super::table::inferred_roles_of;
 use crate::catalog::Catalog;
 use crate::config::RuleStatus;
 use crate::detect::error::RuleError;
 use crate::detect::inputs::Coverage;
 use crate::detect::rule::{Rule, RuleSet};
-use crate::detect::runner::{RunOptions, run};
+use crate::detect::runner::{DetectReport, RunOptions, run};
 use crate::detect::suppress::Suppressions;
 use crate::detect::windows::Windows;
 use crate::engine::{EngineOptions, Session};
 use crate::ingest::{self, IngestOptions, Input, LocalDates};
-use crate::lake::{Lake, RuleStatus as RunStatus, RunId};
+use crate::lake::{Lake, LedgerTable, RuleStatus as RunStatus, RunId};
 use crate::registry::Registry;
 
 /// The org of all cases.
@@ -70,6 +71,13 @@ pub struct CaseResult {
     /// The rule fired, and suppressions hid every one of its findings.
     pub silenced: bool,
     pub elapsed_ms: u64,
+}
+
+/// What a rule made of a case's rows.
+pub(super) struct Evaluated {
+    pub report: DetectReport,
+    /// What was misread of files given as rows: a slip in a cell must not make a case quiet.
+    pub misreadings: Vec<String>,
 }
 
 impl CaseResult {
@@ -119,24 +127,34 @@ impl CaseRunner<'_> {
                 );
             }
         }
+        Ok(self.each(&jobs, |(rule, file, case)| {
+            self.run_case(rule, file, case, suppressions)
+        }))
+    }
+
+    /// Does all jobs, several at the same time; results in the order of the jobs.
+    pub(super) fn each<J: Sync, R: Clone + Send>(
+        &self,
+        jobs: &[J],
+        work: impl Fn(&J) -> R + Sync,
+    ) -> Vec<R> {
         let next = AtomicUsize::new(0);
         let results = Mutex::new(vec![None; jobs.len()]);
         std::thread::scope(|scope| {
             for _ in 0..self.threads.clamp(1, jobs.len().max(1)) {
                 scope.spawn(|| {
-                    loop {
+                    while let Some((n, job)) = {
                         let n = next.fetch_add(1, Ordering::Relaxed);
-                        let Some((rule, file, case)) = jobs.get(n) else {
-                            break;
-                        };
-                        let result = self.run_case(rule, file, case, suppressions);
+                        jobs.get(n).map(|job| (n, job))
+                    } {
+                        let result = work(job);
                         results.lock().unwrap_or_else(PoisonError::into_inner)[n] = Some(result);
                     }
                 });
             }
         });
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(results.into_iter().flatten().collect())
+        results.into_iter().flatten().collect()
     }
 
     fn run_case(
@@ -174,59 +192,22 @@ impl CaseRunner<'_> {
         for (name, value) in &case.params {
             rule.set_param(name, value)?;
         }
-        let others = self.others(&rule, case)?;
-        let registry = self.registry(case)?;
-
-        let folder = temporary_folder().map_err(|e| format!("no temporary folder: {e}"))?;
-        let options = EngineOptions {
-            memory_bytes: MEMORY_BYTES,
-            threads: 1,
-            temp_dir: folder.path().join("spill"),
-        };
-        let mut lake =
-            Lake::open_scratch(&folder.path().join("data")).map_err(|e| e.to_string())?;
-        let mut misreadings = vec![];
-        if !case.files.is_empty() {
-            misreadings = self.fill(&mut lake, case, folder.path(), &options)?;
-        }
-
-        let coverage = Coverage::of_lake(&lake, self.catalog).map_err(|e| e.to_string())?;
-        let dirty = lake
-            .ledger()
-            .dirty_days("detect")
-            .map_err(|e| e.to_string())?;
-        let windows = Windows::of_dirty_days(&dirty, &coverage, case.now, LOOKBACK_DAYS);
-        let session =
-            Session::open(&lake, self.catalog, &registry, &options).map_err(|e| e.to_string())?;
-        session.plan_in_one_pass();
-        let run_options = RunOptions {
-            org_id: ORG_ID,
-            now: case.now,
-            blind_days: BLIND_DAYS,
-            only: None,
-            suppressions,
-        };
-        let rule_id = rule.id.clone();
-        let about_rejects = rule_reads(&rule, "quarantine");
-        let mut rules = RuleSet::default();
-        for rule in others.into_iter().chain([rule]) {
-            rules.add(rule).map_err(|e| e.to_string())?;
-        }
-        let report = run(
-            &session,
-            &rules,
-            &windows,
-            &coverage,
-            &run_options,
-            &mut |_| {},
-        );
+        let mut rules = self.others(&rule, case)?;
+        rules.push(rule.clone());
+        let Evaluated {
+            report,
+            misreadings,
+        } = self.evaluate(&rules, case, suppressions)?;
 
         // A rule about rejected rows has cases of rejected rows.
-        let mut differences = if about_rejects { vec![] } else { misreadings };
+        let mut differences = match reads(&rule, "quarantine") {
+            true => vec![],
+            false => misreadings,
+        };
         for outcome in &report.rules {
             let reason = outcome.reason.as_deref().unwrap_or_default();
             let mut differs = |what: String| {
-                differences.push(match outcome.rule_id == rule_id {
+                differences.push(match outcome.rule_id == rule.id {
                     true => what,
                     false => format!("{}: {what}", outcome.rule_id),
                 });
@@ -242,14 +223,84 @@ impl CaseRunner<'_> {
                 differs(format!("{n} rows of the result lie outside the window"));
             }
         }
-        differences.extend(compare(&rule_id, &case.expect, &report.findings));
+        differences.extend(compare(&rule.id, &case.expect, &report.findings));
         let mut own = report
             .findings
             .iter()
-            .filter(|f| f.rule_id == rule_id)
+            .filter(|f| f.rule_id == rule.id)
             .peekable();
         let silenced = own.peek().is_some() && own.all(|f| f.suppressed_by.is_some());
         Ok((differences, silenced))
+    }
+
+    /// Asks the rules, as they are given, of the case's rows.
+    pub(super) fn evaluate(
+        &self,
+        asked: &[Rule],
+        case: &Case,
+        suppressions: &Suppressions,
+    ) -> Result<Evaluated, String> {
+        let registry = self.registry(case)?;
+
+        let folder = temporary_folder().map_err(|e| format!("no temporary folder: {e}"))?;
+        let options = EngineOptions {
+            memory_bytes: MEMORY_BYTES,
+            threads: 1,
+            temp_dir: folder.path().join("spill"),
+        };
+        let mut lake =
+            Lake::open_scratch(&folder.path().join("data")).map_err(|e| e.to_string())?;
+        let mut misreadings = vec![];
+        if !case.files.is_empty() {
+            misreadings = self.fill(&mut lake, case, folder.path(), &options)?;
+        }
+
+        infer_roles(&mut lake, case)?;
+        let coverage = Coverage::of_lake(&lake, self.catalog).map_err(|e| e.to_string())?;
+        let dirty = lake
+            .ledger()
+            .dirty_days("detect")
+            .map_err(|e| e.to_string())?;
+        let windows = match case.files.is_empty() {
+            // Rows of the program's own tables make no day dirty.
+            true => Windows::between(
+                case.now.date_naive() - Days::new(LOOKBACK_DAYS.into()),
+                case.now.date_naive(),
+            ),
+            false => Windows::of_dirty_days(&dirty, &coverage, case.now, LOOKBACK_DAYS),
+        };
+        let session =
+            Session::open(&lake, self.catalog, &registry, &options).map_err(|e| e.to_string())?;
+        session.plan_in_one_pass();
+        for (table, rows) in &case.tables {
+            session
+                .replace_table(table.name(), rows.clone())
+                .map_err(|e| e.to_string())?;
+        }
+        let run_options = RunOptions {
+            org_id: ORG_ID,
+            now: case.now,
+            blind_days: BLIND_DAYS,
+            only: None,
+            suppressions,
+            stage: None,
+        };
+        let mut rules = RuleSet::default();
+        for rule in asked {
+            rules.add(rule.clone()).map_err(|e| e.to_string())?;
+        }
+        let report = run(
+            &session,
+            &rules,
+            &windows,
+            &coverage,
+            &run_options,
+            &mut |_| {},
+        );
+        Ok(Evaluated {
+            report,
+            misreadings,
+        })
     }
 
     /// The other rules that the case names, with their defaults.
@@ -341,17 +392,29 @@ impl CaseRunner<'_> {
     }
 }
 
+/// A case that sets `inferred_roles` sets the roles of the views, too.
+fn infer_roles(lake: &mut Lake, case: &Case) -> Result<(), String> {
+    let mut given = case.tables.iter();
+    let Some((_, rows)) = given.rfind(|(table, _)| *table == LedgerTable::InferredRoles) else {
+        return Ok(());
+    };
+    let roles = inferred_roles_of(rows, case.now);
+    lake.ledger_mut()
+        .replace_inferred_roles(&roles, "case")
+        .map_err(|e| e.to_string())
+}
+
 /// A rule that is off or in staging must still pass its cases, at its own severity.
 fn as_written(rule: &Rule) -> Rule {
     let mut rule = rule.clone();
     rule.status = RuleStatus::Active;
-    rule.fixed_severity = None;
+    rule.severity_cap = None;
     rule
 }
 
-fn rule_reads(rule: &Rule, table: &str) -> bool {
-    let mut inputs = rule.inputs.iter();
-    inputs.any(|input| input.alternatives.iter().any(|name| name == table))
+fn reads(rule: &Rule, table: &str) -> bool {
+    let mut names = rule.inputs.iter().flat_map(|input| &input.alternatives);
+    names.any(|name| name == table)
 }
 
 /// A private folder, in memory where there is such a place: a case is all writes and no data.

@@ -2,6 +2,7 @@
 id = "{id}"
 title = "{title}"
 severity = "medium"
+family = "attack"
 status = "staging"
 version = 1
 control = ["S0.15", "S4.9"]

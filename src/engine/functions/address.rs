@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::array::{Array, AsArray, BooleanArray, FixedSizeBinaryBuilder};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::exec_err;
 use datafusion::logical_expr::ScalarUDF;
 use ipnet::IpNet;
 
 use super::scalar::{RowFunction, cell, map_text, text, text_rows};
-use crate::catalog::{classify, parse_ip, sf_id18};
+use crate::catalog::{classify, ip_key, parse_ip, sf_id18};
 
 const TEXT: DataType = DataType::Utf8View;
 
@@ -20,7 +20,13 @@ const NETWORK_V4: i64 = 24;
 const NETWORK_V6: i64 = 48;
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
-    vec![ip_in(), ip_kind(), network_of(), sf_id18_udf()]
+    vec![
+        ip_in(),
+        ip_key_udf(),
+        ip_kind(),
+        network_of(),
+        sf_id18_udf(),
+    ]
 }
 
 /// The address in a text, IPv4 inside IPv6 unfolded.
@@ -59,6 +65,24 @@ fn network(cidr: &str) -> Option<IpNet> {
         },
         _ => Some(network),
     }
+}
+
+/// `ip_key(text)`: the address in 16 bytes that compare as addresses do, IPv4 mapped into IPv6;
+/// NULL where the text is no address. As the column `ip_key` of the logs.
+fn ip_key_udf() -> ScalarUDF {
+    const KEY_BYTES: i32 = 16;
+    let returns = DataType::FixedSizeBinary(KEY_BYTES);
+    RowFunction::udf("ip_key", vec![TEXT], returns, |args| {
+        let cells = text(args, 0);
+        let mut keys = FixedSizeBinaryBuilder::with_capacity(cells.len(), KEY_BYTES);
+        for row in 0..cells.len() {
+            match cell(cells, row).and_then(address) {
+                Some(ip) => keys.append_value(ip_key(ip))?,
+                None => keys.append_null(),
+            }
+        }
+        Ok(Arc::new(keys.finish()))
+    })
 }
 
 /// `ip_kind(text)`: public, private, salesforce, unparsed or missing (also for NULL).

@@ -4,12 +4,14 @@
 //! | function | answer |
 //! |---|---|
 //! | `ip_in(ip, cidr)` | whether the address lies in the network |
+//! | `ip_key(text)` | the address in 16 bytes that compare as addresses do |
 //! | `ip_kind(text)` | public, private, salesforce, unparsed, missing |
 //! | `network_of(ip[, v4_prefix, v6_prefix])` | network around the address, /24 and /48 by default |
 //! | `in_networks(user_key, ip, at)` | whether the user's declared networks hold the address |
 //! | `nearest_network(user_key, ip, at)` | the declared network that resembles the address most |
 //! | `in_window(user_key, ip, at, kind)` | whether a ticketed exception covers it |
 //! | `known_username(user_id)`, `known_user_id(username)` | who is called what, by the logs |
+//! | `mentions(mentioned_users, username)` | whether a sentence named the user |
 //! | `sf_id18(text)` | the 18-character form of an id |
 //! | `skeleton(text)` | what a name looks like, confusable characters folded |
 //! | `app_name_key(text)` | a name without regard to case, blanks and compatibility forms |
@@ -19,12 +21,13 @@
 //! | `ua_family(text)` | kind of client: browser, curl, java, python, …, other, missing |
 //! | `session_type(text)` | canonical name of a session type, or unmapped |
 //! | `known_code(field, value)` | whether the catalogue knows a coded field's value |
-//! | `inferred_role(user_type, username)` | guest, internal_system or human, from the row alone |
+//! | `inferred_role(user_type, username[, user_key, at])` | guest, internal_system or human, from the row alone; integration where the account is known as a machine |
 
 mod address;
 mod codes;
 pub mod login;
 mod networks;
+mod roles;
 mod scalar;
 #[cfg(test)]
 mod tests;
@@ -35,8 +38,10 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
 
+use crate::privacy::DigestKey;
 use crate::registry::Networks;
 
+pub(super) use roles::KnownMachines;
 pub(super) use users::KnownUsers;
 
 /// The functions that need nothing but their arguments.
@@ -53,7 +58,17 @@ pub(super) fn of_registry(networks: &Arc<Networks>) -> Vec<ScalarUDF> {
     networks::functions(networks)
 }
 
+/// The function that needs the lake's key.
+pub(super) fn of_key(key: &DigestKey) -> ScalarUDF {
+    users::mentions(key)
+}
+
 /// The functions that know who is called what.
 pub(super) fn of_users(users: KnownUsers) -> Vec<ScalarUDF> {
     users::functions(users)
+}
+
+/// The function that knows which accounts are machines.
+pub(super) fn of_machines(machines: KnownMachines) -> ScalarUDF {
+    roles::inferred_role(&Arc::new(machines))
 }

@@ -6,9 +6,17 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Ledger;
-use super::values::{int, ms, opt_ms};
+use super::values::{day_at, int, ms, opt_ms};
 use crate::lake::error::Result;
 use crate::lake::model::{ContentHash, FileId, FileState, PartId, Quarantined, RunId, SourceFile};
+
+/// What one or more files told of a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    pub event_type: String,
+    pub day: NaiveDate,
+    pub is_complete: bool,
+}
 
 fn state_word(state: FileState) -> &'static str {
     match state {
@@ -57,6 +65,39 @@ impl Ledger {
         )?)
     }
 
+    /// Files with rows, and files without any that were read to their end: of which event type
+    /// and day (that of the first event), and whether they were read to their end. For a snapshot
+    /// of the org to have no rows is to say something. In order.
+    pub fn readings(&self) -> Result<Vec<Reading>> {
+        let mut statement = self.conn.prepare(
+            "SELECT DISTINCT event_type, date(first_event_at / 1000, 'unixepoch') AS day,
+                 state = 'ingested' AS is_complete
+             FROM files
+             WHERE state IN ('ingested', 'torn') AND event_type <> ''
+                 AND first_event_at IS NOT NULL
+                 AND (rows_kept > 0 OR (rows_read = 0 AND state = 'ingested'))
+             ORDER BY event_type, day, is_complete",
+        )?;
+        let readings = statement.query_map([], |row| {
+            Ok(Reading {
+                event_type: row.get(0)?,
+                day: day_at(row, "day")?,
+                is_complete: row.get(2)?,
+            })
+        })?;
+        Ok(readings.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The file of this content that was read, even if it ended inside a record.
+    pub(in crate::lake) fn reading_by_hash(&self, hash: &ContentHash) -> Result<Option<FileId>> {
+        Ok(self.conn.query_row(
+            "SELECT max(file_id) FROM files
+             WHERE content_hash = ?1 AND state IN ('ingested', 'torn')",
+            [hash.as_slice()],
+            |row| row.get(0),
+        )?)
+    }
+
     /// Adds or renews what user ids are called; the latest sighting wins.
     pub fn upsert_usernames(&mut self, seen: &[(String, String, DateTime<Utc>)]) -> Result<()> {
         let tx = self.write()?;
@@ -95,9 +136,9 @@ pub(in crate::lake) fn insert_file(
         "INSERT INTO files (file_id, name, content_hash, size_bytes, event_type, interval, state,
              reason, unknown_columns, missing_columns, first_event_at, last_event_at, rows_read,
              rows_kept, rows_duplicate, rows_quarantined, repeated_headers, timestamp_fallbacks,
-             unreadable_values, run_id, ingested_at)
+             unreadable_values, run_id, ingested_at, absent_columns)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20, ?21)",
+             ?19, ?20, ?21, ?22)",
     )?
     .execute(params![
         file.file_id,
@@ -121,6 +162,7 @@ pub(in crate::lake) fn insert_file(
         int(file.unreadable_values),
         run_id,
         ms(at),
+        file.absent_columns.join(","),
     ])?;
     Ok(())
 }

@@ -14,6 +14,7 @@ mod outbox;
 mod parts;
 mod runs;
 mod snapshot;
+mod state;
 mod values;
 
 use std::fs;
@@ -37,13 +38,16 @@ pub(super) use parts::{
 };
 pub use runs::{RuleRun, RuleStatus, Run, RunState};
 pub use snapshot::LedgerTable;
+pub use state::{Canary, CanaryState, InferredRole, SuppressionState};
 
 use super::error::{LakeError, Result};
 use super::fs::create_private;
 use super::layout;
 
-const VERSION: i64 = 1;
-const SCHEMA: &str = include_str!("schema.sql");
+/// One step for each version: the first makes a ledger, each later one brings the version before
+/// it up to date and keeps all that it holds. What was released never changes.
+const STEPS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
+const VERSION: i64 = STEPS.len() as i64;
 const BUSY: Duration = Duration::from_secs(10);
 const WAL_BYTES_KEPT: i64 = 4 * 1024 * 1024;
 
@@ -51,6 +55,8 @@ const WAL_BYTES_KEPT: i64 = 4 * 1024 * 1024;
 pub struct Ledger {
     conn: Connection,
     data_dir: PathBuf,
+    /// Of the schema. A reader may meet an older one, which the next writer brings up to date.
+    version: i64,
 }
 
 impl Ledger {
@@ -89,8 +95,9 @@ impl Ledger {
             flags |= OpenFlags::SQLITE_OPEN_URI;
             name = immutable_uri(&path);
         }
-        let ledger = Self::connect(data_dir, flags, &name).map_err(|e| e.in_ledger(&path))?;
-        match ledger.pin_snapshot().map_err(|e| e.in_ledger(&path))? {
+        let mut ledger = Self::connect(data_dir, flags, &name).map_err(|e| e.in_ledger(&path))?;
+        ledger.version = ledger.pin_snapshot().map_err(|e| e.in_ledger(&path))?;
+        match ledger.version {
             0 => Err(missing()),
             _ => Ok(ledger),
         }
@@ -102,6 +109,7 @@ impl Ledger {
         Ok(Self {
             conn,
             data_dir: data_dir.to_owned(),
+            version: 0,
         })
     }
 
@@ -127,8 +135,9 @@ impl Ledger {
         self.conn.pragma_update(None, "synchronous", "FULL")?;
         self.conn.pragma_update(None, "foreign_keys", true)?;
         self.check_pages()?;
-        if self.version()? == 0 {
-            self.create_schema()?;
+        self.version = self.version()?;
+        if self.version < VERSION {
+            self.bring_up_to_date()?;
         }
         Ok(())
     }
@@ -151,11 +160,16 @@ impl Ledger {
         })
     }
 
-    fn create_schema(&mut self) -> Result<()> {
+    /// All missing steps in one transaction.
+    fn bring_up_to_date(&mut self) -> Result<()> {
+        let done = usize::try_from(self.version).unwrap_or(0);
         let tx = self.write()?;
-        tx.execute_batch(SCHEMA)?;
+        for step in &STEPS[done..] {
+            tx.execute_batch(step)?;
+        }
         tx.pragma_update(None, "user_version", VERSION)?;
         tx.commit()?;
+        self.version = VERSION;
         Ok(())
     }
 

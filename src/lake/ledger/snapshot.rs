@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, Date32Builder, Int64Builder, RecordBatch, StringViewBuilder,
-    TimestampMillisecondBuilder,
+    ArrayBuilder, ArrayRef, BooleanBuilder, Date32Builder, Int64Builder, RecordBatch,
+    StringViewBuilder, TimestampMillisecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use rusqlite::Row;
@@ -21,7 +21,8 @@ pub enum LedgerTable {
     /// `file_id, name, event_type, interval, state, reason, size_bytes, unknown_columns,
     /// missing_columns` (headings, comma separated), `first_event_at, last_event_at, rows_read,
     /// rows_kept, rows_duplicate, rows_quarantined, repeated_headers, timestamp_fallbacks,
-    /// unreadable_values, run_id, ingested_at`; by `file_id`.
+    /// unreadable_values, run_id, ingested_at, absent_columns` (headings, comma separated); by
+    /// `file_id`.
     Files,
     /// `run_id, kind, started_at, finished_at, state, exit_code, summary` (JSON); by `run_id`.
     Runs,
@@ -31,7 +32,7 @@ pub enum LedgerTable {
     /// `finding_id, dedupe_key, rule_id, rule_version, severity, title, status, user_key,
     /// user_id, username, user_kind, bucket_start, first_seen, last_seen, count, expected,
     /// observed, evidence_json, attack` (comma separated), `suppressed_by, held_by,
-    /// first_run, last_run, new_in_run`; by first sight and id.
+    /// first_run, last_run, new_in_run, family`; by first sight and id.
     Findings,
     /// `run_id, rule_id, version, status, reason, findings, elapsed_ms`; by run and rule.
     RuleRuns,
@@ -41,6 +42,18 @@ pub enum LedgerTable {
     /// `part_id, event_type, day` (Date32), `path` (relative to the data folder), `rows, bytes,
     /// first_event_at, last_event_at, run_id, added_at`; visible ones, by event type, day, part.
     Parts,
+    /// The suppressions of the configuration as the last run saw them: `suppression_id, rule,
+    /// user_ref, conditions` (`column = value`, joined by `; `), `reason, owner, until,
+    /// is_expired` (Boolean), `matched` (findings of that run that it hides, or would hide if it
+    /// had not expired); in the order of the configuration.
+    Suppressions,
+    /// The last try of each rule's own positive case: `rule_id, case_name, state` (fired, silent,
+    /// failed, silenced_by_settings), `reason, checked_at`; by rule.
+    Canaries,
+    /// Accounts that work like a machine by the logs alone: `user_key, role, reason, since,
+    /// until` (the role counts for events from `since` on and before `until`; NULL: it still
+    /// does), `last_seen`; by user and beginning.
+    InferredRoles,
 }
 
 #[derive(Clone, Copy)]
@@ -49,14 +62,15 @@ enum Kind {
     Integer,
     Time,
     Day,
+    Flag,
 }
 
-use Kind::{Day, Integer, Text, Time};
+use Kind::{Day, Flag, Integer, Text, Time};
 
 type Columns = &'static [(&'static str, Kind)];
 
 impl LedgerTable {
-    pub const ALL: [LedgerTable; 7] = [
+    pub const ALL: [LedgerTable; 10] = [
         LedgerTable::Files,
         LedgerTable::Runs,
         LedgerTable::Quarantine,
@@ -64,6 +78,9 @@ impl LedgerTable {
         LedgerTable::RuleRuns,
         LedgerTable::Alerts,
         LedgerTable::Parts,
+        LedgerTable::Suppressions,
+        LedgerTable::Canaries,
+        LedgerTable::InferredRoles,
     ];
 
     /// Name of the SQL table.
@@ -76,6 +93,22 @@ impl LedgerTable {
             LedgerTable::RuleRuns => "rule_runs",
             LedgerTable::Alerts => "alerts",
             LedgerTable::Parts => "parts",
+            LedgerTable::Suppressions => "suppressions",
+            LedgerTable::Canaries => "canaries",
+            LedgerTable::InferredRoles => "inferred_roles",
+        }
+    }
+
+    /// The table of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
+    }
+
+    /// Version of the ledger that brought it.
+    fn since(self) -> i64 {
+        match self {
+            LedgerTable::Suppressions | LedgerTable::Canaries | LedgerTable::InferredRoles => 2,
+            _ => 1,
         }
     }
 
@@ -112,6 +145,7 @@ impl LedgerTable {
                 ("unreadable_values", Integer),
                 ("run_id", Integer),
                 ("ingested_at", Time),
+                ("absent_columns", Text),
             ],
             LedgerTable::Runs => &[
                 ("run_id", Integer),
@@ -157,6 +191,7 @@ impl LedgerTable {
                 ("first_run", Integer),
                 ("last_run", Integer),
                 ("new_in_run", Integer),
+                ("family", Text),
             ],
             LedgerTable::RuleRuns => &[
                 ("run_id", Integer),
@@ -193,17 +228,49 @@ impl LedgerTable {
                 ("run_id", Integer),
                 ("added_at", Time),
             ],
+            LedgerTable::Suppressions => &[
+                ("suppression_id", Text),
+                ("rule", Text),
+                ("user_ref", Text),
+                ("conditions", Text),
+                ("reason", Text),
+                ("owner", Text),
+                ("until", Time),
+                ("is_expired", Flag),
+                ("matched", Integer),
+            ],
+            LedgerTable::Canaries => &[
+                ("rule_id", Text),
+                ("case_name", Text),
+                ("state", Text),
+                ("reason", Text),
+                ("checked_at", Time),
+            ],
+            LedgerTable::InferredRoles => &[
+                ("user_key", Text),
+                ("role", Text),
+                ("reason", Text),
+                ("since", Time),
+                ("until", Time),
+                ("last_seen", Time),
+            ],
         }
     }
 
-    /// Selects every column under its name.
-    fn select(self) -> &'static str {
+    /// Selects every column under its name, of a ledger of this version.
+    fn select(self, version: i64) -> &'static str {
         match self {
+            LedgerTable::Files if version < 2 => {
+                "SELECT *, NULL AS absent_columns FROM files ORDER BY file_id"
+            }
             LedgerTable::Files => "SELECT * FROM files ORDER BY file_id",
             LedgerTable::Runs => "SELECT * FROM runs ORDER BY run_id",
             LedgerTable::Quarantine => {
                 "SELECT q.*, f.name AS file FROM quarantine AS q JOIN files AS f USING (file_id)
                  ORDER BY q.file_id, q.line_no, q.quarantine_id"
+            }
+            LedgerTable::Findings if version < 2 => {
+                "SELECT *, NULL AS family FROM findings ORDER BY first_seen, finding_id"
             }
             LedgerTable::Findings => "SELECT * FROM findings ORDER BY first_seen, finding_id",
             LedgerTable::RuleRuns => "SELECT * FROM rule_runs ORDER BY run_id, rule_id",
@@ -216,6 +283,9 @@ impl LedgerTable {
             LedgerTable::Parts => {
                 "SELECT * FROM parts WHERE state = 'visible' ORDER BY event_type, day, part_id"
             }
+            LedgerTable::Suppressions => "SELECT * FROM suppressions ORDER BY position",
+            LedgerTable::Canaries => "SELECT * FROM canaries ORDER BY rule_id",
+            LedgerTable::InferredRoles => "SELECT * FROM inferred_roles ORDER BY user_key, since",
         }
     }
 }
@@ -227,6 +297,7 @@ impl Kind {
             Integer => DataType::Int64,
             Time => timestamp_ms(),
             Day => DataType::Date32,
+            Flag => DataType::Boolean,
         }
     }
 
@@ -238,6 +309,7 @@ impl Kind {
                 Builder::Time(TimestampMillisecondBuilder::new().with_data_type(timestamp_ms()))
             }
             Day => Builder::Day(Date32Builder::new()),
+            Flag => Builder::Flag(BooleanBuilder::new()),
         }
     }
 }
@@ -247,6 +319,7 @@ enum Builder {
     Integer(Int64Builder),
     Time(TimestampMillisecondBuilder),
     Day(Date32Builder),
+    Flag(BooleanBuilder),
 }
 
 impl Builder {
@@ -259,6 +332,7 @@ impl Builder {
                 let days = day_at(row, column)?.to_epoch_days();
                 b.append_value(days);
             }
+            Builder::Flag(b) => b.append_option(row.get(column)?),
         }
         Ok(())
     }
@@ -269,6 +343,7 @@ impl Builder {
             Builder::Integer(b) => Box::new(b),
             Builder::Time(b) => Box::new(b),
             Builder::Day(b) => Box::new(b),
+            Builder::Flag(b) => Box::new(b),
         };
         boxed.finish()
     }
@@ -278,8 +353,11 @@ impl Ledger {
     /// A table of the ledger as it is now; schema and order as [`LedgerTable`] says.
     pub fn snapshot(&self, table: LedgerTable) -> Result<RecordBatch> {
         let columns = table.columns();
+        if self.version < table.since() {
+            return Ok(RecordBatch::new_empty(table.schema()));
+        }
         let mut builders: Vec<Builder> = columns.iter().map(|(_, kind)| kind.builder()).collect();
-        let mut statement = self.conn.prepare(table.select())?;
+        let mut statement = self.conn.prepare(table.select(self.version))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             for ((name, _), builder) in columns.iter().zip(&mut builders) {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::Severity;
 
-fn row(id: &str, on: u32, count: u64) -> FindingRow {
+pub(super) fn row(id: &str, on: u32, count: u64) -> FindingRow {
     FindingRow {
         finding_id: id.to_owned(),
         dedupe_key: format!("dedupe {id}"),
@@ -24,6 +24,7 @@ fn row(id: &str, on: u32, count: u64) -> FindingRow {
         evidence_json: r#"{"ip":"192.0.2.1"}"#.to_owned(),
         attack: vec!["T1078.004".to_owned()],
         suppressed_by: None,
+        family: None,
     }
 }
 

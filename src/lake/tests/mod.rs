@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod findings;
+mod migration;
 mod outbox;
 mod readers;
 mod upkeep;
@@ -74,6 +75,7 @@ pub(super) fn source(lake: &Lake, name: &str, kept: u64) -> SourceFile {
         reason: None,
         unknown_columns: vec!["NEW_A".to_owned(), "NEW_B".to_owned()],
         missing_columns: vec![],
+        absent_columns: vec![],
         first_event_at: Some(at(1, 0)),
         last_event_at: Some(at(2, 0)),
         rows_read: kept + 1,
@@ -343,7 +345,7 @@ fn retention_keeps_the_accounts() {
     let dir = tempfile::tempdir().unwrap();
     let (mut lake, run) = small_lake(dir.path());
     let today = day(2).checked_add_days(Days::new(7)).unwrap();
-    let pruned = lake.prune(run, at(9, 0), today, 7).unwrap();
+    let pruned = lake.prune(run, at(9, 0), today, 7, |_| false).unwrap();
     assert_eq!(
         (pruned.before, pruned.parts, pruned.rows),
         (Some(day(2)), 1, 10)
@@ -362,7 +364,7 @@ fn retention_keeps_the_accounts() {
     let mut lake = Lake::open_writer(dir.path()).unwrap();
     assert_eq!(parquet_files(&dir.path().join("lake")).len(), 1);
     assert!(!dir.path().join("lake/event=Login/day=2026-01-01").exists());
-    let all = lake.prune(run, at(30, 0), day(30), 0).unwrap();
+    let all = lake.prune(run, at(30, 0), day(30), 0, |_| false).unwrap();
     assert_eq!((all.parts, all.quarantine_rows), (1, 1));
     assert!(lake.verify(Depth::Full).unwrap().is_sound());
 }

@@ -10,6 +10,7 @@ use super::status::{Change, PROGRAM, record_change};
 use super::{
     COLUMNS, EvaluatedWindow, Finding, FindingChanges, FindingRow, Status, finding_of, to_ms,
 };
+use crate::config::Family;
 use crate::lake::error::{LakeError, Result};
 use crate::lake::ledger::Ledger;
 use crate::lake::ledger::outbox::{OutboxMail, insert_mail};
@@ -170,10 +171,11 @@ fn merge(known: &FindingRow, row: FindingRow) -> FindingRow {
     }
 }
 
-/// Whether there is anything to tell; another version of the rule alone is not news.
+/// Whether there is anything to tell; another version or group of the rule alone is not news.
 fn same_content(known: &FindingRow, merged: &FindingRow) -> bool {
     let same_version = FindingRow {
         rule_version: merged.rule_version,
+        family: merged.family,
         ..known.clone()
     };
     same_version == *merged
@@ -248,7 +250,7 @@ fn store(
     conn.prepare_cached(&format!(
         "INSERT INTO findings ({COLUMNS})
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                 ?19, ?20, ?21, ?22, ?23, ?24)
+                 ?19, ?20, ?21, ?22, ?23, ?24, ?25)
          ON CONFLICT (finding_id) DO UPDATE SET
              dedupe_key = excluded.dedupe_key, rule_id = excluded.rule_id,
              rule_version = excluded.rule_version, severity = excluded.severity,
@@ -260,7 +262,7 @@ fn store(
              evidence_json = excluded.evidence_json, attack = excluded.attack,
              suppressed_by = excluded.suppressed_by, status = excluded.status,
              held_by = excluded.held_by, last_run = excluded.last_run,
-             new_in_run = excluded.new_in_run"
+             new_in_run = excluded.new_in_run, family = excluded.family"
     ))?
     .execute(params![
         row.finding_id,
@@ -287,6 +289,7 @@ fn store(
         finding.first_run,
         finding.last_run,
         finding.new_in_run,
+        row.family.map(Family::as_str),
     ])?;
     if from == Some(finding.status) {
         return Ok(());

@@ -18,7 +18,7 @@ use rusqlite::{Row, params_from_iter};
 
 use super::Ledger;
 use super::values::{count_at, ms, opt_time_at, time_at, unreadable};
-use crate::config::Severity;
+use crate::config::{Family, Severity};
 use crate::lake::error::{LakeError, Result};
 use crate::lake::model::RunId;
 
@@ -93,6 +93,8 @@ pub struct FindingRow {
     pub attack: Vec<String>,
     /// The suppression of the configuration that matches it.
     pub suppressed_by: Option<String>,
+    /// Group of the rule. None where an older release wrote the finding.
+    pub family: Option<Family>,
 }
 
 /// A finding with its life.
@@ -162,14 +164,23 @@ pub struct FindingFilter {
 pub(super) const COLUMNS: &str = "finding_id, dedupe_key, rule_id, rule_version, severity, title, \
     user_key, user_id, username, user_kind, bucket_start, first_seen, last_seen, count, expected, \
     observed, evidence_json, attack, suppressed_by, status, held_by, first_run, last_run, \
-    new_in_run";
+    new_in_run, family";
+
+/// [`COLUMNS`] of a ledger of this version.
+fn columns(version: i64) -> String {
+    match version {
+        0 | 1 => COLUMNS.replace(", family", ", NULL AS family"),
+        _ => COLUMNS.to_owned(),
+    }
+}
 
 impl Ledger {
     /// Findings that match, the most severe first, then the latest, then by id.
     pub fn findings(&self, filter: &FindingFilter) -> Result<Vec<Finding>> {
+        let columns = columns(self.version);
         let mut statement = self
             .conn
-            .prepare(&format!("SELECT {COLUMNS} FROM findings"))?;
+            .prepare(&format!("SELECT {columns} FROM findings"))?;
         let all = statement.query_map([], finding_of)?;
         let mut found = all
             .filter(|f| f.as_ref().map_or(true, |f| filter.matches(f)))
@@ -186,8 +197,9 @@ impl Ledger {
 
     /// The one finding whose id begins with `id_prefix`.
     pub fn finding(&self, id_prefix: &str) -> Result<Finding> {
+        let columns = columns(self.version);
         let mut statement = self.conn.prepare(&format!(
-            "SELECT {COLUMNS} FROM findings WHERE substr(finding_id, 1, length(?1)) = ?1
+            "SELECT {columns} FROM findings WHERE substr(finding_id, 1, length(?1)) = ?1
              ORDER BY finding_id"
         ))?;
         let found = statement.query_map([id_prefix], finding_of)?;
@@ -231,11 +243,12 @@ impl Ledger {
     /// Findings of these ids, in no particular order.
     pub fn findings_by_id(&self, ids: &[String]) -> Result<Vec<Finding>> {
         // SQLite binds at most 32766 parameters in one statement.
+        let columns = columns(self.version);
         let mut found = Vec::with_capacity(ids.len());
         for ids in ids.chunks(10_000) {
             let marks = vec!["?"; ids.len()].join(",");
             let mut statement = self.conn.prepare(&format!(
-                "SELECT {COLUMNS} FROM findings WHERE finding_id IN ({marks})"
+                "SELECT {columns} FROM findings WHERE finding_id IN ({marks})"
             ))?;
             let some = statement.query_map(params_from_iter(ids), finding_of)?;
             for finding in some {
@@ -272,6 +285,7 @@ pub(super) fn finding_of(row: &Row<'_>) -> rusqlite::Result<Finding> {
     let severity: String = row.get("severity")?;
     let status_word: String = row.get("status")?;
     let attack: String = row.get("attack")?;
+    let family: Option<String> = row.get("family")?;
     Ok(Finding {
         row: FindingRow {
             finding_id: row.get("finding_id")?,
@@ -297,6 +311,7 @@ pub(super) fn finding_of(row: &Row<'_>) -> rusqlite::Result<Finding> {
                 .map(str::to_owned)
                 .collect(),
             suppressed_by: row.get("suppressed_by")?,
+            family: family.as_deref().and_then(Family::from_word),
         },
         status: status(&status_word)?,
         held_by: row.get("held_by")?,

@@ -1,0 +1,175 @@
+//! What the last run knew beside its findings: suppressions and what they hide, canaries, and
+//! accounts that work like machines. Each is replaced as a whole.
+
+use chrono::{DateTime, Utc};
+use rusqlite::params;
+
+use super::Ledger;
+use super::values::{int, ms, opt_ms, opt_time_at, time_at};
+use crate::lake::error::Result;
+
+/// One `[[suppress]]` of the configuration as a run saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuppressionState {
+    pub suppression_id: String,
+    pub rule: String,
+    pub user_ref: Option<String>,
+    /// `column = value`, joined by `; `.
+    pub conditions: String,
+    pub reason: String,
+    pub owner: String,
+    pub until: DateTime<Utc>,
+    pub is_expired: bool,
+    /// Findings that it hides, or would hide if it had not expired.
+    pub matched: u64,
+}
+
+/// Whether a rule still finds what it was written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CanaryState {
+    Fired,
+    /// The case ran, and nothing came out.
+    Silent,
+    /// The case could not be run, or the rule's query failed.
+    Failed,
+    /// It fires with the rule's own defaults, and not with the operator's settings.
+    SilencedBySettings,
+}
+
+impl CanaryState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CanaryState::Fired => "fired",
+            CanaryState::Silent => "silent",
+            CanaryState::Failed => "failed",
+            CanaryState::SilencedBySettings => "silenced_by_settings",
+        }
+    }
+}
+
+/// A rule's own positive case, pushed through the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Canary {
+    pub rule_id: String,
+    /// Empty where the rule's cases cannot be read.
+    pub case_name: String,
+    pub state: CanaryState,
+    pub reason: Option<String>,
+    pub checked_at: DateTime<Utc>,
+}
+
+/// What the logs say of an account of which the registry says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InferredRole {
+    pub user_key: String,
+    pub role: String,
+    /// In words.
+    pub reason: String,
+    /// The role counts for events from here on.
+    pub since: DateTime<Utc>,
+    /// And before this; None as long as it counts.
+    pub until: Option<DateTime<Utc>>,
+    /// Last event of the account that was judged.
+    pub last_seen: DateTime<Utc>,
+}
+
+/// Remembers which release inferred the roles, so that the next one does it anew.
+const INFERRED_BY: &str = "inferred_roles";
+
+impl Ledger {
+    pub fn replace_suppressions(&mut self, states: &[SuppressionState]) -> Result<()> {
+        let tx = self.write()?;
+        tx.execute("DELETE FROM suppressions", [])?;
+        for (position, state) in states.iter().enumerate() {
+            tx.execute(
+                "INSERT INTO suppressions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                params![
+                    int(position as u64),
+                    state.suppression_id,
+                    state.rule,
+                    state.user_ref,
+                    state.conditions,
+                    state.reason,
+                    state.owner,
+                    ms(state.until),
+                    state.is_expired,
+                    int(state.matched),
+                ],
+            )?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    pub fn replace_canaries(&mut self, canaries: &[Canary]) -> Result<()> {
+        let tx = self.write()?;
+        tx.execute("DELETE FROM canaries", [])?;
+        for canary in canaries {
+            tx.execute(
+                "INSERT INTO canaries VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![
+                    canary.rule_id,
+                    canary.case_name,
+                    canary.state.as_str(),
+                    canary.reason,
+                    ms(canary.checked_at),
+                ],
+            )?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Replaces the inferred roles; `release` is whose criteria they follow.
+    pub fn replace_inferred_roles(&mut self, roles: &[InferredRole], release: &str) -> Result<()> {
+        let tx = self.write()?;
+        tx.execute("DELETE FROM inferred_roles", [])?;
+        for role in roles {
+            tx.execute(
+                "INSERT INTO inferred_roles VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    role.user_key,
+                    role.role,
+                    role.reason,
+                    ms(role.since),
+                    opt_ms(role.until),
+                    ms(role.last_seen)
+                ],
+            )?;
+        }
+        tx.execute(
+            "INSERT INTO meta (key, value) VALUES (?1, ?2)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [INFERRED_BY, release],
+        )?;
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Whose criteria the inferred roles follow; None before the first time.
+    pub fn roles_inferred_by(&self) -> Result<Option<String>> {
+        self.meta(INFERRED_BY)
+    }
+
+    /// By user and beginning. None in a ledger that no writer of this release has opened yet.
+    pub fn inferred_roles(&self) -> Result<Vec<InferredRole>> {
+        if self.version < 2 {
+            return Ok(vec![]);
+        }
+        let mut statement = self.conn.prepare(
+            "SELECT user_key, role, reason, since, until, last_seen FROM inferred_roles
+             ORDER BY user_key, since",
+        )?;
+        let roles = statement.query_map([], |row| {
+            Ok(InferredRole {
+                user_key: row.get("user_key")?,
+                role: row.get("role")?,
+                reason: row.get("reason")?,
+                since: time_at(row, "since")?,
+                until: opt_time_at(row, "until")?,
+                last_seen: time_at(row, "last_seen")?,
+            })
+        })?;
+        Ok(roles.collect::<rusqlite::Result<_>>()?)
+    }
+}
