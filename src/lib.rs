@@ -2,7 +2,8 @@
 //!
 //! Modules import only from the floors below them:
 //! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`]; floor 1 [`registry`], [`lake`];
-//! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`]; floor 4 [`alert`]; floor 5 [`cli`].
+//! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
+//! [`suggest`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
 
 pub mod alert;
 pub mod catalog;
@@ -10,9 +11,11 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod detect;
+pub mod doctor;
 pub mod engine;
 pub mod ingest;
 pub mod lake;
 pub mod privacy;
 pub mod registry;
 pub mod rollup;
+pub mod suggest;

@@ -12,7 +12,8 @@ One integration, one user, one app. Another app on the same user means a shared 
 system, or a consent that somebody was talked into. The id beats the name: an app's label is chosen by its \
 maker. An app that the registry does not know at all, or whose name imitates a known one, is critical. For a \
 user without declared apps nothing can be called wrong: each of its apps is reported at medium, until it is \
-declared. Same id with a new name is an info row."""
+declared. Where the account is in no registry at all, `unregistered-integration-user` names its apps once, and \
+only apps that imitate others are told here. Same id with a new name is an info row."""
 false_positives = [
   "A vendor renames its app: same id, new name, an info row only",
   "A second app during a migration: declare it with valid_to",
@@ -242,4 +243,6 @@ SELECT
     outside_validity, logins, calls, an_ip AS ip, distinct_ips,
     proof
 FROM by_app
+-- In no registry: its app is no news each day.
+WHERE NOT (role_source = 'inferred' AND NOT any_declared AND level = 3)
 ORDER BY occurred_at, user_key, app_key

@@ -32,7 +32,9 @@ WITH by_value AS (
         count(DISTINCT user_key) AS users,
         max(user_key) AS user_key, max(user_id) AS user_id, max(username) AS username,
         bool_or(coalesce(outcome = 'success', false)) AS any_success,
-        bool_or(coalesce(role IN ('integration', 'internal_system'), false)) AS any_machine,
+        -- An account that is only inferred to be an integration counts one level lower.
+        bool_or(coalesce(role = 'internal_system' OR (role = 'integration' AND role_source = 'registry'), false))
+            AS any_machine,
         array_agg(DISTINCT role ORDER BY role) FILTER (WHERE role IS NOT NULL) AS roles,
         array_agg(DISTINCT outcome ORDER BY outcome) FILTER (WHERE outcome IS NOT NULL) AS outcomes,
         array_slice(array_agg(DISTINCT printable(username) ORDER BY printable(username))

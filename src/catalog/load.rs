@@ -289,7 +289,10 @@ mod tests {
                 assert!(
                     matches!(
                         column.treatment,
-                        Treatment::Drop | Treatment::UriTemplate | Treatment::QueryShape
+                        Treatment::Drop
+                            | Treatment::UriTemplate
+                            | Treatment::QueryShape
+                            | Treatment::Mentions
                     ),
                     "{}.{}",
                     event.name,

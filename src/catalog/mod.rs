@@ -96,6 +96,8 @@ pub enum Treatment {
     Digest,
     /// A URI or resource: kept as its template.
     UriTemplate,
+    /// A sentence: of it only the usernames (`name@domain`), each as a keyed digest.
+    Mentions,
     /// SOQL text: kept as `query_object` and `query_shape` (keyed digest).
     QueryShape,
     /// Never kept.

@@ -12,6 +12,7 @@ use super::mailing::Teller;
 use super::night::{Judges, ask_rules, refresh_rollups, set_damaged_aside, unknown_machines};
 use super::telling::counted;
 use super::terminal::Terminal;
+use super::watch::{write_suppressed, write_times};
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, RuleFlags};
 use crate::detect::{Coverage, DetectReport, RuleSet, Windows};
@@ -223,6 +224,14 @@ fn tell(report: &DetectReport, listed: &[Listed], terminal: &Terminal) {
         report.count_of(RuleStatus::Ok),
         counted(listed.len(), "finding"),
     ));
+    let verbose = terminal.verbose() > 0;
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_suppressed(&mut text, report, verbose);
+    if verbose {
+        let _ = write_times(&mut text, report);
+    }
+    text.lines().for_each(|line| terminal.say(line));
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::interrupt::Leftover;
 use super::output::{Format, Rows};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
-use super::{EngineFlags, Global, HiddenNow, RuleFlags, print_rows};
+use super::{EngineFlags, Global, HiddenNow, RuleFlags, print_rows_as};
 use crate::detect::lint;
 use crate::doctor::{self, Check, Verdict};
 use crate::lake::{Lake, LakeError};
@@ -58,7 +58,7 @@ pub fn run(args: &DoctorArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     };
     match format {
         None | Some(Format::Table) => show(&checks, terminal)?,
-        Some(_) => print(&checks, format, global, terminal)?,
+        Some(format) => print(&checks, format, terminal)?,
     }
     let failed = checks.iter().any(|c| c.verdict == Verdict::Fail);
     Ok(if failed { Exit::Partial } else { Exit::Done })
@@ -75,7 +75,10 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
         ("configuration", settings.file.as_deref()),
         ("registry", settings.registry_file.value.as_deref()),
         ("rules folder", settings.detect.rules_dir.value.as_deref()),
-        ("catalogue extension", settings.catalog_file.value.as_deref()),
+        (
+            "catalogue extension",
+            settings.catalog_file.value.as_deref(),
+        ),
     ]
     .into_iter()
     .filter_map(|(name, path)| Some((name, path?)))
@@ -153,7 +156,11 @@ fn show(checks: &[Check], terminal: &Terminal) -> anyhow::Result<()> {
             let verdict = terminal.verdict(check.verdict);
             let name = printable(&check.name, SHOWN_CHARS);
             let detail = printable(&check.detail, SHOWN_CHARS);
-            writeln!(out, "{verdict}  {:<8}  {name:<name_width$}  {detail}", check.area)?;
+            writeln!(
+                out,
+                "{verdict}  {:<8}  {name:<name_width$}  {detail}",
+                check.area
+            )?;
             if !check.fix.is_empty() && check.verdict != Verdict::Pass {
                 writeln!(out, "      fix: {}", printable(&check.fix, SHOWN_CHARS))?;
             }
@@ -172,12 +179,7 @@ fn show(checks: &[Check], terminal: &Terminal) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(
-    checks: &[Check],
-    format: Option<Format>,
-    global: &Global,
-    terminal: &Terminal,
-) -> anyhow::Result<()> {
+fn print(checks: &[Check], format: Format, terminal: &Terminal) -> anyhow::Result<()> {
     let each = || checks.iter();
     let batch = Rows::new()
         .text("verdict", each().map(|c| Some(c.verdict.as_str())))
@@ -189,5 +191,5 @@ fn print(
             each().map(|c| (!c.fix.is_empty()).then(|| c.fix.clone())),
         )
         .batch()?;
-    print_rows(&batch, format, global, terminal)
+    print_rows_as(format, &batch, terminal)
 }

@@ -15,6 +15,7 @@ use crate::lake::LakeError;
 use crate::privacy::printable;
 use crate::registry::RegistryError;
 use crate::rollup::RollupError;
+use crate::suggest::SuggestError;
 
 /// Longest line of a message, in characters.
 const MAX_LINE: usize = 2000;
@@ -94,6 +95,15 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             RollupError::Engine(
                 error @ (EngineError::Lake(_) | EngineError::DamagedPart { .. }),
             ) => of_engine(error),
+            _ => Exit::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<SuggestError>() {
+        return Some(match error {
+            SuggestError::Engine(
+                error @ (EngineError::Lake(_) | EngineError::DamagedPart { .. }),
+            ) => of_engine(error),
+            // Queries and text are ours: what is wrong with them is not the user's fault.
             _ => Exit::Internal,
         });
     }

@@ -197,7 +197,7 @@ fn write_json(sink: &mut dyn Write, listed: &[Listed], format: Format) -> std::i
 
 fn short_rows(listed: &[Listed]) -> Rows {
     let rows = || listed.iter().map(|l| &l.row);
-    Rows::new()
+    let short_rows = Rows::new()
         .text("finding", rows().map(|r| Some(short(&r.finding_id))))
         .text("severity", rows().map(|r| Some(r.severity.as_str())))
         .text("status", listed.iter().map(|l| Some(l.status.as_str())))
@@ -208,7 +208,12 @@ fn short_rows(listed: &[Listed]) -> Rows {
         )
         .time("last_seen", rows().map(|r| Some(r.last_seen)))
         .number("count", rows().map(|r| r.count))
-        .text("observed", rows().map(|r| Some(r.observed.clone())))
+        .text("observed", rows().map(|r| Some(r.observed.clone())));
+    // What hides a finding is of interest where something is hidden.
+    match rows().any(|r| r.suppressed_by.is_some()) {
+        true => short_rows.text("suppressed_by", rows().map(|r| r.suppressed_by.clone())),
+        false => short_rows,
+    }
 }
 
 fn all_columns(listed: &[Listed]) -> Rows {

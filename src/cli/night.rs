@@ -2,15 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use indicatif::ProgressBar;
 
 use super::telling::counted;
+use super::watch::Canaries;
 use super::workplace::Workplace;
 use crate::catalog::Catalog;
-use crate::detect::{self, Coverage, DetectReport, RuleSet, RunOptions, Suppressions, Windows};
+use crate::detect::{
+    self, CaseRunner, Coverage, DetectReport, RuleSet, RunOptions, Stage, Suppressions, Windows,
+};
 use crate::ingest::{IngestReport, Input, Progress, ingest};
-use crate::lake::{Lake, RuleStatus, RunId};
+use crate::lake::{FindingFilter, Lake, RuleStatus, RunId, Status};
 use crate::privacy::printable;
 use crate::registry::{ProblemKind, Registry, Resolution};
 use crate::rollup;
@@ -120,7 +124,8 @@ pub struct Judges<'a> {
     pub only: Option<&'a BTreeSet<String>>,
 }
 
-/// Asks the rules and notes in the ledger what became of each.
+/// Asks the rules and notes in the ledger what became of each. Rules about the run itself come
+/// last and see what became of the others.
 pub fn ask_rules(
     lake: &mut Lake,
     judges: &Judges<'_>,
@@ -137,27 +142,60 @@ pub fn ask_rules(
     }
     let session = place.session(lake, judges.catalog, judges.registry)?;
     let suppressions = Suppressions::new(&place.settings.suppressions);
-    let options = RunOptions {
-        org_id: place.settings.org.id.as_deref().unwrap_or_default(),
-        now: place.clock.now(),
-        blind_days: BLIND_DAYS,
-        only: judges.only,
-        suppressions: &suppressions,
+    let now = place.clock.now();
+    let open = FindingFilter {
+        statuses: vec![Status::New, Status::Ongoing],
+        ..FindingFilter::default()
     };
+    let open = lake.ledger().findings(&open)?;
     let bar = place.terminal.progress(0);
-    let report = detect::run(
-        &session,
-        judges.rules,
-        windows,
-        coverage,
-        &options,
-        &mut |rule| {
-            bar.set_message(rule.id.clone());
-            tracing::info!(rule = rule.id, "asking");
-        },
-    );
+    let ask = |stage| {
+        let options = RunOptions {
+            org_id: place.settings.org.id.as_deref().unwrap_or_default(),
+            now,
+            blind_days: BLIND_DAYS,
+            only: judges.only,
+            suppressions: &suppressions,
+            stage: Some(stage),
+        };
+        let mut report = detect::run(
+            &session,
+            judges.rules,
+            windows,
+            coverage,
+            &options,
+            &mut |rule| {
+                bar.set_message(rule.id.clone());
+                tracing::info!(rule = rule.id, "asking");
+            },
+        );
+        detect::void_suppressions(&mut report, &open);
+        report.count_suppressed(&suppressions, now);
+        report
+    };
+    let mut report = ask(Stage::Logs);
+    note_outcomes(lake, &report, run_id)?;
+    if !report.partial {
+        // Counts of a few rules would say that the suppressions of the others hide nothing.
+        lake.ledger_mut()
+            .replace_suppressions(&report.suppressions)?;
+    }
+    session.read_ledger_again(lake)?;
+    let of_the_run = ask(Stage::Run);
+    note_outcomes(lake, &of_the_run, run_id)?;
     bar.finish_and_clear();
-    drop(session);
+    report.join(of_the_run);
+    detect::void_suppressions(&mut report, &open);
+    let before = std::mem::take(&mut report.suppressions);
+    report.count_suppressed(&suppressions, now);
+    if !report.partial && report.suppressions != before {
+        lake.ledger_mut()
+            .replace_suppressions(&report.suppressions)?;
+    }
+    Ok(report)
+}
+
+fn note_outcomes(lake: &mut Lake, report: &DetectReport, run_id: RunId) -> anyhow::Result<()> {
     for outcome in &report.rules {
         lake.ledger_mut()
             .record_rule_run(&outcome.to_rule_run(run_id))?;
@@ -169,7 +207,37 @@ pub fn ask_rules(
             );
         }
     }
-    Ok(report)
+    Ok(())
+}
+
+/// Pushes every rule's own positive case through the program and notes in the ledger what came
+/// of each. None where canaries are switched off: the ledger keeps what it knew.
+pub fn release_canaries(
+    lake: &mut Lake,
+    rules: &RuleSet,
+    catalog: &Arc<Catalog>,
+    place: &Workplace<'_>,
+) -> anyhow::Result<Option<Canaries>> {
+    if !*place.settings.detect.canaries {
+        return Ok(None);
+    }
+    let started = Instant::now();
+    let refresh = |lake: &mut Lake, options: &_, run_id, at| {
+        rollup::refresh(lake, catalog, options, run_id, at)
+            .map(drop)
+            .map_err(|e| e.to_string())
+    };
+    let runner = CaseRunner {
+        catalog,
+        rules,
+        threads: *place.settings.limits.threads,
+        refresh_rollups: &refresh,
+    };
+    let list = runner.canaries(rules, place.clock.now());
+    lake.ledger_mut().replace_canaries(&list)?;
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(canaries = list.len(), elapsed_ms, "canaries are back");
+    Ok(Some(Canaries { list, elapsed_ms }))
 }
 
 /// The bar on stderr as the ingest's progress.

@@ -1,26 +1,44 @@
 //! `orgwatch registry`: what the operator declares about each machine user.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::output::Rows;
+use super::suggest::{self, look, registry_file};
+use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, HiddenNow, print_rows};
 use crate::lake::{Lake, LakeError};
-use crate::registry::{ProblemKind, Registry, Resolution};
+use crate::registry::{Problem, ProblemKind, Registry, Resolution};
+use crate::suggest::differences;
 
 pub const EXAMPLES: &str = "\
 Examples:
+  orgwatch registry suggest --output registry.toml
   orgwatch registry check --registry registry.toml
   orgwatch registry show
   orgwatch registry show networks --format csv";
 
+pub const CHECK_EXAMPLES: &str = "\
+Examples:
+  orgwatch registry check --registry registry.toml
+  orgwatch registry check --days 30 --exit-code
+  orgwatch registry check --format json
+
+Exit codes: 0 the registry was checked, whatever there is to look at; 1 with --exit-code, when there
+is something to look at; 2 the registry is refused, or none is configured.";
+
 #[derive(Debug, Subcommand)]
 pub enum RegistryCommand {
-    /// Reads the registry and says what is missing or worth a look
-    #[command(after_help = EXAMPLES)]
+    /// Proposes a registry from what the logs and the roster show
+    #[command(after_help = suggest::EXAMPLES)]
+    Suggest(suggest::SuggestArgs),
+    /// Reads the registry, holds it against the logs, and says what is worth a look
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
     /// The registry as tables
     #[command(after_help = EXAMPLES)]
@@ -29,6 +47,12 @@ pub enum RegistryCommand {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
+    /// Days of logs to hold it against, counted back from the last day that has any
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3660))]
+    pub days: u32,
+    /// Exit with 1 when there is something to look at
+    #[arg(long)]
+    pub exit_code: bool,
     #[command(flatten)]
     pub engine: EngineFlags,
     #[command(flatten)]
@@ -91,6 +115,7 @@ pub fn run(
     terminal: &Terminal,
 ) -> anyhow::Result<Exit> {
     match command {
+        RegistryCommand::Suggest(args) => suggest::run(args, global, terminal),
         RegistryCommand::Check(args) => check(args, global, terminal),
         RegistryCommand::Show(args) => show(args, global, terminal),
     }
@@ -101,7 +126,7 @@ fn open<'t>(
     now: &HiddenNow,
     global: &Global,
     terminal: &'t Terminal,
-) -> anyhow::Result<(Workplace<'t>, Registry, Resolution, bool)> {
+) -> anyhow::Result<(Workplace<'t>, Registry, Resolution, Option<Lake>)> {
     let flags = Flags {
         engine: Some(engine),
         ..Flags::default()
@@ -116,28 +141,41 @@ fn open<'t>(
     }
     let registry = place.registry()?;
     // Without a lake nobody is known yet; the file can be checked all the same.
-    let (known, has_lake) = match Lake::open_reader(place.data_dir()) {
-        Ok(lake) => (lake.ledger().usernames()?, true),
-        Err(LakeError::Missing { .. }) => (Vec::new(), false),
+    let (known, lake) = match Lake::open_reader(place.data_dir()) {
+        Ok(lake) => (lake.ledger().usernames()?, Some(lake)),
+        Err(LakeError::Missing { .. }) => (Vec::new(), None),
         Err(error) => return Err(error.into()),
     };
     let resolution = Resolution::new(&registry, known);
-    Ok((place, registry, resolution, has_lake))
+    Ok((place, registry, resolution, lake))
 }
 
 fn check(args: &CheckArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let (place, registry, resolution, has_lake) = open(&args.engine, &args.now, global, terminal)?;
-    let file = place
-        .settings
-        .registry_file
-        .as_ref()
-        .map(|p| p.display().to_string());
-    let file = file.unwrap_or_default();
+    let (place, registry, resolution, lake) = open(&args.engine, &args.now, global, terminal)?;
+    let file = registry_file(&place);
     let mut problems = registry.check(&resolution, place.clock.now());
-    if !has_lake {
+    let mut looked_at =
+        "no lake yet: whether the logs know the users, and what they do, is not checked".to_owned();
+    match lake {
+        Some(lake) => {
+            let against = held_against(&lake, &place, args.days, &registry, &resolution)?;
+            // The roster knows who has never logged in; of them the comparison speaks.
+            let in_roster = |p: &Problem| against.roster.contains(&p.subject);
+            problems.retain(|p| p.kind != ProblemKind::UnresolvedUser || !in_roster(p));
+            problems.extend(against.found);
+            looked_at = format!("held against {} of logs", counted(against.covered, "day"));
+            if against.undeclared > 0 {
+                looked_at.push_str(&format!(
+                    "; {} working like a machine and declared nowhere: `orgwatch registry suggest`",
+                    counted(against.undeclared, "account")
+                ));
+            }
+        }
         // Nothing was asked whether it knows the users, so nothing can be said against them.
-        problems.retain(|p| p.kind != ProblemKind::UnresolvedUser);
+        None => problems.retain(|p| p.kind != ProblemKind::UnresolvedUser),
     }
+    // Stable: what the file says comes before what the logs say.
+    problems.sort_by_key(|problem| problem.at);
     let each = || problems.iter();
     let batch = Rows::new()
         .text(
@@ -149,9 +187,7 @@ fn check(args: &CheckArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         .text("message", each().map(|p| Some(p.message.clone())))
         .batch()?;
     print_rows(&batch, global, terminal)?;
-    if !has_lake {
-        terminal.say("no lake yet: whether the logs know the users is not checked");
-    }
+    terminal.say(&looked_at);
     terminal.say(&format!(
         "{} users, {} apps, {} windows; {} things to look at",
         registry.users.len(),
@@ -159,7 +195,41 @@ fn check(args: &CheckArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         registry.windows.len(),
         problems.len()
     ));
-    Ok(Exit::Done)
+    Ok(match args.exit_code && !problems.is_empty() {
+        true => Exit::Findings,
+        false => Exit::Done,
+    })
+}
+
+/// What the logs say of a registry.
+struct Against {
+    found: Vec<Problem>,
+    /// Days of logs.
+    covered: usize,
+    /// Accounts that work like machines and have no entry.
+    undeclared: usize,
+    /// Names of the roster.
+    roster: BTreeSet<String>,
+}
+
+fn held_against(
+    lake: &Lake,
+    place: &Workplace<'_>,
+    days: u32,
+    registry: &Registry,
+    resolution: &Resolution,
+) -> anyhow::Result<Against> {
+    let keys = registry.users.iter().flat_map(|user| resolution.keys(user));
+    let keys: Vec<String> = keys.collect();
+    let reality = look(lake, place, days, keys.clone())?;
+    let found = differences(registry, resolution, &reality);
+    let machines = reality.accounts.iter().filter(|a| a.marks.is_machine());
+    Ok(Against {
+        found: found.into_iter().map(|(_, problem)| problem).collect(),
+        covered: reality.covered.len(),
+        roster: reality.roster.unwrap_or_default().into_keys().collect(),
+        undeclared: machines.filter(|a| !keys.contains(&a.key)).count(),
+    })
 }
 
 fn show(args: &ShowArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {

@@ -238,7 +238,7 @@ fn lint_rules(args: &SomeRules, global: &Global, terminal: &Terminal) -> anyhow:
             .tempdir()?
             .keep(),
     );
-    let lake = Lake::open_writer(&folder.path().join("data"))?;
+    let lake = Lake::open_scratch(&folder.path().join("data"))?;
     let session = place.session(&lake, &catalog, &Registry::empty())?;
     let mut faults = 0;
     for rule in &chosen {

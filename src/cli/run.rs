@@ -7,22 +7,23 @@ use super::exit::Exit;
 use super::failure::UsageError;
 use super::mailing::{MailHistory, Mailer, Teller, deliver, outbox_of};
 use super::night::{
-    Judges, ask_rules, read_inputs, refresh_rollups, set_damaged_aside, unknown_machines,
+    Judges, ask_rules, read_inputs, refresh_rollups, release_canaries, set_damaged_aside,
+    unknown_machines,
 };
 use super::output::Format;
 use super::summary::{NightSummary, health};
 use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
-use super::{EngineFlags, Global, InputFlags, RuleFlags};
+use super::{EngineFlags, Global, InputFlags, RuleFlags, watch};
 use crate::alert::Recipients;
-use crate::detect::{Coverage, Suppressions, Windows};
+use crate::detect::{Coverage, Windows};
 use crate::lake::{FindingFilter, Lake, LakeError, Status};
 
 pub const EXAMPLES: &str = "\
 Examples:
   orgwatch run --config orgwatch.toml          the nightly job, as the config says
-  orgwatch run logs/ --data-dir data           every CSV, .csv.gz and .zip of a folder
+  orgwatch run logs/ --data-dir data           every .csv, .json, .jsonl, .gz, .zip of a folder
   orgwatch run --config orgwatch.toml --now 2026-01-31T03:00:00Z
                                                replays a night at a fixed time
 
@@ -33,12 +34,16 @@ Exit codes:
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Log files, folders or globs, or `-` for standard input; otherwise those of the config
+    /// Log and roster files (CSV or JSON), folders or globs, or `-` for standard input; otherwise
+    /// those of the config
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<String>,
     /// Run as if it were this time (RFC 3339), to replay a night
     #[arg(long, value_name = "TIME")]
     pub now: Option<chrono::DateTime<chrono::Utc>>,
+    /// Do not begin with every rule's own positive case, which proves that the rule can still see
+    #[arg(long)]
+    pub no_canaries: bool,
     #[command(flatten)]
     pub input: InputFlags,
     #[command(flatten)]
@@ -60,6 +65,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         engine: Some(&args.engine),
         rules: Some(&args.rules),
         inputs: &args.inputs,
+        no_canaries: args.no_canaries,
     };
     // Whatever a person wrote is read before anything is done.
     let place = Workplace::open(terminal, global, args.now, &flags)?;
@@ -89,18 +95,11 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         catalog: &catalog,
         only: None,
     };
+    let canaries = release_canaries(&mut lake, &rules, &catalog, &place)?;
     let report = ask_rules(&mut lake, &judges, &windows, &coverage, run_id, &place)?;
 
     remarks.extend(unknown_machines(&lake, &registry, &place)?);
-    let suppressions = Suppressions::new(&place.settings.suppressions);
-    remarks.extend(suppressions.expired(at).map(|s| {
-        format!(
-            "suppression of {} expired on {} ({})",
-            s.rule,
-            s.until.date_naive(),
-            s.owner
-        )
-    }));
+    remarks.extend(watch::expired(&report));
     if !windows.beyond_lookback.is_empty() {
         remarks.push(format!(
             "{} received rows but lie before the look-back of {lookback} days: not judged",
@@ -151,6 +150,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         quarantine: quarantine_reasons(&lake, &ingest)?,
         ingest: &ingest,
         report: &report,
+        canaries: canaries.as_ref(),
         changes: &changes,
         digest: &digest,
         mailer: &mailer,

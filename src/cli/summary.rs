@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::mailing::{Deliveries, Mailer};
 use super::telling::{counted, instant, write_news};
 use super::terminal::Terminal;
+use super::watch::{Canaries, suppressions_json, write_canaries, write_suppressed, write_times};
 use super::workplace::Workplace;
 use crate::alert::{Digest, Recipients, RunHealth, gather_news, wrap};
 use crate::config::Severity;
@@ -35,6 +36,8 @@ pub struct NightSummary<'a> {
     pub quarantine: Vec<(String, u64)>,
     pub ingest: &'a IngestReport,
     pub report: &'a DetectReport,
+    /// None where they are switched off.
+    pub canaries: Option<&'a Canaries>,
     pub changes: &'a FindingChanges,
     pub digest: &'a Digest,
     pub mailer: &'a Mailer<'a>,
@@ -163,6 +166,8 @@ impl NightSummary<'_> {
                 "blind": pairs(&health.rules_blind),
                 "never_had_input": pairs(&health.rules_never_had_input),
             },
+            "canaries": self.canaries.map(Canaries::to_json),
+            "suppressions": suppressions_json(self.report),
             "findings": {
                 "new": by_severity(&self.changes.new),
                 "ongoing": by_severity(&self.changes.updated),
@@ -196,8 +201,14 @@ impl NightSummary<'_> {
         writeln!(out)?;
         write_ingest(out, self.ingest, self.input_files, terminal)?;
         write_quarantine(out, &self.quarantine)?;
+        let verbose = terminal.verbose() > 0;
         self.write_rules(out)?;
+        if verbose {
+            write_times(out, self.report)?;
+        }
+        write_canaries(out, self.canaries, verbose)?;
         self.write_counts(out)?;
+        write_suppressed(out, self.report, verbose)?;
         for remark in &self.digest.health.remarks {
             writeln!(
                 out,

@@ -33,6 +33,7 @@ pub struct Flags<'a> {
     pub engine: Option<&'a EngineFlags>,
     pub rules: Option<&'a RuleFlags>,
     pub inputs: &'a [String],
+    pub no_canaries: bool,
 }
 
 impl<'t> Workplace<'t> {
@@ -95,7 +96,14 @@ impl<'t> Workplace<'t> {
             .file
             .as_deref()
             .map(|f| f.display().to_string());
-        rules.apply(&self.settings.rules, file.as_deref().unwrap_or_default())?;
+        let file = file.as_deref().unwrap_or_default();
+        rules.apply(&self.settings.rules, file)?;
+        for suppression in &self.settings.suppressions {
+            if rules.get(&suppression.rule).is_none() {
+                let line = suppression.at.line;
+                return Err(rules.unknown(&suppression.rule, file, line).into());
+            }
+        }
         Ok(rules)
     }
 
@@ -160,6 +168,7 @@ fn overrides(global: &Global, flags: &Flags<'_>) -> Overrides {
         registry_file: flags.engine.and_then(|f| f.registry.clone()),
         memory: flags.engine.and_then(|f| f.memory),
         threads: flags.engine.and_then(|f| f.threads),
+        canaries: flags.no_canaries.then_some(false),
         rules_dir: flags.rules.and_then(|f| f.rules_dir.clone()),
         lookback_days: flags.rules.and_then(|f| f.lookback_days),
         fail_on: flags.rules.and_then(|f| f.fail_on).map(|f| f.0),

@@ -34,6 +34,7 @@ pub(super) struct FileSettings {
     pub lookback_days: Given<u32>,
     pub fail_on: Given<Option<Severity>>,
     pub rules_dir: Given<Option<PathBuf>>,
+    pub canaries: Given<bool>,
     pub rules: BTreeMap<String, RuleSetting>,
     pub suppressions: Vec<Suppression>,
     pub mail_from: Given<String>,
@@ -118,10 +119,14 @@ pub(super) fn read(
     if let Some(catalog) = section("catalog", &["file"])? {
         file.catalog_file = given(&catalog, "file", |item| path(item).map(Some))?;
     }
-    if let Some(detect) = section("detect", &["lookback_days", "fail_on", "rules_dir"])? {
+    if let Some(detect) = section(
+        "detect",
+        &["lookback_days", "fail_on", "rules_dir", "canaries"],
+    )? {
         file.lookback_days = given(&detect, "lookback_days", |item| days(item, 3_660))?;
         file.fail_on = given(&detect, "fail_on", |item| item.parsed(parse_fail_on))?;
         file.rules_dir = given(&detect, "rules_dir", |item| path(item).map(Some))?;
+        file.canaries = given(&detect, "canaries", |item| item.boolean())?;
     }
     if let Some(rules) = top.get("rules") {
         for item in rules.open_table("in [rules]")?.items() {

@@ -92,6 +92,8 @@ pub struct Detect {
     pub fail_on: Setting<Option<Severity>>,
     /// Folder of the user's own rules.
     pub rules_dir: Setting<Option<PathBuf>>,
+    /// Whether each night begins with every rule's own positive case. It does by default.
+    pub canaries: Setting<bool>,
 }
 
 /// The digest. Its only transport in this release is `file`, which writes `.eml` files.
@@ -123,6 +125,7 @@ pub struct Overrides {
     pub registry_file: Option<PathBuf>,
     pub catalog_file: Option<PathBuf>,
     pub rules_dir: Option<PathBuf>,
+    pub canaries: Option<bool>,
     pub lookback_days: Option<u32>,
     pub fail_on: Option<Option<Severity>>,
     pub memory: Option<ByteSize>,
@@ -261,6 +264,15 @@ impl Settings {
                     given.rules_dir,
                     || None,
                 ),
+                canaries: Setting::first_of(
+                    ("--no-canaries", flags.canaries),
+                    (
+                        "ORGWATCH_CANARIES",
+                        env.parsed("ORGWATCH_CANARIES", parse_boolean)?,
+                    ),
+                    given.canaries,
+                    || true,
+                ),
             },
             rules: given.rules,
             suppressions: given.suppressions,
@@ -367,6 +379,7 @@ impl Settings {
             ),
             row("detect.fail_on", &self.detect.fail_on, never),
             row("detect.rules_dir", &self.detect.rules_dir, path),
+            row("detect.canaries", &self.detect.canaries, bool::to_string),
             row("alert.email.from", &self.email.from, String::clone),
             row("alert.email.to", &self.email.to, |to| to.join(", ")),
             row(

@@ -46,10 +46,15 @@ impl Suppression {
             Some(item) => conditions(&item)?,
             None => BTreeMap::new(),
         };
-        if user.is_none() && conditions.is_empty() {
-            let hint = "add `user`, or `where` with a column and its value".to_owned();
-            let message = "a suppression of a whole rule would blind it".to_owned();
-            return Err(entry.fault(message, Some(hint)));
+        if conditions.is_empty() {
+            let what = match user {
+                Some(_) => "all that a rule says of a user",
+                None => "a whole rule",
+            };
+            let message = format!("a suppression of {what} would blind it");
+            let hint = "add `where` with a column of the finding's evidence and its value, as in \
+                        where = { ip = \"192.0.2.10\" }";
+            return Err(entry.fault(message, Some(hint.to_owned())));
         }
         let reason = entry.require("reason", "say why, for whoever reads this next")?;
         let owner = entry.require("owner", "say who answers for it")?;

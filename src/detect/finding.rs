@@ -1,7 +1,7 @@
 //! A finding: the verdict of one rule on one subject in one bucket of time. Its ids depend on
 //! nothing but that, so a night judged again updates it and never repeats it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveTime, Timelike, Utc};
 use serde_json::{Map, Value, json};
@@ -10,6 +10,7 @@ use super::evidence::rfc3339;
 use super::front_matter::Bucket;
 use super::rows::ResultRow;
 use super::rule::Rule;
+use super::suppress::Mark;
 use crate::config::{Family, Severity};
 use crate::lake::FindingRow;
 
@@ -83,6 +84,17 @@ struct Group {
     bucket_start: Option<DateTime<Utc>>,
     open: Option<Merged>,
     suppressed: Option<(Merged, String)>,
+    /// Suppressions that hide one of its rows.
+    hidden_by: BTreeSet<usize>,
+    /// Expired ones that match every row that nothing hides.
+    would_hide: Option<BTreeSet<usize>>,
+}
+
+/// A finding, and the suppressions (by position) that have to do with it.
+pub struct Judged {
+    pub finding: FindingRow,
+    /// Those that hide it, or that have expired and would.
+    pub suppressions: BTreeSet<usize>,
 }
 
 struct Merged {
@@ -103,9 +115,9 @@ impl<'a> Merger<'a> {
         }
     }
 
-    /// Adds a row; `suppressed_by` says which suppression matches it. A finding counts as
-    /// suppressed only where every row of it is: one accepted address hides no other.
-    pub fn add(&mut self, row: ResultRow, suppressed_by: Option<String>) {
+    /// Adds a row; `mark` says what hides it. A finding counts as suppressed only where every row
+    /// of it is: one accepted address hides no other.
+    pub fn add(&mut self, row: ResultRow, mark: Mark) {
         let dedupe_key = dedupe_key(&self.rule.id, self.org_id, &row.dedupe);
         let bucket_start = bucket_start(self.rule.bucket, row.occurred_at);
         let group = self
@@ -116,12 +128,22 @@ impl<'a> Merger<'a> {
                 bucket_start,
                 open: None,
                 suppressed: None,
+                hidden_by: BTreeSet::new(),
+                would_hide: None,
             });
-        match suppressed_by {
-            None => match &mut group.open {
-                Some(merged) => merged.absorb(row),
-                none => *none = Some(Merged::of(row)),
-            },
+        group.hidden_by.extend(mark.hidden_by);
+        match mark.label {
+            None => {
+                let would_hide: BTreeSet<usize> = mark.would_hide.into_iter().collect();
+                match &mut group.would_hide {
+                    Some(known) => known.retain(|position| would_hide.contains(position)),
+                    none => *none = Some(would_hide),
+                }
+                match &mut group.open {
+                    Some(merged) => merged.absorb(row),
+                    none => *none = Some(Merged::of(row)),
+                }
+            }
             Some(label) => match &mut group.suppressed {
                 Some((merged, known)) => {
                     merged.absorb(row);
@@ -135,16 +157,16 @@ impl<'a> Merger<'a> {
     }
 
     /// The findings, by bucket and id.
-    pub fn finish(self) -> Vec<FindingRow> {
+    pub fn finish(self) -> Vec<Judged> {
         let mut findings = vec![];
         for (id, group) in self.groups {
-            let (merged, suppressed_by) = match (group.open, group.suppressed) {
-                (Some(merged), _) => (merged, None),
-                (None, Some((merged, label))) => (merged, Some(label)),
+            let (merged, suppressed_by, suppressions) = match (group.open, group.suppressed) {
+                (Some(merged), _) => (merged, None, group.would_hide.unwrap_or_default()),
+                (None, Some((merged, label))) => (merged, Some(label), group.hidden_by),
                 (None, None) => continue,
             };
             let row = merged.speaker;
-            findings.push(FindingRow {
+            let finding = FindingRow {
                 finding_id: id,
                 dedupe_key: group.dedupe_key,
                 rule_id: self.rule.id.clone(),
@@ -165,10 +187,15 @@ impl<'a> Merger<'a> {
                 attack: self.rule.attack.clone(),
                 suppressed_by,
                 family: Some(self.rule.family),
+            };
+            findings.push(Judged {
+                finding,
+                suppressions,
             });
         }
-        findings
-            .sort_by(|a, b| (a.bucket_start, &a.finding_id).cmp(&(b.bucket_start, &b.finding_id)));
+        findings.sort_by(|Judged { finding: a, .. }, Judged { finding: b, .. }| {
+            (a.bucket_start, &a.finding_id).cmp(&(b.bucket_start, &b.finding_id))
+        });
         findings
     }
 }
@@ -287,9 +314,13 @@ mod tests {
         let rule = rule();
         let mut merger = Merger::new(&rule, "00D1");
         for row in rows {
-            merger.add(row, None);
+            merger.add(row, Mark::default());
         }
-        merger.finish()
+        rows_of(merger)
+    }
+
+    fn rows_of(merger: Merger) -> Vec<FindingRow> {
+        merger.finish().into_iter().map(|j| j.finding).collect()
     }
 
     #[test]
@@ -368,16 +399,48 @@ mod tests {
         let first = row("u", "2026-01-15T09:00:00Z", Severity::High, "accepted");
         let second = row("u", "2026-01-15T10:00:00Z", Severity::Low, "not accepted");
         let mut merger = Merger::new(&rule, "o");
-        merger.add(first.clone(), Some("s".into()));
-        let all = merger.finish();
+        merger.add(first.clone(), Mark::labelled("s"));
+        let all = rows_of(merger);
         assert_eq!(all[0].suppressed_by.as_deref(), Some("s"));
 
         let mut merger = Merger::new(&rule, "o");
-        merger.add(first, Some("s".into()));
-        merger.add(second, None);
-        let some = merger.finish();
+        merger.add(first, Mark::labelled("s"));
+        merger.add(second, Mark::default());
+        let some = rows_of(merger);
         assert_eq!(some[0].suppressed_by, None);
         assert_eq!((some[0].count, some[0].severity), (2, Severity::Low));
+    }
+
+    #[test]
+    fn an_expired_suppression_counts_where_it_would_hide_the_whole_finding() {
+        let rule = rule();
+        let rows = [
+            row("u", "2026-01-15T09:00:00Z", Severity::High, "a"),
+            row("u", "2026-01-15T10:00:00Z", Severity::High, "b"),
+        ];
+        let judged = |marks: [Mark; 2]| {
+            let mut merger = Merger::new(&rule, "o");
+            for (row, mark) in rows.clone().into_iter().zip(marks) {
+                merger.add(row, mark);
+            }
+            let judged = merger.finish().remove(0);
+            let suppressions: Vec<_> = judged.suppressions.into_iter().collect();
+            (judged.finding.suppressed_by.is_some(), suppressions)
+        };
+        let expired = |positions: &[usize]| Mark {
+            would_hide: positions.to_vec(),
+            ..Mark::default()
+        };
+        let active = |position| Mark {
+            label: Some("s".into()),
+            hidden_by: Some(position),
+            would_hide: vec![7],
+        };
+        assert_eq!(judged([expired(&[1, 2]), expired(&[2])]), (false, vec![2]));
+        assert_eq!(judged([expired(&[1]), expired(&[])]), (false, vec![]));
+        // What an active one hides needs no other; both together would hide all.
+        assert_eq!(judged([active(0), active(3)]), (true, vec![0, 3]));
+        assert_eq!(judged([active(0), expired(&[1])]), (false, vec![1]));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod runner;
 mod session;
 mod statement;
 mod suppress;
+mod void;
 mod windows;
 
 pub use cases::{Case, CaseFile, CaseKind, CaseResult, CaseRunner, Expected, RefreshRollups};
@@ -34,8 +35,9 @@ pub use inputs::{Coverage, Input, Sight};
 pub use lint::{Plans, lint};
 pub use params::{Param, ParamType, ParamValue, RuleParams};
 pub use rule::{CasesText, Origin, Rule, RuleSet};
-pub use runner::{Answers, Bindings, DetectReport, RuleOutcome, RunOptions, STAGING, run};
+pub use runner::{Answers, Bindings, DetectReport, RuleOutcome, RunOptions, STAGING, Stage, run};
 pub use suppress::Suppressions;
+pub use void::void_suppressions;
 pub use windows::{Window, Windows};
 
 /// A small well-formed rule for tests; `extra` goes to the end of its front matter.

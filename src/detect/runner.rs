@@ -8,15 +8,17 @@ use chrono::{DateTime, Utc};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::scalar::ScalarValue;
 
-use super::finding::Merger;
+use super::finding::{Judged, Merger};
 use super::front_matter::Bucket;
 use super::inputs::{Coverage, Sight};
 use super::rows::read_rows;
 use super::rule::{Rule, RuleSet};
-use super::suppress::Suppressions;
+use super::suppress::{Mark, Suppressions};
 use super::windows::{Window, Windows};
 use crate::config::RuleStatus;
-use crate::lake::{EvaluatedWindow, FindingRow, RuleRun, RuleStatus as RunStatus, RunId};
+use crate::lake::{
+    EvaluatedWindow, FindingRow, RuleRun, RuleStatus as RunStatus, RunId, SuppressionState,
+};
 use crate::privacy::printable;
 
 /// Mark of findings of a rule in staging: they are kept and never mailed.
@@ -44,6 +46,28 @@ pub struct RunOptions<'a> {
     /// Only these rules; none means all.
     pub only: Option<&'a BTreeSet<String>>,
     pub suppressions: &'a Suppressions,
+    /// Only rules of this stage; none means all.
+    pub stage: Option<Stage>,
+}
+
+/// Rules about the run itself come after the others, so that they see what became of those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Logs,
+    Run,
+}
+
+/// Tables that a run writes after the rules about logs.
+const WRITTEN_BY_THE_RUN: [&str; 3] = ["suppressions", "canaries", "rule_runs"];
+
+impl Rule {
+    pub fn stage(&self) -> Stage {
+        let mut names = self.inputs.iter().flat_map(|input| &input.alternatives);
+        match names.any(|name| WRITTEN_BY_THE_RUN.contains(&name.to_lowercase().as_str())) {
+            true => Stage::Run,
+            false => Stage::Logs,
+        }
+    }
 }
 
 /// What became of one rule.
@@ -74,12 +98,36 @@ pub struct DetectReport {
     pub rules: Vec<RuleOutcome>,
     /// Not all rules were asked to run.
     pub partial: bool,
+    /// Finding and suppression (by position) that hides it, or that has expired and would.
+    pub matches: Vec<(String, usize)>,
+    /// The suppressions and how many of these findings each hides; empty until somebody counts.
+    pub suppressions: Vec<SuppressionState>,
 }
 
 impl DetectReport {
     /// Whether the judged days are done with. Days stay dirty as long as a rule fails on them.
     pub fn may_clear_dirty_days(&self) -> bool {
         !self.partial && self.count_of(RunStatus::Failed) == 0
+    }
+
+    /// Adds what a later stage of the same run found.
+    pub fn join(&mut self, later: Self) {
+        self.findings.extend(later.findings);
+        self.evaluated.extend(later.evaluated);
+        self.rules.extend(later.rules);
+        self.rules.sort_by(|a, b| a.rule_id.cmp(&b.rule_id));
+        self.matches.extend(later.matches);
+    }
+
+    /// Counts what each suppression hides, or would hide.
+    pub fn count_suppressed(&mut self, suppressions: &Suppressions, now: DateTime<Utc>) {
+        let mut matched = vec![0; suppressions.len()];
+        for (_, position) in &self.matches {
+            if let Some(count) = matched.get_mut(*position) {
+                *count += 1;
+            }
+        }
+        self.suppressions = suppressions.states(&matched, now);
     }
 
     pub fn count_of(&self, status: RunStatus) -> usize {
@@ -102,7 +150,7 @@ impl RuleOutcome {
     }
 }
 
-/// Runs every rule that is not off, in the order of their ids. `watch` hears of each rule before
+/// Runs every rule of the stage that is not off, in the order of their ids. `watch` hears of each rule before
 /// it runs (for a progress bar).
 pub fn run(
     answers: &dyn Answers,
@@ -118,7 +166,8 @@ pub fn run(
     };
     for rule in rules.iter() {
         let asked = options.only.is_none_or(|only| only.contains(&rule.id));
-        if rule.status == RuleStatus::Off || !asked {
+        let due = options.stage.is_none_or(|stage| stage == rule.stage());
+        if rule.status == RuleStatus::Off || !asked || !due {
             continue;
         }
         watch(rule);
@@ -163,7 +212,12 @@ fn run_rule(
     }
 
     let spans: Vec<Window> = match rule.bucket {
-        Bucket::None => windows.standing.into_iter().collect(),
+        Bucket::None => match (windows.standing, rule.stage()) {
+            (Some(standing), _) => vec![standing],
+            // What a run knows of itself is there without any log.
+            (None, Stage::Run) => vec![Window::of_days(last_day, last_day)],
+            (None, Stage::Logs) => vec![],
+        },
         Bucket::Day | Bucket::Hour if coverage.reads_roster(&rule.inputs) => {
             windows.roster_ranges.clone()
         }
@@ -190,8 +244,8 @@ fn run_rule(
                 continue;
             }
             let mark = match rule.status {
-                RuleStatus::Staging => Some(STAGING.to_owned()),
-                _ => options.suppressions.of(&rule.id, &row, options.now),
+                RuleStatus::Staging => Mark::labelled(STAGING),
+                _ => options.suppressions.mark(&rule.id, &row, options.now),
             };
             merger.add(row, mark);
         }
@@ -211,14 +265,19 @@ fn run_rule(
             "the rule gave rows outside its window, which are not judged"
         );
     }
-    let findings = merger.finish();
-    outcome.findings = findings.len() as u64;
-    outcome.suppressed = findings
-        .iter()
-        .filter(|f| f.suppressed_by.is_some())
-        .count() as u64;
+    for Judged {
+        finding,
+        suppressions,
+    } in merger.finish()
+    {
+        outcome.findings += 1;
+        outcome.suppressed += u64::from(finding.suppressed_by.is_some());
+        let id = &finding.finding_id;
+        let matches = suppressions.into_iter().map(|n| (id.clone(), n));
+        report.matches.extend(matches);
+        report.findings.push(finding);
+    }
     outcome.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    report.findings.extend(findings);
     report.rules.push(outcome);
 }
 
@@ -317,6 +376,7 @@ mod tests {
             blind_days: 3,
             only: None,
             suppressions: &Suppressions::default(),
+            stage: None,
         };
         run(answers, rules, &windows, &coverage, &options, &mut |_| {})
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::rows::ResultRow;
 use crate::config::{Suppression, UserRef};
+use crate::lake::SuppressionState;
 
 /// One `[[suppress]]`, ready to be compared with rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +55,28 @@ impl Wanted {
     }
 }
 
-/// The suppressions in force.
+/// What hides a row, or would.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// `suppressed_by` of a finding whose every row has one.
+    pub label: Option<String>,
+    /// Position of the suppression that the label is of.
+    pub hidden_by: Option<usize>,
+    /// Positions of those that match and have expired.
+    pub would_hide: Vec<usize>,
+}
+
+impl Mark {
+    /// Hidden for another reason than a suppression.
+    pub fn labelled(label: &str) -> Self {
+        Self {
+            label: Some(label.to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+/// The suppressions of the configuration, those that have expired included.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Suppressions(Vec<Entry>);
 
@@ -75,26 +97,54 @@ impl Suppressions {
         self.0.is_empty()
     }
 
-    /// The id of the first suppression that matches a row of a rule.
-    pub fn of(&self, rule_id: &str, row: &ResultRow, now: DateTime<Utc>) -> Option<String> {
-        self.0
-            .iter()
-            .find(|entry| entry.matches(rule_id, row, now))
-            .map(|entry| entry.said.id.clone())
+    /// What the suppressions say of a row of a rule.
+    pub fn mark(&self, rule_id: &str, row: &ResultRow, now: DateTime<Utc>) -> Mark {
+        let mut mark = Mark::default();
+        for (position, entry) in self.0.iter().enumerate() {
+            if !entry.matches(rule_id, row) {
+                continue;
+            }
+            if !entry.said.is_active(now) {
+                mark.would_hide.push(position);
+            } else if mark.label.is_none() {
+                mark.label = Some(entry.said.id.clone());
+                mark.hidden_by = Some(position);
+            }
+        }
+        mark
     }
 
-    /// Those that have run out, for the run's report.
-    pub fn expired(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Suppression> {
-        let entries = self.0.iter().map(|entry| &entry.said);
-        entries.filter(move |said| !said.is_active(now))
+    /// Each suppression with the findings that it hides, or would hide; `matched` counts them by
+    /// position.
+    pub fn states(&self, matched: &[u64], now: DateTime<Utc>) -> Vec<SuppressionState> {
+        let state = |(position, entry): (usize, &Entry)| {
+            let said = &entry.said;
+            let conditions = said.conditions.iter();
+            let conditions: Vec<_> = conditions.map(|(c, v)| format!("{c} = {v}")).collect();
+            SuppressionState {
+                suppression_id: said.id.clone(),
+                rule: said.rule.clone(),
+                user_ref: said.user.as_ref().map(|user| user.as_str().to_owned()),
+                conditions: conditions.join("; "),
+                reason: said.reason.clone(),
+                owner: said.owner.clone(),
+                until: said.until,
+                is_expired: !said.is_active(now),
+                matched: matched.get(position).copied().unwrap_or(0),
+            }
+        };
+        self.0.iter().enumerate().map(state).collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 }
 
 impl Entry {
-    fn matches(&self, rule_id: &str, row: &ResultRow, now: DateTime<Utc>) -> bool {
+    fn matches(&self, rule_id: &str, row: &ResultRow) -> bool {
         let column = |name: &str| row.evidence.get(name).unwrap_or(&Value::Null);
-        self.said.is_active(now)
-            && glob_matches(&self.said.rule, rule_id)
+        glob_matches(&self.said.rule, rule_id)
             && self
                 .said
                 .user
@@ -191,7 +241,9 @@ mod tests {
     fn hits(entry: Suppression) -> bool {
         let now = "2026-01-20T00:00:00Z".parse().unwrap();
         let all = Suppressions::new(&[entry]);
-        all.of("integration-ui-login", &row(), now).is_some()
+        let mark = all.mark("integration-ui-login", &row(), now);
+        assert_eq!(mark.label.is_some(), mark.hidden_by.is_some());
+        mark.label.is_some()
     }
 
     #[test]
@@ -262,9 +314,13 @@ mod tests {
 
     #[test]
     fn a_suppression_that_has_run_out_no_longer_counts() {
-        let all = Suppressions::new(&[entry("*", None, &[])]);
+        let entries = [entry("*", None, &[]), entry("y", None, &[])];
+        let all = Suppressions::new(&entries);
         let end = "2026-02-01T00:00:00Z".parse().unwrap();
-        assert_eq!(all.of("x", &row(), end), None);
-        assert_eq!(all.expired(end).count(), 1);
+        let mark = all.mark("x", &row(), end);
+        assert_eq!((mark.label, mark.would_hide), (None, vec![0]));
+        let states = all.states(&[3, 0], end);
+        assert!(states.iter().all(|state| state.is_expired));
+        assert_eq!((states[0].matched, states[1].matched), (3, 0));
     }
 }

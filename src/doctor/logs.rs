@@ -95,7 +95,10 @@ pub fn data_sets(
             Check::warn(
                 "inputs",
                 event_type,
-                format!("{detail}, {} ago", counted(days.unsigned_abs() as usize, "day")),
+                format!(
+                    "{detail}, {} ago",
+                    counted(days.unsigned_abs() as usize, "day")
+                ),
                 fix,
             )
         } else {

@@ -52,7 +52,13 @@ pub fn settings(settings: &Settings, now: DateTime<Utc>) -> Vec<Check> {
         (_, _, ending) if ending > 0 => Check::warn(
             "config",
             "suppressions",
-            format!("{} within {SOON_DAYS} days", match ending { 1 => "one ends".to_owned(), n => format!("{n} end") }),
+            format!(
+                "{} within {SOON_DAYS} days",
+                match ending {
+                    1 => "one ends".to_owned(),
+                    n => format!("{n} end"),
+                }
+            ),
             "mend what it accepts, or renew it in time",
         ),
         (all, ..) => Check::pass(
@@ -69,11 +75,7 @@ pub fn settings(settings: &Settings, now: DateTime<Utc>) -> Vec<Check> {
             "none: nobody is told",
             "set `to` in [alert.email]",
         ),
-        Ok(recipients) => Check::pass(
-            "mail",
-            "recipients",
-            recipients.addresses().join(", "),
-        ),
+        Ok(recipients) => Check::pass("mail", "recipients", recipients.addresses().join(", ")),
         Err(error) => Check::fail(
             "mail",
             "recipients",

@@ -66,6 +66,11 @@ impl LakeTable {
         }
     }
 
+    /// Whether no file belongs to the table: it has columns and no rows.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     /// The files that may hold rows for which all `filters` are true, by the ledger's knowledge
     /// of days and times.
     fn files_for(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&LakeFile>> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
+use datafusion::catalog::SchemaProvider;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -22,6 +23,7 @@ use tokio::runtime::Runtime;
 use super::damage::damaged_file;
 use super::error::EngineError;
 use super::functions::{KnownMachines, KnownUsers};
+use super::lazy::{LazyTables, Slot};
 use super::params::Params;
 use super::{functions, tables, views};
 use crate::catalog::Catalog;
@@ -36,6 +38,7 @@ const POOL_SHARE: usize = 3;
 const POOL_BYTES_MIN: usize = 32 << 20;
 
 const CATALOG_NAME: &str = "orgwatch";
+const SCHEMA_NAME: &str = "public";
 
 /// What a session may use.
 #[derive(Debug, Clone)]
@@ -52,6 +55,7 @@ pub struct EngineOptions {
 /// async tasks.
 pub struct Session {
     context: SessionContext,
+    lazy: Arc<LazyTables>,
     runtime: Runtime,
 }
 
@@ -80,8 +84,11 @@ impl Session {
         if !roles.is_empty() {
             session.hide_registered_machines()?;
         }
-        for (name, sql) in views::VIEWS {
-            session.add_view(name, sql)?;
+        for &(name, sql) in views::MADE_ONCE {
+            session.lazy.add(name, Slot::MadeOnce { name, sql });
+        }
+        for &(name, sql) in views::VIEWS {
+            session.lazy.add(name, Slot::View { name, sql });
         }
         Ok(session)
     }
@@ -111,6 +118,18 @@ impl Session {
         Ok(())
     }
 
+    /// Plans each query in one pass of the optimizer instead of up to three. The answers are the
+    /// same; for a lake of a few rows a better plan is not worth the time it takes to find.
+    pub(crate) fn plan_in_one_pass(&self) {
+        let state = self.context.state_ref();
+        state
+            .write()
+            .config_mut()
+            .options_mut()
+            .optimizer
+            .max_passes = 1;
+    }
+
     /// Threads that queries run on.
     pub fn threads(&self) -> usize {
         self.context.state().config().target_partitions()
@@ -127,33 +146,29 @@ impl Session {
             .thread_name("orgwatch-engine")
             .build()
             .map_err(EngineError::Start)?;
+        let context = context(options)?;
+        let lazy = Arc::new(LazyTables::new(&context, Arc::clone(catalog)));
+        if let Some(ours) = context.catalog(CATALOG_NAME) {
+            let schema = Arc::clone(&lazy) as Arc<dyn SchemaProvider>;
+            ours.register_schema(SCHEMA_NAME, schema)
+                .map_err(|error| tables::built_in(&error))?;
+        }
         let session = Self {
-            context: context(options)?,
+            context,
+            lazy,
             runtime,
         };
         let names = lake.ledger().usernames()?;
         tables::register_usernames(&session.context, &names)?;
         let mut functions = functions::plain();
         functions.extend(functions::of_users(KnownUsers::new(names)));
+        functions.push(functions::of_key(lake.key()));
         functions.push(functions::of_machines(KnownMachines::default()));
         for function in functions {
             session.context.register_udf(function);
         }
-        tables::register_events(&session.context, lake, catalog)?;
+        tables::register_events(&session.lazy, lake, catalog)?;
         Ok(session)
-    }
-
-    fn add_view(&self, name: &'static str, sql: &str) -> Result<(), EngineError> {
-        let add = || {
-            let plan = self
-                .runtime
-                .block_on(self.context.state().create_logical_plan(sql))?;
-            tables::register_view(&self.context, name, plan)
-        };
-        add().map_err(|error: DataFusionError| EngineError::BuiltIn {
-            name,
-            message: EngineError::planning(&error, &[]).to_string(),
-        })
     }
 
     /// The whole answer in memory.
@@ -204,14 +219,7 @@ impl Session {
 
     /// Names of all tables and views, sorted.
     pub fn tables(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .context
-            .catalog(CATALOG_NAME)
-            .and_then(|catalog| catalog.schema("public"))
-            .map(|schema| schema.table_names())
-            .unwrap_or_default();
-        names.sort();
-        names
+        self.lazy.table_names()
     }
 
     fn logical_plan(&self, sql: &str, params: &Params) -> Result<LogicalPlan, EngineError> {
@@ -253,7 +261,7 @@ impl Session {
     }
 
     fn explain(&self, error: &DataFusionError) -> EngineError {
-        damage_in(error).unwrap_or_else(|| EngineError::planning(error, &self.tables()))
+        told_by_us(error).unwrap_or_else(|| EngineError::planning(error, &self.tables()))
     }
 }
 
@@ -282,8 +290,8 @@ impl Iterator for BatchStream<'_> {
 }
 
 fn run_error(error: &DataFusionError, plan: &Arc<dyn ExecutionPlan>) -> EngineError {
-    if let Some(damage) = damage_in(error) {
-        return damage;
+    if let Some(ours) = told_by_us(error) {
+        return ours;
     }
     let reading = matches!(
         error.find_root(),
@@ -299,8 +307,9 @@ fn run_error(error: &DataFusionError, plan: &Arc<dyn ExecutionPlan>) -> EngineEr
     }
 }
 
-/// The damaged part that a scan reported through DataFusion.
-fn damage_in(error: &DataFusionError) -> Option<EngineError> {
+/// An error of ours that came through DataFusion: a damaged part that a scan met, a view of ours
+/// that cannot be planned.
+fn told_by_us(error: &DataFusionError) -> Option<EngineError> {
     let DataFusionError::External(inner) = error.find_root() else {
         return None;
     };
@@ -308,6 +317,10 @@ fn damage_in(error: &DataFusionError) -> Option<EngineError> {
         EngineError::DamagedPart { path, problem } => Some(EngineError::DamagedPart {
             path: path.clone(),
             problem: problem.clone(),
+        }),
+        EngineError::BuiltIn { name, message } => Some(EngineError::BuiltIn {
+            name,
+            message: message.clone(),
         }),
         _ => None,
     }
@@ -347,7 +360,7 @@ fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
     let mut config = SessionConfig::new()
         .with_target_partitions(threads)
         .with_information_schema(false)
-        .with_default_catalog_and_schema(CATALOG_NAME, "public")
+        .with_default_catalog_and_schema(CATALOG_NAME, SCHEMA_NAME)
         .with_create_default_catalog_and_schema(true)
         // Every sort of a plan reserves this at once, and a rule may have dozens of them.
         .with_sort_spill_reservation_bytes((pool_bytes / (64 * threads)).min(10 << 20));

@@ -1,17 +1,18 @@
 //! What a session's names stand for: event types, rollups, the ledger's and the registry's rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::{MemTable, TableProvider, ViewTable, provider_as_source};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, col, lit};
 use datafusion::prelude::SessionContext;
 
 use super::error::EngineError;
 use super::lake_table::{DAY, LakeTable};
+use super::lazy::{EventPlace, LazyTables, Slot};
 use super::rollup_schema::{ROLLUP_LOGINS, login_attempt_schema};
 use crate::catalog::{Catalog, EventType, Treatment, lake_schema};
 use crate::lake::{Lake, LedgerTable, Part};
@@ -20,18 +21,20 @@ use crate::registry::{Registry, Resolution};
 /// One table per event type of the catalogue, with or without files, one per unknown type met in
 /// the lake, and the rollups.
 pub(super) fn register_events(
-    context: &SessionContext,
+    tables: &LazyTables,
     lake: &Lake,
     catalog: &Catalog,
 ) -> Result<(), EngineError> {
-    let mut tables: BTreeMap<String, (EventType, Vec<Part>)> = BTreeMap::new();
-    for event in catalog.event_types() {
-        tables.insert(
-            event.table.clone(),
-            (event.clone(), lake.parts(&event.name)?),
-        );
+    let present: BTreeSet<String> = lake.event_types()?.into_iter().collect();
+    let mut events: BTreeMap<String, (EventPlace, Vec<Part>)> = BTreeMap::new();
+    for (at, event) in catalog.event_types().iter().enumerate() {
+        let parts = match present.contains(&event.name) {
+            true => lake.parts(&event.name)?,
+            false => vec![],
+        };
+        events.insert(event.table.clone(), (EventPlace::InCatalog(at), parts));
     }
-    for name in lake.event_types()? {
+    for name in present {
         if catalog.event_type(&name).is_some() || name.starts_with("rollup_") {
             continue;
         }
@@ -41,29 +44,33 @@ pub(super) fn register_events(
         };
         // Two spellings may come to one table (`FooBar`, `Foo_Bar`): its rows are both types'.
         let parts = lake.parts(&name)?;
-        let place = tables.entry(event.table.clone()).or_insert((event, vec![]));
+        let table = event.table.clone();
+        let place = events
+            .entry(table)
+            .or_insert((EventPlace::Unknown(Box::new(event)), vec![]));
         place.1.extend(parts);
     }
-    for (table, (event, parts)) in tables {
-        register_event(context, &table, &event, parts).map_err(|error| built_in(&error))?;
+    for (table, (event, parts)) in events {
+        tables.add(&table, Slot::Event { event, parts });
     }
     let rollup = LakeTable::new(login_attempt_schema(), lake.parts(ROLLUP_LOGINS)?);
-    register(context, ROLLUP_LOGINS, Arc::new(rollup)).map_err(|error| built_in(&error))
+    tables.add(ROLLUP_LOGINS, Slot::Ready(Arc::new(rollup)));
+    Ok(())
 }
 
-fn register_event(
-    context: &SessionContext,
+/// The raw table of an event type over these parts.
+pub(super) fn event_table(
     table: &str,
     event: &EventType,
     parts: Vec<Part>,
-) -> Result<()> {
+) -> Result<Arc<dyn TableProvider>> {
     let stored = lake_schema(event);
     let columns = headings_as_columns(event, &stored);
     let provider: Arc<dyn TableProvider> = Arc::new(LakeTable::new(stored, parts));
     let plan = LogicalPlanBuilder::scan(table, provider_as_source(provider), None)?
         .project(columns)?
         .build()?;
-    register_view(context, table, plan)
+    Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
 /// The stored columns, and beside them every heading that is stored under another name or is
@@ -81,7 +88,7 @@ fn headings_as_columns(event: &EventType, stored: &SchemaRef) -> Vec<Expr> {
             _ if heading == "event_type" => add(heading, lit(event.name.clone())),
             Treatment::OccurredAt => add(heading, quoted("occurred_at")),
             Treatment::UserId => add(heading, quoted("user_id")),
-            Treatment::Drop | Treatment::QueryShape => {}
+            Treatment::Drop | Treatment::QueryShape | Treatment::Mentions => {}
             _ => add(heading, quoted(&column.name)),
         }
     }
@@ -126,10 +133,8 @@ pub(super) fn replace_table(
     name: &str,
     rows: RecordBatch,
 ) -> Result<(), EngineError> {
-    context
-        .deregister_table(datafusion::common::TableReference::bare(name))
-        .and_then(|_| register_batch(context, name, rows))
-        .map_err(|error| built_in(&error))
+    // The session's schema lets a later table take the place of an earlier one.
+    register_batch(context, name, rows).map_err(|error| built_in(&error))
 }
 
 /// The tables of [`Registry::tables`].
@@ -152,16 +157,12 @@ fn register_batch(context: &SessionContext, name: &str, batch: RecordBatch) -> R
     register(context, name, Arc::new(table))
 }
 
-pub(super) fn register_view(context: &SessionContext, name: &str, plan: LogicalPlan) -> Result<()> {
-    register(context, name, Arc::new(ViewTable::new(plan, None)))
-}
-
 fn register(context: &SessionContext, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
     let name = datafusion::common::TableReference::bare(name);
     context.register_table(name, table).map(|_| ())
 }
 
-fn built_in(error: &DataFusionError) -> EngineError {
+pub(super) fn built_in(error: &DataFusionError) -> EngineError {
     EngineError::BuiltIn {
         name: "tables",
         message: error.strip_backtrace(),

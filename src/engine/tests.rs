@@ -46,6 +46,37 @@ fn every_table_and_view_answers_in_an_empty_lake() {
 }
 
 #[test]
+fn a_view_has_the_same_columns_whichever_logs_the_lake_holds() {
+    let columns = |fixture: &Fixture, view: &str| -> Vec<String> {
+        let sql = format!("SELECT * FROM {view}");
+        let schema = fixture.session("").plan(&sql, &Params::new()).unwrap();
+        let fields = schema.fields().iter();
+        fields
+            .map(|f| format!("{} {}", f.name(), f.data_type()))
+            .collect()
+    };
+    let empty = Fixture::new();
+    for (view, _) in super::views::VIEWS {
+        let all = columns(&empty, view);
+        for event in [
+            "CompositeApi",
+            "BulkApiRequest",
+            "UITracking",
+            "Logout",
+            "Login",
+            "LoginHistory",
+        ] {
+            let mut one = Fixture::new();
+            one.add(
+                event,
+                &[json!({"at": "2026-01-15T10:00:00Z", "user_id": ERP})],
+            );
+            assert_eq!(columns(&one, view), all, "{view} with {event}");
+        }
+    }
+}
+
+#[test]
 fn headings_are_found_under_their_own_names() {
     let fixture = one_login();
     let rows = fixture.ask(

@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::address::addresses;
 use super::chunk::Chunk;
 use super::column::{self, Cells};
+use super::json;
 use super::layout::{Layout, Slot};
 use super::records::{Broken, Fault, Records};
 use super::time::{LocalDates, TimeFault, TimeReader};
@@ -31,6 +32,8 @@ pub struct FileContext<'a> {
     /// When the file was taken, in milliseconds since 1970 UTC: the time of every row of a
     /// roster snapshot, and of nothing else.
     pub taken_ms: i64,
+    /// The text was made of JSON records.
+    pub from_json: bool,
 }
 
 /// The account of some rows.
@@ -346,7 +349,11 @@ impl Quarantine<'_> {
     fn broken(&mut self, broken: &Broken) {
         let line = self.lines.at(broken.start);
         let (user_id, ip) = self.who(&self.bytes[broken.start..broken.end]);
-        self.enter(line, None, broken.fault.to_string(), user_id, ip);
+        let reason = match self.context.from_json {
+            true => json::BROKEN_RECORD.to_owned(),
+            false => broken.fault.to_string(),
+        };
+        self.enter(line, None, reason, user_id, ip);
     }
 
     fn row(&mut self, records: &Records, row: usize, column: Option<usize>, reason: &str) {

@@ -85,6 +85,14 @@ impl<R: Read> Chunker<R> {
         }
     }
 
+    /// For a text made of JSON, whose first record is line 1.
+    pub fn of_records(source: R, row_seed: u64) -> Self {
+        Self {
+            next_line: 0,
+            ..Self::new(source, row_seed)
+        }
+    }
+
     pub fn layout(&self) -> Option<&Arc<Layout>> {
         self.layout.as_ref()
     }
@@ -311,7 +319,7 @@ fn catalog_knows(catalog: &Catalog, headings: &[String]) -> bool {
     )
 }
 
-fn read_fault(error: &io::Error) -> String {
+pub(super) fn read_fault(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "it ends early: the archive is cut off".into(),
         _ => error.to_string(),

@@ -199,6 +199,9 @@ pub fn treated_text(
         Treatment::AddressList => {
             made_text(cells, column, |_, cell, out| text::address_list(cell, out))
         }
+        Treatment::Mentions => made_text(cells, column, |_, cell, out| {
+            text::mentions(&mended(cell), key, out)
+        }),
         Treatment::Username => usernames(cells, column, key, trusted),
         _ => kept_text(cells, column, false),
     }

@@ -23,7 +23,7 @@ const INFLATE_RATIO: u64 = 200;
 const INFLATE_FREE: u64 = 64 << 20;
 const NAME_CHARS: usize = 300;
 
-/// One CSV to read, or something in its place that cannot be.
+/// One CSV or JSON text to read, or something in its place that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     /// Shown in messages and kept in the ledger: the path, or `archive.zip!entry.csv`.
@@ -49,8 +49,8 @@ enum Place {
 }
 
 impl Input {
-    /// The files that `arguments` stand for: paths, folders (searched for `.csv`, `.csv.gz` and
-    /// `.zip`), globs, and `-` for standard input.
+    /// The files that `arguments` stand for: paths, folders (searched for `.csv`, `.json` and
+    /// `.jsonl`, each also with `.gz`, and `.zip`), globs, and `-` for standard input.
     ///
     /// # Errors
     /// [`IngestError::Input`] for a path that does not exist or a glob that is none.
@@ -200,9 +200,18 @@ fn has_suffix(path: &Path, suffix: &str) -> bool {
 }
 
 fn is_ours(path: &Path) -> bool {
-    [".csv", ".csv.gz", ".zip"]
-        .iter()
-        .any(|suffix| has_suffix(path, suffix))
+    is_text(&path.to_string_lossy().to_ascii_lowercase())
+        || has_suffix(path, ".zip")
+        || TEXTS
+            .iter()
+            .any(|suffix| has_suffix(path, &format!("{suffix}.gz")))
+}
+
+/// What a file of records is called: CSV, a JSON answer, JSON lines.
+const TEXTS: [&str; 4] = [".csv", ".json", ".jsonl", ".ndjson"];
+
+fn is_text(lower_case_name: &str) -> bool {
+    TEXTS.iter().any(|suffix| lower_case_name.ends_with(suffix))
 }
 
 fn add_file(path: &Path, found: &mut BTreeMap<String, Place>) {
@@ -247,7 +256,7 @@ fn zip_entries(path: &Path) -> Result<Vec<(String, Place)>, String> {
         let method = entry.compression();
         let place = if inner.ends_with(".zip") || inner.ends_with(".gz") {
             Place::Refused("an archive inside an archive is not read".into())
-        } else if !inner.ends_with(".csv") {
+        } else if !is_text(&inner) {
             continue;
         } else if entry.encrypted() {
             Place::Refused("the entry is encrypted".into())
@@ -272,7 +281,7 @@ fn zip_entries(path: &Path) -> Result<Vec<(String, Place)>, String> {
         entries.push((name, place));
     }
     if entries.is_empty() {
-        return Err("no .csv in the archive".into());
+        return Err("no .csv and no .json in the archive".into());
     }
     Ok(entries)
 }

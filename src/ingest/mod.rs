@@ -17,6 +17,7 @@ mod dedupe;
 mod error;
 mod file;
 mod input;
+mod json;
 mod layout;
 mod records;
 mod session;

@@ -12,6 +12,7 @@ use super::chunk::{Chunker, Refusal};
 use super::dedupe::{self, Deduped, Known};
 use super::file::{self, ReadFile};
 use super::input::Input;
+use super::json;
 use super::snapshot;
 use super::time::LocalDates;
 use crate::catalog::Catalog;
@@ -49,6 +50,14 @@ pub struct KnownFile {
     pub name: String,
     pub file_id: FileId,
 }
+
+/// What is known of a JSON text besides its records.
+struct Answer {
+    /// In what it falls short of what was asked.
+    shortfall: Option<String>,
+}
+
+const CUT_OFF: &str = "the file ends inside a record";
 
 /// The account of an ingest.
 #[derive(Debug, Clone, Default)]
@@ -138,17 +147,45 @@ impl Session<'_> {
                 return Ok(());
             }
         };
+        let (source, is_json) = json::sniff(source);
+        if is_json {
+            return self.read_json(source, input);
+        }
         let large = input.size().is_none_or(|size| size >= ONE_THREAD_BYTES);
         let threads = if large { self.options.threads } else { 1 };
         let mut chunker = Chunker::new(source, self.lake.key().row_seed());
         let mut name = input.name.clone();
         for part in 2.. {
-            self.read_one_type(&mut chunker, &name, threads)?;
+            self.read_one_type(&mut chunker, &name, threads, None)?;
             if !chunker.other_type_follows {
                 break;
             }
             chunker.begin_other_type();
             name = format!("{} (part {part})", input.name);
+        }
+        Ok(())
+    }
+
+    /// Reads each kind of record of a JSON text as a file of its own.
+    fn read_json(&mut self, source: impl Read, input: &Input) -> Result<(), IngestError> {
+        let tables = match json::read(source, &input.name, self.catalog) {
+            Ok(tables) => tables,
+            Err(reason) => {
+                self.reject(&input.name, reason, [0; 32], 0);
+                return Ok(());
+            }
+        };
+        let row_seed = self.lake.key().row_seed();
+        let answer = Answer {
+            shortfall: tables.shortfall,
+        };
+        for (at, csv) in tables.csv.iter().enumerate() {
+            let name = match at {
+                0 => input.name.clone(),
+                _ => format!("{} (part {})", input.name, at + 1),
+            };
+            let mut chunker = Chunker::of_records(csv.as_slice(), row_seed);
+            self.read_one_type(&mut chunker, &name, 1, Some(&answer))?;
         }
         Ok(())
     }
@@ -178,6 +215,7 @@ impl Session<'_> {
         chunker: &mut Chunker<R>,
         name: &str,
         threads: usize,
+        json: Option<&Answer>,
     ) -> Result<(), IngestError> {
         let file_id = self.next_file_id;
         let key = self.lake.key().clone();
@@ -187,6 +225,7 @@ impl Session<'_> {
             key: &key,
             local_dates: self.options.local_dates,
             taken_ms: taken_at.timestamp_millis(),
+            from_json: json.is_some(),
         };
         let staging = self.lake.staging_dir().to_owned();
         let read = file::read(
@@ -220,6 +259,7 @@ impl Session<'_> {
         };
         let known = match self.seen.get(&hash) {
             Some(file_id) => Some(*file_id),
+            None if is_snapshot => self.lake.reading_by_hash(&hash)?,
             None => self.lake.file_by_hash(&hash)?,
         };
         if let Some(file_id) = known {
@@ -242,6 +282,10 @@ impl Session<'_> {
             })?,
         };
         let layout = chunker.layout();
+        let shortfall = match json {
+            Some(answer) => answer.shortfall.clone(),
+            None => account.torn.then(|| CUT_OFF.to_owned()),
+        };
         // A snapshot without rows is one, too: it says that there are none.
         let instant = |ms: Option<i64>| match is_snapshot {
             true => Some(taken_at),
@@ -257,14 +301,11 @@ impl Session<'_> {
                 true => None,
                 false => interval(name, account.first_ms, account.last_ms),
             },
-            state: if account.torn {
-                FileState::Torn
-            } else {
-                FileState::Ingested
+            state: match &shortfall {
+                Some(_) => FileState::Torn,
+                None => FileState::Ingested,
             },
-            reason: account
-                .torn
-                .then(|| "the file ends inside a record".to_owned()),
+            reason: shortfall,
             unknown_columns: layout.map_or(vec![], |l| l.unknown.clone()),
             missing_columns: layout.map_or(vec![], |l| l.missing.clone()),
             absent_columns: layout.map_or(vec![], |l| l.absent.clone()),

@@ -98,6 +98,36 @@ fn is_name_at_domain(name: &str) -> bool {
     })
 }
 
+/// Most usernames that are taken from one sentence.
+const MENTIONS_MAX: usize = 16;
+
+/// Appends the keyed digests of the usernames in a sentence, in lower case, each once, with
+/// blanks between. False where there is none.
+pub fn mentions(sentence: &str, key: &DigestKey, out: &mut Vec<u8>) -> bool {
+    let in_name = |c: char| c.is_alphanumeric() || "._%+-'!#$&*/=?^`{|}~".contains(c);
+    let in_domain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let mut digests: Vec<String> = vec![];
+    for (at, _) in sentence.match_indices('@') {
+        let (before, after) = (&sentence[..at], &sentence[at + 1..]);
+        let name = before.rsplit(|c| !in_name(c)).next().unwrap_or_default();
+        let name = name.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_');
+        let domain = after.split(|c| !in_domain(c)).next().unwrap_or_default();
+        let domain = domain.trim_end_matches(['.', '-']);
+        let username = format!("{name}@{domain}").to_lowercase();
+        if is_name_at_domain(&username) {
+            let digest = key.digest(username.as_bytes());
+            if !digests.contains(&digest) {
+                digests.push(digest);
+            }
+        }
+        if digests.len() == MENTIONS_MAX {
+            break;
+        }
+    }
+    out.extend_from_slice(digests.join(" ").as_bytes());
+    !digests.is_empty()
+}
+
 /// The object that a SOQL or SOSL text reads first: the word behind FROM (or RETURNING).
 pub fn query_object(soql: &str) -> Option<&str> {
     let mut words = soql
@@ -192,6 +222,44 @@ mod tests {
             text(|o| username(" Jane@Example.COM ", false, &key, o)),
             "jane@example.com"
         );
+    }
+
+    #[test]
+    fn of_a_sentence_only_the_digests_of_its_usernames_are_kept() {
+        let key = DigestKey::from_bytes([1; 32]);
+        let digest = |name: &str| key.digest(name.as_bytes());
+        let of = |sentence: &str| text(|o| _ = mentions(sentence, &key, o));
+        let one = digest("int_erp@example.com");
+        for sentence in [
+            "Password reset for int_erp@example.com",
+            "For user INT_ERP@Example.com, changed profile from A to B",
+            "Changed 'int_erp@example.com'.",
+            "(int_erp@example.com); again int_erp@example.com",
+            "Reset by mailto:int_erp@example.com.",
+        ] {
+            assert_eq!(of(sentence), one, "{sentence}");
+        }
+        let two = of("from o'neil+x@example.com to émile@example.co.uk");
+        assert_eq!(
+            two,
+            format!(
+                "{} {}",
+                digest("o'neil+x@example.com"),
+                digest("émile@example.co.uk")
+            )
+        );
+        for sentence in [
+            "",
+            "nobody",
+            "@",
+            "a@",
+            "@b.c",
+            "a@b",
+            "a@@b.c",
+            "Price @ 3.50",
+        ] {
+            assert_eq!(of(sentence), "", "{sentence}");
+        }
     }
 
     #[test]

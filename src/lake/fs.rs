@@ -79,6 +79,41 @@ impl LakeFs for RealFs {
     }
 }
 
+/// The real file system without waiting for the disk: for a lake that nobody wants back after a
+/// crash.
+#[derive(Debug, Clone, Copy)]
+pub struct ScratchFs;
+
+impl LakeFs for ScratchFs {
+    fn create_dir(&self, path: &Path) -> io::Result<bool> {
+        RealFs.create_dir(path)
+    }
+
+    fn make_private(&self, path: &Path) -> io::Result<()> {
+        RealFs.make_private(path)
+    }
+
+    fn sync_file(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealFs.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        RealFs.remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        RealFs.remove_dir(path)
+    }
+}
+
 /// Creates a file that only its owner may read, whatever the umask; fails if it exists.
 /// Staged files are best made with it: the commit then has no permissions left to mend.
 pub fn create_private(path: &Path) -> io::Result<File> {

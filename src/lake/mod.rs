@@ -99,6 +99,12 @@ impl Lake {
         self.ledger.file_by_hash(hash)
     }
 
+    /// The file of this content that was read, even if it ended inside a record: read again, a
+    /// snapshot of the org that was cut off is as short as before.
+    pub fn reading_by_hash(&self, hash: &ContentHash) -> Result<Option<FileId>> {
+        self.ledger.reading_by_hash(hash)
+    }
+
     /// Visible parts of an event type, ordered by day, then part.
     pub fn parts(&self, event_type: &str) -> Result<Vec<Part>> {
         self.ledger.parts(event_type)

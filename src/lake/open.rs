@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI64;
 
 use super::error::{LakeError, Result};
-use super::fs::{LakeFs, RealFs, create_private};
+use super::fs::{LakeFs, RealFs, ScratchFs, create_private};
 use super::ledger::{Ledger, PartState};
 use super::lock::WriterLock;
 use super::model::Part;
@@ -33,6 +33,14 @@ impl Lake {
     /// behind, and marks runs that died as interrupted.
     pub fn open_writer(data_dir: &Path) -> Result<Self> {
         Self::open_writer_on(data_dir, Box::new(RealFs))
+    }
+
+    /// A lake that is thrown away after its one use, in a folder of its own: as [`Lake::open_writer`], but
+    /// nothing waits for the disk, so that a crash may leave anything behind.
+    pub fn open_scratch(data_dir: &Path) -> Result<Self> {
+        let lake = Self::open_writer_on(data_dir, Box::new(ScratchFs))?;
+        lake.ledger.never_sync()?;
+        Ok(lake)
     }
 
     pub(super) fn open_writer_on(data_dir: &Path, fs: Box<dyn LakeFs>) -> Result<Self> {

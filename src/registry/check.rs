@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::config::{Position, UserRef};
+use crate::privacy::printable;
 
 use super::Registry;
 use super::model::{RegistryUser, Role, Validity, Window};
@@ -40,6 +41,22 @@ pub enum ProblemKind {
     /// A network of prefix 0.
     EveryAddress,
     NoTicket,
+    /// The day by which somebody was to look at the entry has passed.
+    ReviewPassed,
+    /// A value of an entry that holds itself.
+    ExpiredValue,
+    /// The roster does not know the user.
+    GoneUser,
+    /// The roster says that the user is not active.
+    DeactivatedUser,
+    /// Known, but without login or call for all of the time that was looked at.
+    SilentUser,
+    UnusedNetwork,
+    UnusedApp,
+    UnusedFlow,
+    UndeclaredAddress,
+    UndeclaredApp,
+    UndeclaredFlow,
 }
 
 impl ProblemKind {
@@ -57,6 +74,17 @@ impl ProblemKind {
             ProblemKind::NoFlows => "no_flows",
             ProblemKind::EveryAddress => "every_address",
             ProblemKind::NoTicket => "no_ticket",
+            ProblemKind::ReviewPassed => "review_passed",
+            ProblemKind::ExpiredValue => "expired_value",
+            ProblemKind::GoneUser => "gone_user",
+            ProblemKind::DeactivatedUser => "deactivated_user",
+            ProblemKind::SilentUser => "silent_user",
+            ProblemKind::UnusedNetwork => "unused_network",
+            ProblemKind::UnusedApp => "unused_app",
+            ProblemKind::UnusedFlow => "unused_flow",
+            ProblemKind::UndeclaredAddress => "undeclared_address",
+            ProblemKind::UndeclaredApp => "undeclared_app",
+            ProblemKind::UndeclaredFlow => "undeclared_flow",
         }
     }
 }
@@ -84,6 +112,13 @@ impl Registry {
                 }
             } else {
                 check_content(user, &mut add);
+                if let Some(day) = user.review.filter(|day| *day < now.date_naive()) {
+                    let message = format!(
+                        "was to be reviewed by {day}: see that it still fits, and set a new `review`"
+                    );
+                    add(ProblemKind::ReviewPassed, message);
+                }
+                problems.extend(expired_values(user, now_ms));
             }
         }
         problems.extend(
@@ -210,6 +245,50 @@ fn check_content(user: &RegistryUser, add: &mut impl FnMut(ProblemKind, String))
     }
 }
 
+/// What an entry that holds itself says in vain.
+fn expired_values(user: &RegistryUser, now_ms: i64) -> Vec<Problem> {
+    let mut problems = vec![];
+    let mut look = |valid: Validity, at, what: String| {
+        if valid.to_ms <= now_ms {
+            problems.push(Problem {
+                kind: ProblemKind::ExpiredValue,
+                at,
+                subject: user.name().to_owned(),
+                message: format!("{what} holds no longer: renew or remove it"),
+            });
+        }
+    };
+    let nets = user.networks.iter().chain(&user.gateway_networks);
+    nets.for_each(|own| look(own.valid, own.at, format!("network {}", own.value)));
+    for own in &user.apps {
+        let name = own.value.name.as_deref().or(own.value.id.as_deref());
+        let name = printable(name.unwrap_or_default(), 60);
+        look(own.valid, own.at, format!("app \"{name}\""));
+    }
+    for own in &user.flows {
+        look(own.valid, own.at, format!("flow `{}`", own.value));
+    }
+    let texts = [
+        ("tool", &user.tools),
+        ("endpoint", &user.endpoints),
+        ("UI path", &user.allow_ui_paths),
+    ];
+    for (what, list) in texts {
+        for own in list {
+            let value = printable(&own.value, 60);
+            look(own.valid, own.at, format!("{what} \"{value}\""));
+        }
+    }
+    for own in &user.hours {
+        look(
+            own.valid,
+            own.at,
+            format!("part of the week \"{}\"", own.value),
+        );
+    }
+    problems
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +372,21 @@ flows = ["oauth_bearer"]
             problems(&open, &[KNOWN]),
             [("no_ticket", 1), ("unregistered_user", 1)]
         );
+    }
+
+    #[test]
+    fn a_review_that_was_missed_and_values_past_their_end_are_reported() {
+        let due = format!("{COMPLETE}review = 2026-01-31\n");
+        assert_eq!(problems(&due, &[KNOWN]), []);
+        let missed = due.replace("2026-01-31", "2026-01-30");
+        assert_eq!(problems(&missed, &[KNOWN]), [("review_passed", 1)]);
+        let old = COMPLETE.replace(
+            "flows = [\"oauth_bearer\"]",
+            "flows = [\"oauth_bearer\",\n  { flow = \"soap_login\", valid_to = 2026-01-31 }]",
+        );
+        assert_eq!(problems(&old, &[KNOWN]), [("expired_value", 8)]);
+        let gone = format!("{old}valid_to = 2026-01-31\nreview = 2026-01-01\n");
+        assert_eq!(problems(&gone, &[KNOWN]), [("expired_user", 1)]);
     }
 
     #[test]

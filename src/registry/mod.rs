@@ -1,6 +1,7 @@
 //! What the operator declares about each machine user: role, system, owner, and the networks,
 //! apps and login paths it may use, each with the time for which it holds.
 
+mod aggregate;
 mod check;
 mod cidr;
 mod columns;
@@ -15,11 +16,14 @@ mod tables;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod working_tests;
 
 use std::path::{Path, PathBuf};
 
 use crate::config::{Document, Fault};
 
+pub use aggregate::{Bounds, Standing, aggregate};
 pub use check::{Problem, ProblemKind};
 pub use model::{
     AllowedApp, Declared, LOGIN_PATHS, OPEN_FROM, OPEN_TO, OrgApp, OrgDeclared, RegistryUser, Role,

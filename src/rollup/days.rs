@@ -1,6 +1,6 @@
 //! Days and the time around them that can matter to their logins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 
@@ -49,6 +49,29 @@ pub(super) fn with_neighbours(dirty: &BTreeSet<NaiveDate>, parts: &[Part]) -> BT
     days
 }
 
+/// Days so small that their rows are read at once, in runs; a large day is a run of its own.
+/// A run counts the rows from the day before its first to the day after its last, wanted or not.
+pub(super) fn asked_together(days: &BTreeSet<NaiveDate>, parts: &[Part]) -> Vec<Vec<NaiveDate>> {
+    const ROWS_AT_ONCE: u64 = 50_000;
+    let mut rows: BTreeMap<NaiveDate, u64> = BTreeMap::new();
+    for part in parts {
+        *rows.entry(part.day).or_default() += part.rows;
+    }
+    let around = |first: NaiveDate, last: NaiveDate| -> u64 {
+        let from = first.pred_opt().unwrap_or(first);
+        let to = last.succ_opt().unwrap_or(last);
+        rows.range(from..=to).map(|(_, rows)| rows).sum()
+    };
+    let mut runs: Vec<Vec<NaiveDate>> = vec![];
+    for &day in days {
+        match runs.last_mut() {
+            Some(run) if around(run[0], day) <= ROWS_AT_ONCE => run.push(day),
+            _ => runs.push(vec![day]),
+        }
+    }
+    runs
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +102,30 @@ mod tests {
         assert_eq!(with_neighbours(&dirty, &[early]), both);
         let noon = part("2026-01-15T12:00:00Z", "2026-01-15T12:00:00Z");
         assert_eq!(with_neighbours(&dirty, &[noon]), dirty);
+    }
+
+    #[test]
+    fn small_days_are_asked_for_together_and_a_large_one_alone() {
+        let sized = |text: &str, rows: u64| Part {
+            rows,
+            ..part(&format!("{text}T10:00:00Z"), &format!("{text}T11:00:00Z"))
+        };
+        let names = [
+            "2026-01-10",
+            "2026-01-12",
+            "2026-01-13",
+            "2026-01-14",
+            "2026-02-20",
+        ];
+        let days: BTreeSet<NaiveDate> = names.iter().map(|text| day(text)).collect();
+        let parts = names.map(|text| sized(text, if text.ends_with("10") { 60_000 } else { 10 }));
+        let runs: Vec<usize> = asked_together(&days, &parts).iter().map(Vec::len).collect();
+        assert_eq!(runs, [1, 4]);
+        let small = names.map(|text| sized(text, 10));
+        assert_eq!(asked_together(&days, &small).len(), 1);
+        // What lies between two wanted days is read as well.
+        let ends = BTreeSet::from([day("2026-01-10"), day("2026-02-20")]);
+        assert_eq!(asked_together(&ends, &parts).len(), 2);
     }
 
     #[test]

@@ -29,9 +29,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, SchemaRef, TimestampMillisecondType};
 use arrow::error::ArrowError;
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -41,7 +41,7 @@ use crate::engine::{
 };
 use crate::lake::{Commit, Lake, LakeError, Part, RunId};
 use buckets::Buckets;
-use days::{whole_day, with_margin, with_neighbours};
+use days::{Span, whole_day, with_margin, with_neighbours};
 use writer::DayWriter;
 
 const ACCOUNTS: &str = include_str!("../../queries/rollups/logins.sql");
@@ -133,8 +133,12 @@ pub fn refresh(
         return Ok(report);
     }
     let touched: BTreeSet<NaiveDate> = dirty.days.iter().copied().collect();
-    let (usernames, awaiting) = learn_usernames(lake, catalog, options, &touched)?;
-    report.usernames = usernames;
+    let Learned {
+        names,
+        awaiting,
+        session,
+    } = learn_usernames(lake, catalog, options, &touched)?;
+    report.usernames = names;
 
     let parts = login_parts(lake)?;
     days.extend(with_neighbours(&touched, &parts));
@@ -142,16 +146,29 @@ pub fn refresh(
     let with_logins: BTreeSet<NaiveDate> = parts.iter().chain(&old).map(|part| part.day).collect();
     days.retain(|day| with_logins.contains(day));
 
-    let session = Session::with_raw_tables(lake, catalog, options)?;
+    let session = match session {
+        Some(session) => session,
+        None => Session::with_raw_tables(lake, catalog, options)?,
+    };
     let mut commit = Commit::default();
-    for day in days {
-        match merge_day(lake, &session, day, &parts) {
-            Ok(part) => {
-                report.days.push(day);
-                commit.add.extend(part);
+    for group in days::asked_together(&days, &parts) {
+        let together = match group.len() {
+            1 => None,
+            _ => accounts_of(&session, &group)?,
+        };
+        for day in group {
+            let merged = match &together {
+                Some(accounts) => merge_day(lake, &session, day, &parts, accounts.of(day)),
+                None => merge_day_alone(lake, &session, day, &parts),
+            };
+            match merged {
+                Ok(part) => {
+                    report.days.push(day);
+                    commit.add.extend(part);
+                }
+                Err(error) if error.is_damage() => report.failed.push((day, error)),
+                Err(error) => return Err(error),
             }
-            Err(error) if error.is_damage() => report.failed.push((day, error)),
-            Err(error) => return Err(error),
         }
     }
     drop(session);
@@ -184,8 +201,7 @@ fn infer_roles(
     at: DateTime<Utc>,
     report: &mut RollupReport,
 ) -> Result<(), RollupError> {
-    let session = Session::with_raw_tables(lake, catalog, options)?;
-    let roles = match machines::infer(lake, &session, at) {
+    let roles = match machines::infer(lake, catalog, options, at) {
         Err(error) if error.is_damage() => return Ok(()),
         roles => roles?,
     };
@@ -199,27 +215,45 @@ fn infer_roles(
     Ok(())
 }
 
-/// Upserts the names of the touched days. Returns how many are new and the days that wait for
-/// one of them.
+/// What came of [`learn_usernames`].
+struct Learned {
+    /// How many names are new.
+    names: usize,
+    /// Days that wait for one of them.
+    awaiting: Vec<NaiveDate>,
+    /// A session that knows all names; none where one has to be opened anew for that.
+    session: Option<Session>,
+}
+
+/// Upserts the names of the touched days.
 fn learn_usernames(
     lake: &mut Lake,
     catalog: &Arc<Catalog>,
     options: &EngineOptions,
     touched: &BTreeSet<NaiveDate>,
-) -> Result<(usize, Vec<NaiveDate>), RollupError> {
+) -> Result<Learned, RollupError> {
     let session = Session::with_raw_tables(lake, catalog, options)?;
     let known: BTreeSet<(String, String)> = lake.ledger().usernames()?.into_iter().collect();
-    let seen = usernames::seen_on(&session, touched)?;
+    let mut naming = BTreeSet::new();
+    for event_type in usernames::SOURCES {
+        let parts = lake.parts(event_type)?;
+        naming.extend(parts.iter().map(|part| part.day));
+    }
+    naming.retain(|day| touched.contains(day));
+    let seen = usernames::seen_on(&session, &naming)?;
     lake.ledger_mut().upsert_usernames(&seen)?;
-    let new: BTreeSet<String> = lake
-        .ledger()
-        .usernames()?
+    let now_known = lake.ledger().usernames()?;
+    let unchanged = now_known.len() == known.len() && now_known.iter().all(|n| known.contains(n));
+    let new: BTreeSet<String> = now_known
         .into_iter()
         .filter(|name| !known.contains(name))
         .map(|(_, name)| name)
         .collect();
-    let awaiting = usernames::days_awaiting(&session, &new)?;
-    Ok((new.len(), awaiting))
+    Ok(Learned {
+        names: new.len(),
+        awaiting: usernames::days_awaiting(&session, &new)?,
+        session: unchanged.then_some(session),
+    })
 }
 
 fn login_parts(lake: &Lake) -> Result<Vec<Part>, LakeError> {
@@ -228,12 +262,89 @@ fn login_parts(lake: &Lake) -> Result<Vec<Part>, LakeError> {
     Ok(parts)
 }
 
+/// The accounts of several days, asked for at once.
+struct Accounts {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+}
+
+impl Accounts {
+    /// Those that can matter to one of the days.
+    fn of(&self, day: NaiveDate) -> Batches<'_> {
+        let Span { from, to } = with_margin(day);
+        let (from, to) = (from.timestamp_millis(), to.timestamp_millis());
+        let near = move |batch: &RecordBatch| -> Result<RecordBatch, RollupError> {
+            let times = batch
+                .column_by_name("occurred_at")
+                .ok_or_else(|| ArrowError::SchemaError("no occurred_at".into()))?
+                .as_primitive::<TimestampMillisecondType>();
+            let inside = BooleanArray::from_unary(times, |at| (from..to).contains(&at));
+            Ok(filter_record_batch(batch, &inside)?)
+        };
+        Batches {
+            schema: Arc::clone(&self.schema),
+            batches: Box::new(self.batches.iter().map(near)),
+        }
+    }
+}
+
+/// Accounts, batch by batch.
+struct Batches<'a> {
+    schema: SchemaRef,
+    batches: Box<dyn Iterator<Item = Result<RecordBatch, RollupError>> + 'a>,
+}
+
+/// The accounts of a few small days: planning the question for each would be dearer than the
+/// answer. None where a file is damaged, and each day has to be tried by itself.
+fn accounts_of(session: &Session, days: &[NaiveDate]) -> Result<Option<Accounts>, RollupError> {
+    let (Some(first), Some(last)) = (days.first(), days.last()) else {
+        return Ok(None);
+    };
+    let (from, to) = (with_margin(*first).from, with_margin(*last).to);
+    let Batches { schema, batches } = match ask_accounts(session, from, to) {
+        Err(error) if error.is_damage() => return Ok(None),
+        asked => asked?,
+    };
+    match batches.collect::<Result<Vec<_>, RollupError>>() {
+        Ok(batches) => Ok(Some(Accounts { schema, batches })),
+        Err(error) if error.is_damage() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn ask_accounts(
+    session: &Session,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Result<Batches<'_>, RollupError> {
+    let params = Params::new().with_time("from", from).with_time("to", to);
+    let stream = session.stream(ACCOUNTS, &params)?;
+    let schema = with_text_views(&RecordBatch::new_empty(stream.schema()))?.schema();
+    let batches = stream.map(|batch| Ok(with_text_views(&batch?)?));
+    Ok(Batches {
+        schema,
+        batches: Box::new(batches),
+    })
+}
+
+fn merge_day_alone(
+    lake: &Lake,
+    session: &Session,
+    day: NaiveDate,
+    logins: &[Part],
+) -> Result<Option<crate::lake::StagedPart>, RollupError> {
+    let Span { from, to } = with_margin(day);
+    let accounts = ask_accounts(session, from, to)?;
+    merge_day(lake, session, day, logins, accounts)
+}
+
 /// Merges one day of these login files into a staged file; None where the day has no logins.
 fn merge_day(
     lake: &Lake,
     session: &Session,
     day: NaiveDate,
     logins: &[Part],
+    accounts: Batches<'_>,
 ) -> Result<Option<crate::lake::StagedPart>, RollupError> {
     let span = with_margin(day);
     let near = |part: &&Part| part.first_event_at < span.to && part.last_event_at >= span.from;
@@ -243,9 +354,6 @@ fn merge_day(
         .iter()
         .filter(near)
         .any(|part| part.event_type == LOGIN_HISTORY);
-    let params = Params::new()
-        .with_time("from", span.from)
-        .with_time("to", span.to);
     let inside = whole_day(day);
     let inside = (inside.from.timestamp_millis(), inside.to.timestamp_millis());
 
@@ -254,22 +362,20 @@ fn merge_day(
         Ok(compose::compose(accounts, &attempts, inside)?)
     };
     let mut writer = DayWriter::create(lake, ROLLUP_LOGINS, login_attempt_schema(), day)?;
-    let stream = session.stream(ACCOUNTS, &params)?;
     if !to_be_paired {
-        for batch in stream {
-            writer.write(&merge(&with_text_views(&batch?)?)?)?;
+        for batch in accounts.batches {
+            writer.write(&merge(&batch?)?)?;
         }
         return writer.finish();
     }
-    let schema = with_text_views(&RecordBatch::new_empty(stream.schema()))?.schema();
     let rows = logins
         .iter()
         .filter(|part| part.day == day)
         .map(|part| part.rows)
         .sum();
-    let mut buckets = Buckets::new(schema, rows, lake.staging_dir())?;
-    for batch in stream {
-        buckets.add(with_text_views(&batch?)?)?;
+    let mut buckets = Buckets::new(accounts.schema, rows, lake.staging_dir())?;
+    for batch in accounts.batches {
+        buckets.add(batch?)?;
     }
     buckets.each_sorted(session.threads(), merge, |merged| writer.write(&merged))?;
     writer.finish()

@@ -98,7 +98,7 @@ impl Org {
 
 /// One row, every value as text, NULL as the empty text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row(Vec<(String, String)>);
+pub struct Row(pub Vec<(String, String)>);
 
 impl Row {
     pub fn get(&self, column: &str) -> &str {

@@ -1,5 +1,6 @@
 //! Promises of the whole program, in one test binary: linking DataFusion once is enough.
 
+mod answers;
 mod canary;
 mod command_line;
 mod corpus;
@@ -12,6 +13,12 @@ mod night_faults;
 mod other_tools;
 mod program;
 mod questions;
+mod roster;
 mod rules;
 mod sample;
+mod suggest;
 mod traps;
+
+/// The program's own allocator: planning is mostly small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -53,7 +53,7 @@ fn every_case_of_every_rule_passes() {
 #[test]
 fn every_rule_passes_lint() {
     let folder = tempfile::tempdir().unwrap();
-    let lake = Lake::open_writer(&folder.path().join("data")).unwrap();
+    let lake = Lake::open_scratch(&folder.path().join("data")).unwrap();
     let catalog = Arc::new(Catalog::embedded());
     let options = EngineOptions {
         memory_bytes: 256 << 20,
@@ -164,6 +164,23 @@ fn the_cases_of_an_operators_own_rule_run_even_while_it_is_off() {
     for result in results {
         assert_eq!(result.differences, Vec::<String>::new(), "{}", result.name);
     }
+}
+
+#[test]
+fn a_case_also_runs_the_other_rules_that_it_names() {
+    let named = |rule: &str, severity: &str| {
+        let more = format!(
+            "[[case.expect]]\nrule = \"{rule}\"\nseverity = \"{severity}\"\n[[case]]\nname = \"a parameter"
+        );
+        let cases = CASES.replacen("[[case]]\nname = \"a parameter", &more, 1);
+        own_rules(&cases).swap_remove(0).differences.join("\n")
+    };
+    assert_eq!(named("integration-ui-login", "high"), "");
+    assert!(named("integration-ui-login", "info").starts_with("integration-ui-login: "));
+    assert!(named("guest-api-traffic", "high").starts_with("guest-api-traffic: "));
+    assert!(
+        named("integration-ui-logins", "high").contains("did you mean `integration-ui-login`?")
+    );
 }
 
 #[test]

@@ -77,6 +77,21 @@ impl Destination {
         })
     }
 
+    /// [`Destination::finish`] for a file that must not take the place of another.
+    pub fn finish_new(self) -> io::Result<()> {
+        if let Destination::File {
+            file,
+            unfinished,
+            path,
+        } = &self
+        {
+            file.sync_all()?;
+            // A second name, unlike a rename, never replaces; the first goes with `self`.
+            std::fs::hard_link(unfinished.path(), path)?;
+        }
+        Ok(())
+    }
+
     /// Makes a file visible under its name; a result that was not finished leaves nothing.
     pub fn finish(self) -> io::Result<()> {
         if let Destination::File {

@@ -2,10 +2,11 @@
 
 use super::*;
 
-const LINES: [&str; 6] = [
+const LINES: [&str; 7] = [
     "[[suppress]]",
     "rule = \"a-rule\"",
     "user = \"erp@example.com\"",
+    "where = { ip = \"192.0.2.1\" }",
     "reason = \"r\"",
     "owner = \"o\"",
     "until = 2026-07-30",
@@ -30,10 +31,21 @@ fn a_suppression_has_subject_reason_owner_and_a_near_end() {
     assert!(resolve(&LINES.join("\n")).is_ok());
     for (text, message, hint) in [
         (
-            without("user"),
+            without("where"),
+            "1:1: a suppression of all that a rule says of a user",
+            "`where`",
+        ),
+        (
+            without("where").replace("user = \"erp@example.com\"", ""),
             "1:1: a suppression of a whole rule",
             "`where`",
         ),
+        (
+            with("where = {}"),
+            "1:1: a suppression of all that a rule says of a user",
+            "`where`",
+        ),
+        (with("reason = \" \""), "5:10: `reason` is empty", "give"),
         (
             without("rule"),
             "1:1: `rule` is missing in [[suppress]]",
@@ -44,12 +56,12 @@ fn a_suppression_has_subject_reason_owner_and_a_near_end() {
         (without("until"), "1:1: `until` is missing", "until ="),
         (
             with("until = 2026-08-01"),
-            "6:9: `until` is more than 180 days away",
+            "7:9: `until` is more than 180 days away",
             "2026-07-30",
         ),
         (
             with("until = 09:00:00"),
-            "6:9: `until` is no moment",
+            "7:9: `until` is no moment",
             "2026-01-15",
         ),
         (
@@ -63,7 +75,7 @@ fn a_suppression_has_subject_reason_owner_and_a_near_end() {
             "lower-case",
         ),
         (
-            with("user = \"a@b.example\"\nwhere = { ip = [\"x\"] }"),
+            with("where = { ip = [\"x\"] }"),
             "4:16: `ip` must be one",
             "each value",
         ),
@@ -78,8 +90,10 @@ fn a_suppression_has_subject_reason_owner_and_a_near_end() {
 
 #[test]
 fn a_condition_is_subject_enough() {
-    let text = without("user") + "\n[suppress.where]\nip = \"192.0.2.1\"\n";
-    assert_eq!(resolve(&text).unwrap().suppressions[0].user, None);
+    assert_eq!(
+        resolve(&without("user")).unwrap().suppressions[0].user,
+        None
+    );
 }
 
 #[test]

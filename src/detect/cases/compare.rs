@@ -1,5 +1,7 @@
 //! Findings against what a case expects: as many, and each with all that is said of it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::format::{Expected, moment};
@@ -7,8 +9,33 @@ use crate::detect::evidence::rfc3339;
 use crate::lake::FindingRow;
 
 /// What differs; nothing where the findings are the expected ones. Findings may come in any
-/// order.
-pub fn compare(expected: &[Expected], found: &[FindingRow]) -> Vec<String> {
+/// order. Of the rule itself each finding must be expected; of another rule only those that are
+/// expected are looked at.
+pub fn compare(rule_id: &str, expected: &[Expected], found: &[FindingRow]) -> Vec<String> {
+    fn rule_of<'e>(wanted: &'e Expected, rule_id: &'e str) -> &'e str {
+        wanted.rule.as_deref().unwrap_or(rule_id)
+    }
+    let mut rules: BTreeSet<&str> = expected.iter().map(|e| rule_of(e, rule_id)).collect();
+    rules.remove(rule_id);
+    let mut differences = vec![];
+    for rule in std::iter::once(rule_id).chain(rules) {
+        let expected: Vec<_> = expected
+            .iter()
+            .filter(|e| rule_of(e, rule_id) == rule)
+            .collect();
+        let found: Vec<_> = found.iter().filter(|f| f.rule_id == rule).collect();
+        let is_own = rule == rule_id;
+        let of_one = compare_rule(&expected, &found, is_own);
+        differences.extend(of_one.into_iter().map(|difference| match is_own {
+            true => difference,
+            false => format!("{rule}: {difference}"),
+        }));
+    }
+    differences
+}
+
+/// The same for the findings of one rule; `is_all` says that no other finding may come.
+fn compare_rule(expected: &[&Expected], found: &[&FindingRow], is_all: bool) -> Vec<String> {
     let misses: Vec<Vec<Vec<String>>> = expected
         .iter()
         .map(|wanted| {
@@ -38,7 +65,7 @@ pub fn compare(expected: &[Expected], found: &[FindingRow]) -> Vec<String> {
             None => format!("expected finding {} ({name}) did not come", n + 1),
         });
     }
-    if expected.len() != found.len() {
+    if is_all && expected.len() != found.len() {
         differences.push(format!(
             "{} findings expected, {} came",
             expected.len(),
@@ -49,7 +76,7 @@ pub fn compare(expected: &[Expected], found: &[FindingRow]) -> Vec<String> {
             .enumerate()
             .filter(|(_, owner)| owner.is_none())
         {
-            differences.push(format!("came: {}", describe(&found[f])));
+            differences.push(format!("came: {}", describe(found[f])));
         }
     }
     differences
@@ -93,15 +120,7 @@ fn misses(wanted: &Expected, found: &FindingRow) -> Vec<String> {
         misses.push(format!("{what} {found} instead of {wanted}"));
     };
     if let Some(user) = &wanted.user {
-        let known = [&found.username, &found.user_id, &found.user_key];
-        let is_user = match user.as_str() {
-            "" => found.user_key.is_none() && found.user_id.is_none(),
-            name => known
-                .into_iter()
-                .flatten()
-                .any(|k| k.eq_ignore_ascii_case(name)),
-        };
-        if !is_user {
+        if !is_user(user, found) {
             differ("user", format!("{user:?}"), user_of(found));
         }
     }
@@ -148,6 +167,18 @@ fn misses(wanted: &Expected, found: &FindingRow) -> Vec<String> {
         }
     }
     misses
+}
+
+/// Whether a finding is about the user of an expectation, `""` being nobody.
+pub(super) fn is_user(wanted: &str, found: &FindingRow) -> bool {
+    let known = [&found.username, &found.user_id, &found.user_key];
+    match wanted {
+        "" => found.user_key.is_none() && found.user_id.is_none(),
+        name => known
+            .into_iter()
+            .flatten()
+            .any(|k| k.eq_ignore_ascii_case(name)),
+    }
 }
 
 /// `"<null>"` asks for a missing value, which TOML cannot write.
@@ -243,8 +274,8 @@ first_seen = 2026-01-15T10:00:00Z
 observed = "another"
 evidence = { n = 3, x = 0.5, on = true, gone = "<null>", list = ["a"], at = 2026-01-15T10:00:00Z }
 "#;
-        assert_eq!(compare(&[expect(good)], &found), Vec::<String>::new());
-        assert_eq!(compare(&[expect("")], &found), Vec::<String>::new());
+        assert_eq!(compare("r", &[expect(good)], &found), Vec::<String>::new());
+        assert_eq!(compare("r", &[expect("")], &found), Vec::<String>::new());
         for bad in [
             "user = 'v@example.com'",
             "user = ''",
@@ -257,16 +288,16 @@ evidence = { n = 3, x = 0.5, on = true, gone = "<null>", list = ["a"], at = 2026
             "evidence = { missing = 1 }",
             "evidence = { gone = false }",
         ] {
-            assert_eq!(compare(&[expect(bad)], &found).len(), 1, "{bad}");
+            assert_eq!(compare("r", &[expect(bad)], &found).len(), 1, "{bad}");
         }
     }
 
     #[test]
     fn the_number_of_findings_must_match() {
         let found = [finding("u", Severity::High, "{}")];
-        assert!(!compare(&[], &found).is_empty());
-        assert!(!compare(&[expect(""), expect("")], &found).is_empty());
-        assert!(compare(&[], &[]).is_empty());
+        assert!(!compare("r", &[], &found).is_empty());
+        assert!(!compare("r", &[expect(""), expect("")], &found).is_empty());
+        assert!(compare("r", &[], &[]).is_empty());
     }
 
     #[test]
@@ -276,8 +307,36 @@ evidence = { n = 3, x = 0.5, on = true, gone = "<null>", list = ["a"], at = 2026
             finding("u", Severity::Low, "{}"),
         ];
         let expected = [expect("user = 'u'"), expect("severity = 'high'")];
-        assert!(compare(&expected, &found).is_empty());
+        assert!(compare("r", &expected, &found).is_empty());
         let twice = [expect("severity = 'high'"), expect("severity = 'high'")];
-        assert_eq!(compare(&twice, &found).len(), 1);
+        assert_eq!(compare("r", &twice, &found).len(), 1);
+    }
+
+    #[test]
+    fn another_rule_is_held_to_what_is_expected_of_it_and_to_no_more() {
+        let of_other = |user: &str, severity| FindingRow {
+            rule_id: "other".into(),
+            ..finding(user, severity, "{}")
+        };
+        let own = finding("u", Severity::High, "{}");
+        let found = [
+            own,
+            of_other("u", Severity::Low),
+            of_other("v", Severity::Low),
+        ];
+        let named = |severity: &str| {
+            expect(&format!(
+                "rule = 'other'\nuser = 'u'\nseverity = '{severity}'"
+            ))
+        };
+        let good = [expect("user = 'u'"), named("low")];
+        assert_eq!(compare("r", &good, &found), Vec::<String>::new());
+        // What is expected of the other rule is no expectation of this one.
+        assert_eq!(compare("r", &[named("low")], &found).len(), 2);
+        let wrong = compare("r", &[expect(""), named("high")], &found);
+        assert!(
+            wrong.len() == 1 && wrong[0].starts_with("other: "),
+            "{wrong:?}"
+        );
     }
 }

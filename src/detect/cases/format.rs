@@ -25,6 +25,8 @@
 //! severity = "high"
 //! count = 1
 //! evidence = { fail_closed = true }
+//! [[case.expect]]
+//! rule = "other-rule"      # a finding of another rule, which then runs too
 //! ```
 
 use std::collections::BTreeMap;
@@ -95,6 +97,8 @@ pub enum Content {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
+    /// Another rule that the same rows must wake; none means the rule beside which the case is.
+    pub rule: Option<String>,
     /// Username, user id or user key; `""` means that there is no user.
     pub user: Option<String>,
     pub severity: Option<Severity>,
@@ -189,7 +193,8 @@ impl CaseFile {
                     format!("the case of line {first} has the same name"),
                 ));
             }
-            if case.kind == CaseKind::Positive && case.expect.is_empty() {
+            let own = case.expect.iter().any(|expected| expected.rule.is_none());
+            if case.kind == CaseKind::Positive && !own {
                 return Err(refuse(line, "a positive case expects no finding".into())
                     .hint("add [[case.expect]], or make it kind = \"negative\""));
             }

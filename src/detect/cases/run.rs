@@ -1,5 +1,6 @@
 //! Runs cases: each in a lake of its own that is gone afterwards.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, Utc};
 use tempfile::TempDir;
 
 use super::compare::compare;
@@ -19,7 +20,7 @@ use crate::config::RuleStatus;
 use crate::detect::error::RuleError;
 use crate::detect::inputs::Coverage;
 use crate::detect::rule::{Rule, RuleSet};
-use crate::detect::runner::{RunOptions, run};
+use crate::detect::runner::{DetectReport, RunOptions, run};
 use crate::detect::suppress::Suppressions;
 use crate::detect::windows::Windows;
 use crate::engine::{EngineOptions, Session};
@@ -62,6 +63,13 @@ pub struct CaseResult {
     pub elapsed_ms: u64,
 }
 
+/// What a rule made of a case's rows.
+pub(super) struct Evaluated {
+    pub report: DetectReport,
+    /// What was misread of files given as rows: a slip in a cell must not make a case quiet.
+    pub misreadings: Vec<String>,
+}
+
 impl CaseResult {
     pub fn passed(&self) -> bool {
         self.differences.is_empty()
@@ -89,24 +97,32 @@ impl CaseRunner<'_> {
                 );
             }
         }
+        Ok(self.each(&jobs, |(rule, file, case)| self.run_case(rule, file, case)))
+    }
+
+    /// Does all jobs, several at the same time; results in the order of the jobs.
+    pub(super) fn each<J: Sync, R: Clone + Send>(
+        &self,
+        jobs: &[J],
+        work: impl Fn(&J) -> R + Sync,
+    ) -> Vec<R> {
         let next = AtomicUsize::new(0);
         let results = Mutex::new(vec![None; jobs.len()]);
         std::thread::scope(|scope| {
             for _ in 0..self.threads.clamp(1, jobs.len().max(1)) {
                 scope.spawn(|| {
-                    loop {
+                    while let Some((n, job)) = {
                         let n = next.fetch_add(1, Ordering::Relaxed);
-                        let Some((rule, file, case)) = jobs.get(n) else {
-                            break;
-                        };
-                        let result = self.run_case(rule, file, case);
+                        jobs.get(n).map(|job| (n, job))
+                    } {
+                        let result = work(job);
                         results.lock().unwrap_or_else(PoisonError::into_inner)[n] = Some(result);
                     }
                 });
             }
         });
         let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(results.into_iter().flatten().collect())
+        results.into_iter().flatten().collect()
     }
 
     fn run_case(&self, rule: &Rule, file: &str, case: &Case) -> CaseResult {
@@ -127,13 +143,47 @@ impl CaseRunner<'_> {
 
     /// What differs; an error says why the case could not be run at all.
     fn differences(&self, rule: &Rule, case: &Case) -> Result<Vec<String>, String> {
-        let mut rule = rule.clone();
-        // A rule that is off or in staging must still pass its cases, at its own severity.
-        rule.status = RuleStatus::Active;
-        rule.severity_cap = None;
+        let mut rule = as_written(rule);
         for (name, value) in &case.params {
             rule.set_param(name, value)?;
         }
+        let mut rules = self.others(&rule, case)?;
+        rules.push(rule.clone());
+        let Evaluated {
+            report,
+            misreadings,
+        } = self.evaluate(&rules, case)?;
+
+        // A rule about rejected rows has cases of rejected rows.
+        let mut differences = match reads(&rule, "quarantine") {
+            true => vec![],
+            false => misreadings,
+        };
+        for outcome in &report.rules {
+            let reason = outcome.reason.as_deref().unwrap_or_default();
+            let mut differs = |what: String| {
+                differences.push(match outcome.rule_id == rule.id {
+                    true => what,
+                    false => format!("{}: {what}", outcome.rule_id),
+                });
+            };
+            match outcome.status {
+                RunStatus::Failed => differs(format!("the rule failed: {reason}")),
+                // Quiet for want of input proves nothing.
+                RunStatus::NeverHadInput => differs(format!("nothing was judged: {reason}")),
+                RunStatus::Ok | RunStatus::Blind => {}
+            }
+            if outcome.rows_outside_window > 0 {
+                let n = outcome.rows_outside_window;
+                differs(format!("{n} rows of the result lie outside the window"));
+            }
+        }
+        differences.extend(compare(&rule.id, &case.expect, &report.findings));
+        Ok(differences)
+    }
+
+    /// Asks the rules, as they are given, of the case's rows.
+    pub(super) fn evaluate(&self, asked: &[Rule], case: &Case) -> Result<Evaluated, String> {
         let registry = self.registry(case)?;
 
         let folder = temporary_folder().map_err(|e| format!("no temporary folder: {e}"))?;
@@ -142,7 +192,8 @@ impl CaseRunner<'_> {
             threads: 1,
             temp_dir: folder.path().join("spill"),
         };
-        let mut lake = Lake::open_writer(&folder.path().join("data")).map_err(|e| e.to_string())?;
+        let mut lake =
+            Lake::open_scratch(&folder.path().join("data")).map_err(|e| e.to_string())?;
         let mut misreadings = vec![];
         if !case.files.is_empty() {
             misreadings = self.fill(&mut lake, case, folder.path(), &options)?;
@@ -154,9 +205,17 @@ impl CaseRunner<'_> {
             .ledger()
             .dirty_days("detect")
             .map_err(|e| e.to_string())?;
-        let windows = Windows::of_dirty_days(&dirty, &coverage, case.now, LOOKBACK_DAYS);
+        let windows = match case.files.is_empty() {
+            // Rows of the program's own tables make no day dirty.
+            true => Windows::between(
+                case.now.date_naive() - Days::new(LOOKBACK_DAYS.into()),
+                case.now.date_naive(),
+            ),
+            false => Windows::of_dirty_days(&dirty, &coverage, case.now, LOOKBACK_DAYS),
+        };
         let session =
             Session::open(&lake, self.catalog, &registry, &options).map_err(|e| e.to_string())?;
+        session.plan_in_one_pass();
         for (table, rows) in &case.tables {
             session
                 .replace_table(table.name(), rows.clone())
@@ -168,9 +227,12 @@ impl CaseRunner<'_> {
             blind_days: BLIND_DAYS,
             only: None,
             suppressions: &Suppressions::default(),
+            stage: None,
         };
         let mut rules = RuleSet::default();
-        rules.add(rule).map_err(|e| e.to_string())?;
+        for rule in asked {
+            rules.add(rule.clone()).map_err(|e| e.to_string())?;
+        }
         let report = run(
             &session,
             &rules,
@@ -179,27 +241,22 @@ impl CaseRunner<'_> {
             &run_options,
             &mut |_| {},
         );
+        Ok(Evaluated {
+            report,
+            misreadings,
+        })
+    }
 
-        // A rule about rejected rows has cases of rejected rows.
-        let about_rejects = rule_reads(&rules, "quarantine");
-        let mut differences = if about_rejects { vec![] } else { misreadings };
-        for outcome in &report.rules {
-            let reason = outcome.reason.as_deref().unwrap_or_default();
-            match outcome.status {
-                RunStatus::Failed => differences.push(format!("the rule failed: {reason}")),
-                // Quiet for want of input proves nothing.
-                RunStatus::NeverHadInput => {
-                    differences.push(format!("nothing was judged: {reason}"))
-                }
-                RunStatus::Ok | RunStatus::Blind => {}
-            }
-            if outcome.rows_outside_window > 0 {
-                let n = outcome.rows_outside_window;
-                differences.push(format!("{n} rows of the result lie outside the window"));
-            }
-        }
-        differences.extend(compare(&case.expect, &report.findings));
-        Ok(differences)
+    /// The other rules that the case names, with their defaults.
+    fn others(&self, rule: &Rule, case: &Case) -> Result<Vec<Rule>, String> {
+        let named = case.expect.iter().filter_map(|e| e.rule.as_deref());
+        let ids: BTreeSet<&str> = named.filter(|id| *id != rule.id).collect();
+        ids.into_iter()
+            .map(|id| match self.rules.get(id) {
+                Some(other) => Ok(as_written(other)),
+                None => Err(self.rules.unknown(id, "expect", 0).to_string()),
+            })
+            .collect()
     }
 
     fn registry(&self, case: &Case) -> Result<Registry, String> {
@@ -294,9 +351,17 @@ fn infer_roles(lake: &mut Lake, case: &Case) -> Result<(), String> {
         .map_err(|e| e.to_string())
 }
 
-fn rule_reads(rules: &RuleSet, table: &str) -> bool {
-    let mut inputs = rules.iter().flat_map(|rule| &rule.inputs);
-    inputs.any(|input| input.alternatives.iter().any(|name| name == table))
+/// A rule that is off or in staging must still pass its cases, at its own severity.
+fn as_written(rule: &Rule) -> Rule {
+    let mut rule = rule.clone();
+    rule.status = RuleStatus::Active;
+    rule.severity_cap = None;
+    rule
+}
+
+fn reads(rule: &Rule, table: &str) -> bool {
+    let mut names = rule.inputs.iter().flat_map(|input| &input.alternatives);
+    names.any(|name| name == table)
 }
 
 /// A private folder, in memory where there is such a place: a case is all writes and no data.

@@ -11,6 +11,7 @@
 //! | `nearest_network(user_key, ip, at)` | the declared network that resembles the address most |
 //! | `in_window(user_key, ip, at, kind)` | whether a ticketed exception covers it |
 //! | `known_username(user_id)`, `known_user_id(username)` | who is called what, by the logs |
+//! | `mentions(mentioned_users, username)` | whether a sentence named the user |
 //! | `sf_id18(text)` | the 18-character form of an id |
 //! | `skeleton(text)` | what a name looks like, confusable characters folded |
 //! | `app_name_key(text)` | a name without regard to case, blanks and compatibility forms |
@@ -37,6 +38,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
 
+use crate::privacy::DigestKey;
 use crate::registry::Networks;
 
 pub(super) use roles::KnownMachines;
@@ -54,6 +56,11 @@ pub(super) fn plain() -> Vec<ScalarUDF> {
 /// The functions that ask the registry.
 pub(super) fn of_registry(networks: &Arc<Networks>) -> Vec<ScalarUDF> {
     networks::functions(networks)
+}
+
+/// The function that needs the lake's key.
+pub(super) fn of_key(key: &DigestKey) -> ScalarUDF {
+    users::mentions(key)
 }
 
 /// The functions that know who is called what.

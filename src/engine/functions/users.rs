@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::Array;
+use arrow::array::{Array, BooleanArray};
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::ScalarUDF;
 
 use super::scalar::{RowFunction, cell, text, text_rows};
+use crate::privacy::DigestKey;
 
 const TEXT: DataType = DataType::Utf8View;
 
@@ -35,6 +36,33 @@ impl KnownUsers {
 pub(super) fn functions(users: KnownUsers) -> Vec<ScalarUDF> {
     let users = Arc::new(users);
     vec![known_username(&users), known_user_id(&users)]
+}
+
+/// `mentions(mentioned_users, username)`: whether a sentence of which only digests were kept
+/// (`setup_audit_trail.mentioned_users`) named this user. False where it named nobody, NULL where
+/// the username is NULL.
+pub(super) fn mentions(key: &DigestKey) -> ScalarUDF {
+    let key = key.clone();
+    RowFunction::udf(
+        "mentions",
+        vec![TEXT, TEXT],
+        DataType::Boolean,
+        move |args| {
+            let (mentioned, names) = (text(args, 0), text(args, 1));
+            let mut digests: HashMap<&str, String> = HashMap::new();
+            let answers: BooleanArray = (0..names.len())
+                .map(|row| {
+                    let name = cell(names, row)?;
+                    let digest = digests
+                        .entry(name)
+                        .or_insert_with(|| key.digest(name.trim().to_lowercase().as_bytes()));
+                    let mut said = cell(mentioned, row).unwrap_or_default().split(' ');
+                    Some(said.any(|one| one == digest.as_str()))
+                })
+                .collect();
+            Ok(Arc::new(answers))
+        },
+    )
 }
 
 /// `known_username(user_id)`: what the user was last called, NULL where no log has said.

@@ -10,6 +10,14 @@ use super::values::{day_at, int, ms, opt_ms};
 use crate::lake::error::Result;
 use crate::lake::model::{ContentHash, FileId, FileState, PartId, Quarantined, RunId, SourceFile};
 
+/// What one or more files told of a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    pub event_type: String,
+    pub day: NaiveDate,
+    pub is_complete: bool,
+}
+
 fn state_word(state: FileState) -> &'static str {
     match state {
         FileState::Ingested => "ingested",
@@ -57,16 +65,37 @@ impl Ledger {
         )?)
     }
 
-    /// Snapshots that were read to their end and have no row: of what, and of which day.
-    pub fn empty_snapshots(&self) -> Result<Vec<(String, NaiveDate)>> {
+    /// Files with rows, and files without any that were read to their end: of which event type
+    /// and day (that of the first event), and whether they were read to their end. For a snapshot
+    /// of the org to have no rows is to say something. In order.
+    pub fn readings(&self) -> Result<Vec<Reading>> {
         let mut statement = self.conn.prepare(
-            "SELECT event_type, date(first_event_at / 1000, 'unixepoch') AS day FROM files
-             WHERE state = 'ingested' AND rows_read = 0 AND event_type <> ''
+            "SELECT DISTINCT event_type, date(first_event_at / 1000, 'unixepoch') AS day,
+                 state = 'ingested' AS is_complete
+             FROM files
+             WHERE state IN ('ingested', 'torn') AND event_type <> ''
                  AND first_event_at IS NOT NULL
-             ORDER BY event_type, day",
+                 AND (rows_kept > 0 OR (rows_read = 0 AND state = 'ingested'))
+             ORDER BY event_type, day, is_complete",
         )?;
-        let days = statement.query_map([], |row| Ok((row.get(0)?, day_at(row, "day")?)))?;
-        Ok(days.collect::<rusqlite::Result<_>>()?)
+        let readings = statement.query_map([], |row| {
+            Ok(Reading {
+                event_type: row.get(0)?,
+                day: day_at(row, "day")?,
+                is_complete: row.get(2)?,
+            })
+        })?;
+        Ok(readings.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The file of this content that was read, even if it ended inside a record.
+    pub(in crate::lake) fn reading_by_hash(&self, hash: &ContentHash) -> Result<Option<FileId>> {
+        Ok(self.conn.query_row(
+            "SELECT max(file_id) FROM files
+             WHERE content_hash = ?1 AND state IN ('ingested', 'torn')",
+            [hash.as_slice()],
+            |row| row.get(0),
+        )?)
     }
 
     /// Adds or renews what user ids are called; the latest sighting wins.
