@@ -310,11 +310,11 @@ odd_uses AS (
 used AS (
     SELECT
         b.user_key, b.day,
-        first_value(b.user_id) AS user_id, first_value(b.username) AS username, first_value(b.role) AS role,
-        first_value(b.role_source) AS role_source, first_value(b.system) AS system, first_value(b.owner) AS owner,
-        first_value(b.first_at) AS first_at, first_value(b.last_at) AS last_at, first_value(b.changes) AS changes,
-        first_value(b.only_less) AS only_less, first_value(b.gives_more) AS gives_more,
-        first_value(b.change_list) AS change_list, first_value(b.actors) AS actors, first_value(b.proof) AS proof,
+        max(b.user_id) AS user_id, max(b.username) AS username, max(b.role) AS role,
+        max(b.role_source) AS role_source, max(b.system) AS system, max(b.owner) AS owner,
+        max(b.first_at) AS first_at, max(b.last_at) AS last_at, max(b.changes) AS changes,
+        bool_and(b.only_less) AS only_less, bool_or(b.gives_more) AS gives_more,
+        max(b.change_list) AS change_list, max(b.actors) AS actors, max(b.proof) AS proof,
         count(o.user_key) AS unapproved_uses, array_agg(DISTINCT o.ip ORDER BY o.ip) FILTER (WHERE o.ip IS NOT NULL) AS ips
     FROM by_day b
     LEFT JOIN odd_uses o ON o.user_key = b.user_key AND o.occurred_at >= b.gained_from AND o.occurred_at < b.gained_to + $use_after
