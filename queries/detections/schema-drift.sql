@@ -11,7 +11,9 @@ description = """
 A detection that reads a column which is no longer there finds nothing, and nothing looks like safety. Each \
 file's header is held against the catalogue and against the earlier files of its type. High: a column that \
 detections need is absent (they are named), whether it vanished or never came; or two headings were glued into \
-one cell, or repeat each other, so that the file was refused. Medium: another column vanished. Info: a column \
+one cell, or repeat each other, so that the file was refused. Medium: another column vanished that earlier files \
+had; Login History and the Setup Audit Trail are left out of that, for the API and the Setup page export them with \
+different columns. Info: a column \
 that the catalogue does not know (its cells are dropped until somebody has classed it). The order of columns \
 and the case of their headings mean nothing here. Headings repeated among the rows are dropped and counted in \
 `files.repeated_headers`; they are no drift."""
@@ -109,7 +111,8 @@ vanished AS (
     LEFT JOIN first_had f ON f.event_type = a.event_type AND f.heading = a.heading
     WHERE a.is_recent
       -- A column that came with a later release, or never, did not vanish; a detection needs it all the same.
-      AND (n.detections IS NOT NULL OR a.begins_at > f.first_at)
+      AND (n.detections IS NOT NULL
+           OR (a.begins_at > f.first_at AND a.event_type NOT IN ('LoginHistory', 'SetupAuditTrail')))
       AND NOT EXISTS (SELECT 1 FROM glued g WHERE g.file_id = a.file_id AND g.heading = a.heading)
     GROUP BY a.event_type, a.heading, n.detections
 ),
