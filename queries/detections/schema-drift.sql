@@ -11,7 +11,9 @@ description = """
 A detection that reads a column which is no longer there finds nothing, and nothing looks like safety. Each \
 file's header is held against the catalogue and against the earlier files of its type. High: a column that \
 detections need is absent (they are named), whether it vanished or never came; or two headings were glued into \
-one cell, or repeat each other, so that the file was refused. Medium: another column vanished. Info: a column \
+one cell, or repeat each other, so that the file was refused. Medium: another column vanished that earlier files \
+had; Login History and the Setup Audit Trail are left out of that, for the API and the Setup page export them with \
+different columns. Info: a column \
 that the catalogue does not know (its cells are dropped until somebody has classed it). The order of columns \
 and the case of their headings mean nothing here. Headings repeated among the rows are dropped and counted in \
 `files.repeated_headers`; they are no drift."""
@@ -72,9 +74,6 @@ headers AS (
     WHERE state IN ('ingested', 'torn') AND event_type <> ''
       AND ingested_at <= $now AND ingested_at >= $now - $reference
 ),
-files_of_type AS (
-    SELECT event_type, count(*) AS files FROM headers GROUP BY event_type
-),
 absent AS (
     SELECT file_id, event_type, begins_at, ends_at, is_recent,
            trim(unnest(string_to_array(absent_columns, ','))) AS heading
@@ -93,6 +92,15 @@ glued AS (
     FROM unknown u
     JOIN absent a ON a.file_id = u.file_id AND lower(a.heading) = lower(u.heading)
 ),
+-- Since when files of the type have a column that others lack.
+first_had AS (
+    SELECT k.event_type, k.heading, min(h.begins_at) AS first_at
+    FROM (SELECT DISTINCT event_type, heading FROM absent) k
+    JOIN headers h ON h.event_type = k.event_type
+    LEFT JOIN absent a ON a.file_id = h.file_id AND a.heading = k.heading
+    WHERE a.file_id IS NULL
+    GROUP BY k.event_type, k.heading
+),
 vanished AS (
     SELECT
         a.event_type, a.heading, n.detections,
@@ -100,12 +108,13 @@ vanished AS (
         count(DISTINCT a.file_id) AS files, max(a.file_id) AS last_file
     FROM absent a
     LEFT JOIN needed n ON n.event_type = a.event_type AND lower(n.heading) = lower(a.heading)
+    LEFT JOIN first_had f ON f.event_type = a.event_type AND f.heading = a.heading
     WHERE a.is_recent
+      -- A column that came with a later release, or never, did not vanish; a detection needs it all the same.
+      AND (n.detections IS NOT NULL
+           OR (a.begins_at > f.first_at AND a.event_type NOT IN ('LoginHistory', 'SetupAuditTrail')))
       AND NOT EXISTS (SELECT 1 FROM glued g WHERE g.file_id = a.file_id AND g.heading = a.heading)
     GROUP BY a.event_type, a.heading, n.detections
-),
-ever_absent AS (
-    SELECT event_type, heading, count(DISTINCT file_id) AS files FROM absent GROUP BY event_type, heading
 ),
 changes AS (
     SELECT
@@ -113,21 +122,17 @@ changes AS (
         CASE WHEN v.detections IS NOT NULL THEN 'needed column absent' ELSE 'column vanished' END AS change,
         v.heading, v.detections, v.begins_at, v.ends_at, v.files, v.last_file
     FROM vanished v
-    JOIN ever_absent e ON e.event_type = v.event_type AND e.heading = v.heading
-    JOIN files_of_type t ON t.event_type = v.event_type
-    -- What no file of the type has is this org's release, unless a detection needs it.
-    WHERE v.detections IS NOT NULL OR e.files < t.files
     UNION ALL
     SELECT
         event_type, 'headings glued' AS change, heading, CAST(NULL AS VARCHAR) AS detections,
-        min(begins_at), max(ends_at), count(DISTINCT file_id), max(file_id)
+        min(begins_at) AS begins_at, max(ends_at) AS ends_at, count(DISTINCT file_id) AS files, max(file_id) AS last_file
     FROM glued
     WHERE is_recent
     GROUP BY event_type, heading
     UNION ALL
     SELECT
         u.event_type, 'unknown column' AS change, u.heading, CAST(NULL AS VARCHAR) AS detections,
-        min(u.begins_at), max(u.ends_at), count(DISTINCT u.file_id), max(u.file_id)
+        min(u.begins_at) AS begins_at, max(u.ends_at) AS ends_at, count(DISTINCT u.file_id) AS files, max(u.file_id) AS last_file
     FROM unknown u
     WHERE u.is_recent
       AND NOT EXISTS (SELECT 1 FROM glued g WHERE g.file_id = u.file_id AND g.heading = u.heading)
@@ -135,7 +140,7 @@ changes AS (
     UNION ALL
     SELECT
         'unknown type' AS event_type, 'headings repeated' AS change, printable(regexp_replace(name, '^.*[/\\!]', '')) AS heading,
-        CAST(NULL AS VARCHAR) AS detections, ingested_at, ingested_at, 1, file_id
+        CAST(NULL AS VARCHAR) AS detections, ingested_at AS begins_at, ingested_at AS ends_at, 1 AS files, file_id AS last_file
     FROM files
     WHERE state = 'rejected' AND ingested_at <= $now AND ingested_at >= $now - $look_back
       AND (reason LIKE '%repeats the heading%' OR reason LIKE '%two headings stand for%')
