@@ -14,8 +14,9 @@ may authorise the app for itself 2; refresh tokens are valid until revoked 1; sc
 tokens never end, addresses are not enforced and the scope reaches the API or everything: then whoever copies one \
 token is in, from anywhere, for good. Medium too when a point was added since the roster day before, within \
 `report_time`. Judged are the apps of integrations: declared in the registry, holding tokens of integration users, \
-or seen in their logins. What the roster does not tell is unknown, and unknown is not weak. Apps that the registry \
-marks as mobile are left out."""
+or seen in their logins. What the roster does not tell is unknown, and unknown is not weak; what was unknown the \
+day before was not loosened. Apps that the registry marks as mobile are left out. Who changed the policy is not \
+told: the Setup Audit Trail names the app in a sentence that is not kept."""
 false_positives = [
   "An app of people on phones: mark it mobile_sdk in the registry",
   "A vendor that cannot name its addresses: suppress with an end date, and watch its logins by address",
@@ -50,117 +51,133 @@ meaning = "how far back logins say which apps integrations use"
 WITH
 scored AS (
     SELECT
-        day, previous_day, next_day, sf_id18(app_id) AS app_id, app_name, app_name_key(app_name) AS name_key, kind,
-        file_id, line_no,
+        day, next_day, sf_id18(app_id) AS app_id, app_name, app_name_key(replace(app_name, '_', ' ')) AS name_key, kind, file_id, line_no,
+        coalesce(sf_id18(app_id), app_name_key(replace(app_name, '_', ' '))) AS app_key,
         ip_relaxation = 'relax' AS open_addresses,
-        admin_approved_only IS FALSE AS open_to_all,
+        NOT admin_approved_only AS open_to_all,
         refresh_policy = 'infinite' AS endless,
-        regexp_like(lower(coalesce(scopes, '')), '(^|[ ,;])full($|[ ,;])') AS full_scope,
-        regexp_like(lower(coalesce(scopes, '')), '(^|[ ,;])api($|[ ,;])') AS api_scope,
-        regexp_like(lower(coalesce(scopes, '')), '(^|[ ,;])web($|[ ,;])') AS web_scope,
-        secret_required IS FALSE AS no_secret,
-        coalesce(user_agent_flow, false) AS implicit
+        regexp_like(scopes, '(^| )full( |$)') OR (regexp_like(scopes, '(^| )api( |$)') AND regexp_like(scopes, '(^| )web( |$)'))
+            AS wide_scope,
+        regexp_like(scopes, '(^| )(full|api)( |$)') AS reaches_api,
+        NOT secret_required AS no_secret,
+        user_agent_flow AS implicit
     FROM apps
+    WHERE day <= CAST($now AS DATE)
+      AND next_day >= CAST(CAST($now AS TIMESTAMPTZ) - CAST($report_time AS INTERVAL) AS DATE)
 ),
-pointed AS (
+-- Beside each policy, what it was on the roster day before. Unknown is NULL on either side.
+stepped AS (
     SELECT
         *,
-        coalesce(app_id, name_key) AS app_key,
-        CASE WHEN open_addresses THEN 2 ELSE 0 END + CASE WHEN open_to_all THEN 2 ELSE 0 END
-            + CASE WHEN endless THEN 1 ELSE 0 END
-            + CASE WHEN full_scope OR (api_scope AND web_scope) THEN 1 ELSE 0 END
-            + CASE WHEN no_secret THEN 1 ELSE 0 END + CASE WHEN implicit THEN 1 ELSE 0 END AS points
+        CAST($now AS DATE) < next_day AS is_now,
+        lag(open_addresses) OVER app_days AS had_open_addresses,
+        lag(open_to_all) OVER app_days AS was_open_to_all,
+        lag(endless) OVER app_days AS was_endless,
+        lag(wide_scope) OVER app_days AS had_wide_scope,
+        lag(no_secret) OVER app_days AS had_no_secret,
+        lag(implicit) OVER app_days AS was_implicit
     FROM scored
+    WINDOW app_days AS (PARTITION BY app_key, kind ORDER BY day)
 ),
-now_on AS (
-    SELECT * FROM pointed WHERE CAST($now AS DATE) >= day AND CAST($now AS DATE) < next_day
-),
--- The last day on which the app was stricter, and what was added since.
-loosened AS (
+-- The policy in force, and when its weak points were added.
+by_app AS (
     SELECT
-        n.app_key, max(n.day) AS changed_on,
-        array_agg(DISTINCT change ORDER BY change) FILTER (WHERE change IS NOT NULL) AS changes
-    FROM (
-        SELECT
-            n.app_key, n.day,
-            unnest(string_to_array(nullif(array_to_string([
-                CASE WHEN n.open_addresses AND NOT coalesce(b.open_addresses, true) THEN 'addresses are no longer enforced' END,
-                CASE WHEN n.open_to_all AND NOT coalesce(b.open_to_all, true) THEN 'every user may now authorise it' END,
-                CASE WHEN n.endless AND NOT coalesce(b.endless, true) THEN 'refresh tokens no longer end' END,
-                CASE WHEN n.full_scope AND NOT coalesce(b.full_scope, true) THEN 'scope full was added' END,
-                CASE WHEN n.no_secret AND NOT coalesce(b.no_secret, true) THEN 'no secret is asked for any more' END,
-                CASE WHEN n.implicit AND NOT coalesce(b.implicit, true) THEN 'the user-agent flow was allowed' END
-            ], '|'), ''), '|')) AS change
-        FROM pointed n
-        JOIN pointed b ON b.app_key = n.app_key AND b.day = n.previous_day
-        WHERE n.day <= CAST($now AS DATE) AND n.day >= CAST($now - $report_time AS DATE)
-    ) n
-    GROUP BY n.app_key
+        app_key,
+        max(app_id) FILTER (WHERE is_now) AS app_id, max(app_name) FILTER (WHERE is_now) AS app_name,
+        max(name_key) FILTER (WHERE is_now) AS name_key, max(kind) FILTER (WHERE is_now) AS kind,
+        max(day) FILTER (WHERE is_now) AS day,
+        max(file_id) FILTER (WHERE is_now) AS file_id, max(line_no) FILTER (WHERE is_now) AS line_no,
+        coalesce(bool_or(open_addresses) FILTER (WHERE is_now), false) AS open_addresses,
+        coalesce(bool_or(open_to_all) FILTER (WHERE is_now), false) AS open_to_all,
+        coalesce(bool_or(endless) FILTER (WHERE is_now), false) AS endless,
+        coalesce(bool_or(wide_scope) FILTER (WHERE is_now), false) AS wide_scope,
+        coalesce(bool_or(reaches_api) FILTER (WHERE is_now), false) AS reaches_api,
+        coalesce(bool_or(no_secret) FILTER (WHERE is_now), false) AS no_secret,
+        coalesce(bool_or(implicit) FILTER (WHERE is_now), false) AS implicit,
+        max(day) FILTER (WHERE open_addresses AND NOT had_open_addresses) AS opened_addresses_on,
+        max(day) FILTER (WHERE open_to_all AND NOT was_open_to_all) AS opened_to_all_on,
+        max(day) FILTER (WHERE endless AND NOT was_endless) AS made_endless_on,
+        max(day) FILTER (WHERE wide_scope AND NOT had_wide_scope) AS widened_on,
+        max(day) FILTER (WHERE no_secret AND NOT had_no_secret) AS dropped_secret_on,
+        max(day) FILTER (WHERE implicit AND NOT was_implicit) AS made_implicit_on
+    FROM stepped
+    GROUP BY app_key
+    HAVING bool_or(is_now)
 ),
 -- Apps that integrations use, by id or by name.
 used AS (
-    SELECT sf_id18(app_id) AS app_id, app_name_key(app_name) AS name_key, user_key FROM registry_apps
+    SELECT sf_id18(app_id) AS app_id, app_name_key(replace(app_name, '_', ' ')) AS name_key, user_key, CAST(NULL AS VARCHAR) AS username
+    FROM registry_apps
+    WHERE $now >= valid_from AND $now < valid_to
     UNION ALL
-    SELECT sf_id18(o.id) AS app_id, app_name_key(o.name) AS name_key, CAST(NULL AS VARCHAR) AS user_key
-    FROM registry_org_apps o
+    SELECT sf_id18(id) AS app_id, app_name_key(replace(name, '_', ' ')) AS name_key, CAST(NULL AS VARCHAR) AS user_key,
+           CAST(NULL AS VARCHAR) AS username
+    FROM registry_org_apps
+    WHERE $now >= valid_from AND $now < valid_to
     UNION ALL
-    SELECT CAST(NULL AS VARCHAR) AS app_id, app_name_key(t.app_name) AS name_key, t.user_key
-    FROM oauth_tokens t
-    WHERE t.role = 'integration' AND CAST($now AS DATE) >= t.day AND CAST($now AS DATE) < t.next_day
+    SELECT sf_id18(app_id) AS app_id, app_name_key(replace(app_name, '_', ' ')) AS name_key, user_key, username
+    FROM oauth_tokens
+    WHERE role = 'integration' AND CAST($now AS DATE) >= day AND CAST($now AS DATE) < next_day
     UNION ALL
-    SELECT CAST(NULL AS VARCHAR) AS app_id, app_name_key(l.app) AS name_key, l.user_key
-    FROM (
-        SELECT DISTINCT app, user_key FROM logins
-        WHERE occurred_at >= $now - $login_reach AND occurred_at < $now AND role = 'integration' AND app IS NOT NULL
-    ) l
+    SELECT CAST(NULL AS VARCHAR) AS app_id, app_name_key(replace(app, '_', ' ')) AS name_key, user_key, max(username) AS username
+    FROM logins
+    WHERE occurred_at >= $now - $login_reach AND occurred_at < $now AND role = 'integration' AND app IS NOT NULL
+    GROUP BY app, user_key
 ),
 of_integrations AS (
-    SELECT n.app_key, count(DISTINCT u.user_key) AS users,
-           array_slice(array_agg(DISTINCT coalesce(known_username(u.user_key), u.user_key)
-               ORDER BY coalesce(known_username(u.user_key), u.user_key)) FILTER (WHERE u.user_key IS NOT NULL), 1, 20) AS user_names
-    FROM now_on n
-    JOIN used u ON u.app_id = n.app_id OR u.name_key = n.name_key
-    GROUP BY n.app_key
-),
-mobile AS (
-    SELECT DISTINCT sf_id18(id) AS app_id, app_name_key(name) AS name_key FROM registry_org_apps WHERE mobile_sdk
+    SELECT
+        a.app_key, count(DISTINCT u.user_key) AS users,
+        array_slice(array_agg(DISTINCT coalesce(r.username, u.username, u.user_key)
+            ORDER BY coalesce(r.username, u.username, u.user_key)) FILTER (WHERE u.user_key IS NOT NULL), 1, 20) AS user_names
+    FROM by_app a
+    JOIN used u ON u.app_id = a.app_id OR u.name_key = a.name_key
+    LEFT JOIN registry_users r ON r.user_key = u.user_key AND $now >= r.valid_from AND $now < r.valid_to
+    GROUP BY a.app_key
 ),
 judged AS (
     SELECT
-        n.*, o.users, o.user_names, l.changes, l.changed_on,
+        a.*, o.users, o.user_names,
+        CASE WHEN open_addresses THEN 2 ELSE 0 END + CASE WHEN open_to_all THEN 2 ELSE 0 END
+            + CASE WHEN endless THEN 1 ELSE 0 END + CASE WHEN wide_scope THEN 1 ELSE 0 END
+            + CASE WHEN no_secret THEN 1 ELSE 0 END + CASE WHEN implicit THEN 1 ELSE 0 END AS points,
+        endless AND open_addresses AND reaches_api AS is_open_for_good,
         string_to_array(nullif(array_to_string([
-            CASE WHEN n.open_addresses THEN 'addresses are not enforced' END,
-            CASE WHEN n.open_to_all THEN 'every user may authorise it' END,
-            CASE WHEN n.endless THEN 'refresh tokens are valid until revoked' END,
-            CASE WHEN n.full_scope THEN 'scope full' WHEN n.api_scope AND n.web_scope THEN 'scopes api and web' WHEN n.api_scope THEN 'scope api' END,
-            CASE WHEN n.no_secret THEN 'no secret is asked for' END,
-            CASE WHEN n.implicit THEN 'the user-agent flow is allowed' END
+            CASE WHEN open_addresses THEN 'addresses are not enforced' END,
+            CASE WHEN open_to_all THEN 'every user may authorise it' END,
+            CASE WHEN endless THEN 'refresh tokens are valid until revoked' END,
+            CASE WHEN wide_scope THEN 'scope full, or api and web' WHEN reaches_api THEN 'scope api' END,
+            CASE WHEN no_secret THEN 'no secret is asked for' END,
+            CASE WHEN implicit THEN 'the user-agent flow is allowed' END
         ], '|'), ''), '|') AS weak_points,
-        CASE
-            WHEN n.endless AND n.open_addresses AND (n.full_scope OR n.api_scope) THEN 'high'
-            WHEN n.points >= $medium_points OR array_length(l.changes) > 0 THEN 'medium'
-        END AS level
-    FROM now_on n
-    JOIN of_integrations o ON o.app_key = n.app_key
-    LEFT JOIN loosened l ON l.app_key = n.app_key
-    WHERE NOT EXISTS (SELECT 1 FROM mobile m WHERE m.app_id = n.app_id)
-      AND NOT EXISTS (SELECT 1 FROM mobile m WHERE m.name_key = n.name_key)
+        -- What was mended meanwhile is no change any more.
+        string_to_array(nullif(array_to_string([
+            CASE WHEN open_addresses THEN 'addresses are no longer enforced since ' || to_char(opened_addresses_on, '%Y-%m-%d') END,
+            CASE WHEN open_to_all THEN 'every user may authorise it since ' || to_char(opened_to_all_on, '%Y-%m-%d') END,
+            CASE WHEN endless THEN 'refresh tokens no longer end since ' || to_char(made_endless_on, '%Y-%m-%d') END,
+            CASE WHEN wide_scope THEN 'scope full, or api and web, since ' || to_char(widened_on, '%Y-%m-%d') END,
+            CASE WHEN no_secret THEN 'no secret is asked for since ' || to_char(dropped_secret_on, '%Y-%m-%d') END,
+            CASE WHEN implicit THEN 'the user-agent flow is allowed since ' || to_char(made_implicit_on, '%Y-%m-%d') END
+        ], '|'), ''), '|') AS changes,
+        greatest(opened_addresses_on, opened_to_all_on, made_endless_on, widened_on, dropped_secret_on, made_implicit_on) AS changed_on
+    FROM by_app a
+    JOIN of_integrations o ON o.app_key = a.app_key
+    WHERE NOT EXISTS (SELECT 1 FROM registry_org_apps m WHERE m.mobile_sdk AND sf_id18(m.id) = a.app_id)
+      AND NOT EXISTS (SELECT 1 FROM registry_org_apps m WHERE m.mobile_sdk AND app_name_key(replace(m.name, '_', ' ')) = a.name_key)
 )
 SELECT
-    CAST(coalesce(changed_on, day) AS TIMESTAMPTZ) AS occurred_at,
+    CAST(CASE WHEN changes IS NOT NULL THEN changed_on ELSE day END AS TIMESTAMPTZ) AS occurred_at,
     CAST(NULL AS VARCHAR) AS user_key,
     CAST(NULL AS VARCHAR) AS user_id,
     CAST(NULL AS VARCHAR) AS username,
-    level AS severity,
+    CASE WHEN is_open_for_good THEN 'high' ELSE 'medium' END AS severity,
     array_length(weak_points) AS event_count,
     CAST(day AS TIMESTAMPTZ) AS last_at,
     'Addresses enforced, admin-approved users only, tokens that end, the scopes that are needed' AS expected,
     coalesce(printable(app_name), app_id) || ': ' || array_to_string(weak_points, ', ')
-        || CASE WHEN array_length(changes) > 0
-                THEN '; changed on ' || to_char(changed_on, '%Y-%m-%d') || ': ' || array_to_string(changes, ', ') ELSE '' END AS observed,
+        || coalesce('; loosened: ' || array_to_string(changes, ', '), '') AS observed,
     app_key, app_id, printable(app_name) AS app, kind AS app_kind,
-    points, weak_points, changes, changed_on, users, user_names,
+    points, weak_points, changes, users, user_names,
     [file_id || ':' || line_no] AS proof
 FROM judged
-WHERE level IS NOT NULL
+WHERE is_open_for_good OR points >= $medium_points OR changes IS NOT NULL
 ORDER BY occurred_at, app_key

@@ -9,17 +9,22 @@ control = ["S0.8", "S4.9"]
 attack = ["T1078.004"]
 description = """
 Deactivating the one account of a compromised system is how a breach is stopped; so it has to stop it. Critical: \
-calls that succeeded more than `grace` after the roster first showed the user inactive or frozen (the snapshot's own \
-time: the change itself was earlier). Failed logins of an inactive or frozen user, and calls refused with 401, are \
-attempts: medium from `attempts` on in a day, low below, and one level higher from an address outside the user's \
-declared networks. Attempts from allowed addresses only are most likely an old job (tag operational); many \
-machine users of one app stopped within an hour look like a containment by Salesforce (tag platform containment)."""
+calls that were answered more than `grace` after the roster first showed the user inactive or frozen (the time of \
+that snapshot: the change itself came earlier). Failed logins of an inactive or frozen user, and calls of it that \
+were refused, are attempts: medium from `attempts` on in a day, low below, and one level higher when one came from \
+outside the user's declared networks. Attempts from declared networks only are most likely an old job (tag \
+operational); many machine users of one app refused as frozen within an hour look like a containment by Salesforce \
+(tag platform containment). Every user counts, registered or not. A call of which the log does not say how it was \
+answered counts as answered. Between the last snapshot that shows the user closed and one that shows it open again \
+nobody knows when it was opened: calls in between are left out (privilege-change-on-integration-user tells that a \
+machine's account was opened), and so are successful logins, which only an open account can have."""
 false_positives = [
   "An old job that nobody switched off: attempts from the allowed address",
+  "The user was activated again after the newest snapshot of the roster",
   "A snapshot of the roster with the wrong date in its name",
 ]
 response = [
-  "Calls that succeed: revoke all tokens and sessions of the user now; deactivation alone does not end every session",
+  "Calls that are answered: revoke all tokens and sessions of the user now; deactivation alone does not end every session",
   "Attempts from elsewhere: the credential is known to somebody; rotate what it has in common with others",
   "Attempts from the own system: tell its owner to switch the job off",
 ]
@@ -31,7 +36,7 @@ bucket = "day"
 [params.grace]
 type = "duration"
 default = "30m"
-meaning = "time after the deactivation in which calls may still end"
+meaning = "time after the first such snapshot in which calls may still end"
 
 [params.attempts]
 type = "int"
@@ -41,102 +46,110 @@ meaning = "attempts in a day from which they are medium"
 [params.containment_users]
 type = "int"
 default = 3
-meaning = "machine users of one app refused within an hour that look like a containment"
+meaning = "machine users of one app refused as frozen within an hour that look like a containment"
+
+[params.roster_reach]
+type = "duration"
+default = "90d"
+meaning = "how far back the roster is read for the time since when a user is closed"
 */
 WITH
--- Spans in which the roster shows a user inactive or frozen.
+states AS (
+    SELECT
+        u.user_key, u.day,
+        CASE WHEN u.is_active IS FALSE THEN 'inactive' WHEN u.is_frozen THEN 'frozen' END AS state,
+        -- Frozen or not is in a snapshot of its own.
+        CASE WHEN u.is_active IS FALSE THEN u.snapshot_at ELSE coalesce(f.snapshot_at, u.snapshot_at) END AS seen_at
+    FROM users u
+    LEFT JOIN (SELECT day, snapshot_at FROM roster_as_of WHERE data_set = 'UserLogin') f ON f.day = u.day
+    WHERE u.day < CAST($window_end AS DATE)
+      AND u.next_day > CAST(CAST($window_start AS TIMESTAMPTZ) - CAST($roster_reach AS INTERVAL) AS DATE)
+),
+numbered AS (
+    SELECT
+        *,
+        sum(CASE WHEN state IS NULL THEN 1 ELSE 0 END) OVER (PARTITION BY user_key ORDER BY day) AS times_open,
+        max(CASE WHEN state IS NULL THEN day END) OVER (PARTITION BY user_key) AS last_open
+    FROM states
+),
+-- Unbroken runs of snapshots that show the user closed.
 closed AS (
     SELECT
-        user_key,
-        coalesce(snapshot_at, arrow_cast(day, 'Timestamp(Millisecond, Some("UTC"))')) AS seen_at,
-        arrow_cast(next_day, 'Timestamp(Millisecond, Some("UTC"))') AS until_at,
-        CASE WHEN is_active IS FALSE THEN 'inactive' ELSE 'frozen' END AS state
-    FROM users
-    WHERE is_active IS FALSE OR is_frozen IS TRUE
-),
-calls AS (
-    SELECT a.occurred_at, a.day, a.user_key, a.user_id, a.username, a.role, a.role_source, a.system, a.owner,
-           a.ip, a.app, a.event_type, a.status_code, a.is_error, a.file_id, a.line_no,
-           c.seen_at, c.state
-    FROM api_calls a
-    JOIN closed c ON c.user_key = a.user_key AND a.occurred_at >= c.seen_at AND a.occurred_at < c.until_at
-    WHERE a.occurred_at >= $window_start AND a.occurred_at < $window_end
-      AND coalesce(a.ip_kind, 'missing') <> 'salesforce'
-),
--- When the run of closed snapshots that a call lies in began.
-first_closed AS (
-    SELECT c.user_key, c.seen_at,
-           min(p.seen_at) AS since
-    FROM closed c
-    JOIN closed p ON p.user_key = c.user_key AND p.seen_at <= c.seen_at
-    WHERE NOT EXISTS (
-        SELECT 1 FROM users u
-        WHERE u.user_key = c.user_key AND coalesce(u.is_active, true) AND NOT coalesce(u.is_frozen, false)
-          AND coalesce(u.snapshot_at, arrow_cast(u.day, 'Timestamp(Millisecond, Some("UTC"))')) > p.seen_at
-          AND coalesce(u.snapshot_at, arrow_cast(u.day, 'Timestamp(Millisecond, Some("UTC"))')) < c.seen_at)
-    GROUP BY c.user_key, c.seen_at
+        user_key, max(state) AS state, min(seen_at) AS since,
+        CASE WHEN max(day) < max(last_open) THEN max(seen_at)
+             ELSE arrow_cast('9999-12-31T00:00:00Z', 'Timestamp(Millisecond, Some("UTC"))') END AS until_at
+    FROM numbered
+    WHERE state IS NOT NULL
+    GROUP BY user_key, times_open
 ),
 events AS (
-    SELECT c.occurred_at, c.day, c.user_key, c.user_id, c.username, c.role, c.role_source, c.system, c.owner,
-           c.ip, c.app, c.event_type, 'call' AS kind, c.state, f.since, c.file_id, c.line_no
-    FROM calls c
-    JOIN first_closed f ON f.user_key = c.user_key AND f.seen_at = c.seen_at
-    WHERE c.occurred_at >= f.since + $grace
-      -- Only what is known to have been refused is no success.
-      AND NOT (coalesce(c.is_error, false) OR coalesce(c.status_code, 0) IN (401, 403))
+    SELECT
+        a.occurred_at, a.day, a.user_key, a.user_id, a.username, a.role, a.role_source, a.system, a.owner,
+        a.ip, a.app, a.event_type,
+        CASE WHEN a.is_error THEN 'attempt' ELSE 'call' END AS kind, c.state, c.since,
+        -- One call may stand in several logs.
+        coalesce(nullif(trim(a.request_id), ''), a.file_id || ':' || a.line_no) AS call_key, a.file_id, a.line_no
+    FROM api_calls a
+    JOIN closed c ON c.user_key = a.user_key AND a.occurred_at >= c.since AND a.occurred_at < c.until_at
+    WHERE a.occurred_at >= $window_start AND a.occurred_at < $window_end
+      AND (a.is_error IS TRUE OR a.occurred_at >= c.since + $grace)
     UNION ALL
-    SELECT c.occurred_at, c.day, c.user_key, c.user_id, c.username, c.role, c.role_source, c.system, c.owner,
-           c.ip, c.app, c.event_type, 'attempt' AS kind, c.state, f.since, c.file_id, c.line_no
-    FROM calls c
-    JOIN first_closed f ON f.user_key = c.user_key AND f.seen_at = c.seen_at
-    WHERE coalesce(c.status_code, 0) = 401
-    UNION ALL
-    SELECT occurred_at, day, user_key, user_id, username, role, role_source, system, owner,
-           ip, app, 'Login' AS event_type, 'attempt' AS kind,
-           CASE WHEN lower(status) LIKE '%frozen%' THEN 'frozen' ELSE 'inactive' END AS state,
-           CAST(NULL AS TIMESTAMP) AS since, file_id, line_no
+    SELECT
+        occurred_at, day, user_key, user_id, username, role, role_source, system, owner,
+        ip, app, 'Login' AS event_type,
+        'attempt' AS kind, CASE WHEN lower(status) LIKE '%frozen%' THEN 'frozen' ELSE 'inactive' END AS state,
+        arrow_cast(NULL, 'Timestamp(Millisecond, Some("UTC"))') AS since,
+        'login ' || file_id || ':' || line_no AS call_key, file_id, line_no
     FROM logins
     WHERE occurred_at >= $window_start AND occurred_at < $window_end
       AND outcome <> 'success' AND fail_class = 'account_state'
-),
--- Machine users of one app that were refused within the same hour.
-contained AS (
-    SELECT app, date_trunc('hour', occurred_at) AS hour
-    FROM events
-    WHERE kind = 'attempt' AND state = 'frozen' AND role = 'integration' AND app IS NOT NULL
-    GROUP BY app, date_trunc('hour', occurred_at)
-    HAVING count(DISTINCT user_key) >= $containment_users
-),
-marked AS (
-    SELECT e.*, in_networks(e.user_key, e.ip, e.occurred_at) AS inside, c.app IS NOT NULL AS is_contained
-    FROM events e
-    LEFT JOIN contained c ON c.app = e.app AND c.hour = date_trunc('hour', e.occurred_at)
 ),
 by_day AS (
     SELECT
         user_key, day, kind,
         max(user_id) AS user_id, max(username) AS username,
         max(role) AS role, max(role_source) AS role_source, max(system) AS system, max(owner) AS owner,
-        min(occurred_at) AS first_at, max(occurred_at) AS last_at, count(*) AS events,
+        min(occurred_at) AS first_at, max(occurred_at) AS last_at, count(DISTINCT call_key) AS events,
         max(state) AS state, min(since) AS closed_since,
-        coalesce(bool_or(inside IS FALSE), false) AS outside,
-        coalesce(bool_and(inside IS TRUE), false) AS all_inside,
-        coalesce(bool_or(is_contained), false) AS is_contained,
+        coalesce(bool_or(NOT in_networks(user_key, ip, occurred_at)), false) AS outside,
+        bool_and(coalesce(in_networks(user_key, ip, occurred_at), false)) AS all_inside,
+        -- Where one app was refused: its name and when first.
+        max(app_name_key(app)) FILTER (WHERE kind = 'attempt' AND state = 'frozen' AND role = 'integration') AS frozen_app,
+        min(occurred_at) FILTER (WHERE kind = 'attempt' AND state = 'frozen' AND role = 'integration') AS frozen_at,
         array_agg(DISTINCT event_type ORDER BY event_type) AS event_types,
         array_agg(DISTINCT ip ORDER BY ip) FILTER (WHERE ip IS NOT NULL) AS ips,
         array_agg(DISTINCT printable(app) ORDER BY printable(app)) FILTER (WHERE app IS NOT NULL AND app <> '') AS apps,
         array_slice(array_agg(file_id || ':' || line_no ORDER BY occurred_at, file_id, line_no), 1, 20) AS proof
-    FROM marked
+    FROM events
     GROUP BY user_key, day, kind
 ),
+-- How many users of the app were refused within an hour from this one on …
+counted AS (
+    SELECT
+        *,
+        count(*) OVER (
+            PARTITION BY frozen_app ORDER BY frozen_at
+            RANGE BETWEEN CURRENT ROW AND INTERVAL '1 hour' FOLLOWING) AS users_ahead
+    FROM by_day
+),
+-- … and whether this one is among so many.
+contained AS (
+    SELECT
+        *,
+        nullif(frozen_app, '') IS NOT NULL AND max(users_ahead) OVER (
+            PARTITION BY frozen_app ORDER BY frozen_at
+            RANGE BETWEEN INTERVAL '1 hour' PRECEDING AND CURRENT ROW) >= $containment_users AS is_contained
+    FROM counted
+),
 levelled AS (
-    SELECT *,
+    SELECT
+        *,
         -- 1 low, 2 medium, 3 high, 4 critical
         CASE WHEN kind = 'call' THEN 4
              ELSE CASE WHEN events >= $attempts THEN 2 ELSE 1 END + CASE WHEN outside THEN 1 ELSE 0 END END AS level,
         CASE WHEN kind = 'attempt' AND is_contained THEN 'platform containment'
              WHEN kind = 'attempt' AND all_inside THEN 'operational' END AS tag
-    FROM by_day
+    FROM contained
 )
 SELECT
     first_at AS occurred_at,
@@ -146,9 +159,9 @@ SELECT
     last_at,
     'Nothing of a user that is inactive or frozen' AS expected,
     CASE kind
-        WHEN 'call' THEN events || CASE WHEN events = 1 THEN ' call' ELSE ' calls' END || ' answered although the user is ' || state
-             || coalesce(' since ' || to_char(closed_since, '%Y-%m-%d'), '')
-        ELSE events || CASE WHEN events = 1 THEN ' attempt' ELSE ' attempts' END || ' refused because the user is ' || state
+        WHEN 'call' THEN events || CASE WHEN events = 1 THEN ' call' ELSE ' calls' END
+            || ' answered although the user is ' || state || ' since ' || to_char(closed_since, '%Y-%m-%d %H:%M') || ' UTC or before'
+        ELSE events || CASE WHEN events = 1 THEN ' attempt' ELSE ' attempts' END || ' refused, the user is ' || state
     END
         || coalesce(', from ' || array_to_string(array_slice(ips, 1, 5), ', '), '')
         || coalesce(' (' || tag || ')', '') AS observed,

@@ -9,10 +9,12 @@ control = ["S0.12", "S0.29"]
 attack = ["T1098"]
 description = """
 Whoever resets the password of a machine's account holds a new way in, and the machine may not even notice. A reset \
-shows in up to three places: a login of the sub-type UiPasswordReset, an entry of the Setup Audit Trail that names \
-the user, and the date of the last password change in the roster, which moved between two snapshots (then the change \
-is told on the day of the later one, unless it happened on that day). All signs of one user and day are one finding. \
-A change inside a window of the registry for that user is planned and left out."""
+shows in up to three places: a login of the sub-type UiPasswordReset that did not fail, an entry of the Setup Audit \
+Trail that names the user, and the date of the last password change in the roster, which moved between two snapshots \
+(then the change is told on the day of the later one, unless it happened on that day). All signs of one user and day \
+are one finding. A change inside a maintenance or breakglass window of the registry for that user is planned and left \
+out; a consent window is for a browser login, not for a password. A date that the roster shows for the first time and \
+that is older than the snapshot before is no change: the export has gained the column."""
 false_positives = [
   "A planned rotation: open a window with its ticket before, or suppress the day with the ticket as reason",
 ]
@@ -26,22 +28,21 @@ dedupe = ["user_key"]
 bucket = "day"
 */
 WITH
--- Who is a machine, for entries of the audit trail that name a user by what it is called.
+-- Who is a machine, for entries of the audit trail, which name a user by what it is called.
 machines AS (
-    SELECT DISTINCT user_key, user_id, username, role, role_source, system, owner
-    FROM users
-    WHERE CAST($now AS DATE) >= day AND CAST($now AS DATE) < next_day
-      AND role IN ('integration', 'internal_system') AND NOT is_platform_user
-    UNION
-    SELECT r.user_key, r.user_id, coalesce(r.username, known_username(r.user_id)) AS username,
-           r.role, 'registry' AS role_source, r.system, r.owner
-    FROM registry_users r
-    WHERE r.role IN ('integration', 'internal_system') AND $now >= r.valid_from AND $now < r.valid_to
-),
-known_machines AS (
     SELECT user_key, max(user_id) AS user_id, max(username) AS username, max(role) AS role,
            max(role_source) AS role_source, max(system) AS system, max(owner) AS owner
-    FROM machines
+    FROM (
+        SELECT user_key, user_id, username, role, role_source, system, owner
+        FROM users
+        WHERE CAST($now AS DATE) >= day AND CAST($now AS DATE) < next_day
+          AND role IN ('integration', 'internal_system') AND NOT is_platform_user
+        UNION ALL
+        SELECT user_key, user_id, coalesce(username, known_username(user_id)) AS username,
+               role, 'registry' AS role_source, system, owner
+        FROM registry_users
+        WHERE role IN ('integration', 'internal_system') AND $now >= valid_from AND $now < valid_to
+    ) known
     WHERE username IS NOT NULL
     GROUP BY user_key
 ),
@@ -50,24 +51,36 @@ by_login AS (
            'login of the sub-type UiPasswordReset' AS sign, CAST(NULL AS VARCHAR) AS actor, ip, file_id, line_no
     FROM logins
     WHERE occurred_at >= $window_start AND occurred_at < $window_end
-      AND role IN ('integration', 'internal_system')
-      AND (lower(regexp_replace(coalesce(login_sub_type, ''), '[^A-Za-z]', '', 'g')) IN ('uipasswordreset', 'uipwreset', 'uiresetpassword')
-           OR lower(regexp_replace(coalesce(lh_login_sub_type, ''), '[^A-Za-z]', '', 'g')) IN ('uipasswordreset', 'uipwreset', 'uiresetpassword'))
+      AND role IN ('integration', 'internal_system') AND outcome <> 'failure'
+      -- Code, name and label of the sub-type.
+      AND (lower(regexp_replace(coalesce(login_sub_type, ''), '[^A-Za-z]', '', 'g')) IN ('uipwdrst', 'uipasswordreset', 'changepassword')
+           OR lower(regexp_replace(coalesce(lh_login_sub_type, ''), '[^A-Za-z]', '', 'g')) IN ('uipwdrst', 'uipasswordreset', 'changepassword'))
+),
+-- Each roster day beside the one before.
+dates AS (
+    SELECT
+        day, previous_day, user_key, user_id, username, role, role_source, system, owner, is_platform_user,
+        last_password_change_at AS changed_at, file_id, line_no,
+        lag(day) OVER user_days AS day_before,
+        lag(last_password_change_at) OVER user_days AS changed_before,
+        lag(snapshot_at) OVER user_days AS looked_before
+    FROM users
+    WHERE next_day >= CAST($window_start AS DATE) AND day < CAST($window_end AS DATE)
+    WINDOW user_days AS (PARTITION BY user_key ORDER BY day)
 ),
 by_roster AS (
     SELECT
-        CASE WHEN CAST(u.last_password_change_at AS DATE) = u.day
-             THEN u.last_password_change_at ELSE arrow_cast(u.day, 'Timestamp(Millisecond, Some("UTC"))') END AS occurred_at,
-        u.last_password_change_at AS changed_at,
-        u.user_key, u.user_id, u.username, u.role, u.role_source, u.system, u.owner,
-        'date of the last password change moved' AS sign, CAST(NULL AS VARCHAR) AS actor, CAST(NULL AS VARCHAR) AS ip,
-        u.file_id, u.line_no
-    FROM users u
-    JOIN users before ON before.user_key = u.user_key AND before.day = u.previous_day
-    WHERE u.day >= CAST($window_start AS DATE) AND u.day < CAST($window_end AS DATE)
-      AND u.role IN ('integration', 'internal_system') AND NOT u.is_platform_user
-      AND u.last_password_change_at IS NOT NULL
-      AND (before.last_password_change_at IS NULL OR u.last_password_change_at > before.last_password_change_at)
+        CASE WHEN CAST(changed_at AS DATE) = day
+             THEN changed_at ELSE arrow_cast(day, 'Timestamp(Millisecond, Some("UTC"))') END AS occurred_at,
+        changed_at, user_key, user_id, username, role, role_source, system, owner,
+        'the date of the last password change moved' AS sign, CAST(NULL AS VARCHAR) AS actor, CAST(NULL AS VARCHAR) AS ip,
+        file_id, line_no
+    FROM dates
+    WHERE day >= CAST($window_start AS DATE)
+      AND role IN ('integration', 'internal_system') AND NOT is_platform_user
+      AND day_before = previous_day
+      -- No date before: never set, or not exported. What is older than that look at it did not happen since.
+      AND changed_at > coalesce(changed_before, looked_before)
 ),
 by_audit AS (
     SELECT a.occurred_at, a.occurred_at AS changed_at,
@@ -76,7 +89,7 @@ by_audit AS (
            coalesce(a.username, known_username(a.user_id), a.user_id) AS actor, CAST(NULL AS VARCHAR) AS ip,
            a.file_id, a.line_no
     FROM setup_audit_trail a
-    JOIN known_machines m ON mentions(a.mentioned_users, m.username)
+    JOIN machines m ON mentions(a.mentioned_users, m.username)
     WHERE a.occurred_at >= $window_start AND a.occurred_at < $window_end
       AND lower(trim(coalesce(a.action, ''))) IN ('resetpassword', 'changedpassword', 'changepassword', 'resetpasswords')
 ),
@@ -90,7 +103,7 @@ unplanned AS (
     FROM signs s
     WHERE NOT EXISTS (
         SELECT 1 FROM registry_windows w
-        WHERE w.user_key = s.user_key AND s.changed_at >= w.from_at AND s.changed_at < w.to_at)
+        WHERE w.user_key = s.user_key AND w.kind IN ('maintenance', 'breakglass') AND s.changed_at >= w.from_at AND s.changed_at < w.to_at)
 ),
 by_day AS (
     SELECT

@@ -120,14 +120,14 @@ changes AS (
     UNION ALL
     SELECT
         event_type, 'headings glued' AS change, heading, CAST(NULL AS VARCHAR) AS detections,
-        min(begins_at), max(ends_at), count(DISTINCT file_id), max(file_id)
+        min(begins_at) AS begins_at, max(ends_at) AS ends_at, count(DISTINCT file_id) AS files, max(file_id) AS last_file
     FROM glued
     WHERE is_recent
     GROUP BY event_type, heading
     UNION ALL
     SELECT
         u.event_type, 'unknown column' AS change, u.heading, CAST(NULL AS VARCHAR) AS detections,
-        min(u.begins_at), max(u.ends_at), count(DISTINCT u.file_id), max(u.file_id)
+        min(u.begins_at) AS begins_at, max(u.ends_at) AS ends_at, count(DISTINCT u.file_id) AS files, max(u.file_id) AS last_file
     FROM unknown u
     WHERE u.is_recent
       AND NOT EXISTS (SELECT 1 FROM glued g WHERE g.file_id = u.file_id AND g.heading = u.heading)
@@ -135,7 +135,7 @@ changes AS (
     UNION ALL
     SELECT
         'unknown type' AS event_type, 'headings repeated' AS change, printable(regexp_replace(name, '^.*[/\\!]', '')) AS heading,
-        CAST(NULL AS VARCHAR) AS detections, ingested_at, ingested_at, 1, file_id
+        CAST(NULL AS VARCHAR) AS detections, ingested_at AS begins_at, ingested_at AS ends_at, 1 AS files, file_id AS last_file
     FROM files
     WHERE state = 'rejected' AND ingested_at <= $now AND ingested_at >= $now - $look_back
       AND (reason LIKE '%repeats the heading%' OR reason LIKE '%two headings stand for%')

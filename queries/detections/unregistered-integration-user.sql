@@ -42,7 +42,12 @@ meaning = "API calls in the period from which an account may be a machine"
 
 [params.danger_perms]
 type = "text_list"
-default = ["ModifyAllData", "ViewAllData", "ManageUsers", "CustomizeApplication", "AuthorApex"]
+default = [
+  "ModifyAllData", "ViewAllData", "ManageUsers", "ManageInternalUsers", "CustomizeApplication", "AuthorApex",
+  "ManageSharing", "ManageAuthProviders", "BulkApiHardDelete", "UseAnyApiClient", "UseAnyApiAuth",
+  "ApproveUninstalledConnectedApps", "TransactionSecurityExempt", "ViewAllUsers", "QueryAllFiles",
+  "ManageEncryptionKeys",
+]
 meaning = "permissions with which it is high"
 
 [params.max_ui_share]
@@ -110,27 +115,30 @@ vendor_apps AS (
     WHERE o.vendor IS NOT NULL AND lower(trim(o.vendor)) NOT IN ('own', '')
     GROUP BY e.user_key
 ),
--- What the roster says of accounts that may not have done anything yet.
-marked AS (
+-- What each account may do: asked for once, for the marks and for the severity.
+holders AS (
     SELECT
-        u.user_key, u.user_id, u.username, u.role, u.day, u.file_id, u.line_no,
-        array_to_string([
+        user_key, bool_or(permission = 'ApiUserOnly') AS is_api_only,
+        array_agg(DISTINCT permission ORDER BY permission) FILTER (WHERE array_has($danger_perms, permission)) AS permissions
+    FROM permissions
+    WHERE CAST($now AS DATE) >= day AND CAST($now AS DATE) < next_day
+      AND (permission = 'ApiUserOnly' OR array_has($danger_perms, permission))
+    GROUP BY user_key
+),
+-- What the roster says of accounts, also of those that have not done anything yet.
+roster AS (
+    SELECT
+        u.user_key, u.user_id, u.username, u.role, u.day, u.created_at, u.file_id, u.line_no, h.permissions,
+        nullif(array_to_string([
             CASE WHEN u.has_integration_licence THEN 'integration licence' END,
-            CASE WHEN regexp_like(coalesce(u.profile_name, ''), 'api[ -]*only', 'i') THEN 'API-only profile' END,
-            CASE WHEN p.user_key IS NOT NULL THEN 'permission API Only User' END
-        ], ', ') AS marks
+            CASE WHEN regexp_like(u.profile_name, 'api[ _-]*only', 'i') THEN 'API-only profile' END,
+            CASE WHEN h.is_api_only THEN 'permission API Only User' END
+        ], ', '), '') AS marks
     FROM users u
-    LEFT JOIN (SELECT DISTINCT user_key, day FROM permissions WHERE permission = 'ApiUserOnly') p
-      ON p.user_key = u.user_key AND p.day = u.day
+    LEFT JOIN holders h ON h.user_key = u.user_key
     WHERE CAST($now AS DATE) >= u.day AND CAST($now AS DATE) < u.next_day
       AND coalesce(u.is_active, true) AND NOT u.is_platform_user
       AND u.role_source = 'inferred' AND u.role IN ('human', 'integration')
-),
-powerful AS (
-    SELECT user_key, array_agg(DISTINCT permission ORDER BY permission) AS permissions
-    FROM permissions
-    WHERE CAST($now AS DATE) >= day AND CAST($now AS DATE) < next_day AND array_has($danger_perms, permission)
-    GROUP BY user_key
 ),
 machines AS (
     SELECT *
@@ -150,14 +158,15 @@ found AS (
         coalesce(b.active_days, 0) AS active_days, coalesce(b.ui_days, 0) AS ui_days,
         coalesce(b.hours_of_day, 0) AS hours_of_day, coalesce(b.weekdays, 0) AS weekdays,
         coalesce(b.distinct_ips, 0) AS distinct_ips, b.apps, b.user_key IS NOT NULL AS by_behaviour,
-        m.marks, CASE WHEN m.file_id IS NOT NULL THEN [m.file_id || ':' || m.line_no] END AS proof
+        m.marks, m.permissions, m.created_at, CASE WHEN m.file_id IS NOT NULL THEN [m.file_id || ':' || m.line_no] END AS proof
     FROM machines b
-    FULL JOIN (SELECT * FROM marked WHERE marks <> '') m ON m.user_key = b.user_key
+    FULL JOIN roster m ON m.user_key = b.user_key
+    WHERE b.user_key IS NOT NULL OR m.marks IS NOT NULL
 )
 SELECT
     f.first_at AS occurred_at,
     f.user_key, f.user_id, f.username,
-    CASE WHEN v.vendor_app IS NOT NULL OR p.permissions IS NOT NULL THEN 'high' ELSE 'medium' END AS severity,
+    CASE WHEN v.vendor_app IS NOT NULL OR f.permissions IS NOT NULL THEN 'high' ELSE 'medium' END AS severity,
     greatest(f.logins + f.calls, 1) AS event_count,
     f.last_at,
     'Every account that works like a machine is in the registry, with its owner, networks and apps' AS expected,
@@ -169,15 +178,14 @@ SELECT
         || CASE WHEN v.vendor_app IS NOT NULL THEN ' (a vendor''s app)' ELSE '' END
         || CASE WHEN f.marks IS NOT NULL THEN '; ' ELSE '' END
     ELSE '' END
-        || coalesce('in the roster: ' || f.marks, '')
-        || coalesce('; holds ' || array_to_string(p.permissions, ', '), '') AS observed,
+        || coalesce('in the roster: ' || f.marks || coalesce(', made on ' || to_char(f.created_at, '%Y-%m-%d'), ''), '')
+        || coalesce('; holds ' || array_to_string(f.permissions, ', '), '') AS observed,
     f.role, 'inferred' AS role_source,
     f.logins, f.ui_logins, f.calls, f.active_days, f.ui_days, f.hours_of_day, f.weekdays,
     f.apps, printable(v.vendor_app) AS vendor_app, f.distinct_ips, f.first_at AS first_seen,
-    f.marks, p.permissions, f.proof
+    f.marks, f.permissions, f.created_at, f.proof
 FROM found f
 LEFT JOIN vendor_apps v ON v.user_key = f.user_key
-LEFT JOIN powerful p ON p.user_key = f.user_key
 -- Registered meanwhile: its time without a registry no longer matters.
 WHERE NOT EXISTS (
     SELECT 1 FROM registry_users r
