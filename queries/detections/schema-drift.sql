@@ -72,9 +72,6 @@ headers AS (
     WHERE state IN ('ingested', 'torn') AND event_type <> ''
       AND ingested_at <= $now AND ingested_at >= $now - $reference
 ),
-files_of_type AS (
-    SELECT event_type, count(*) AS files FROM headers GROUP BY event_type
-),
 absent AS (
     SELECT file_id, event_type, begins_at, ends_at, is_recent,
            trim(unnest(string_to_array(absent_columns, ','))) AS heading
@@ -93,6 +90,15 @@ glued AS (
     FROM unknown u
     JOIN absent a ON a.file_id = u.file_id AND lower(a.heading) = lower(u.heading)
 ),
+-- The first file of the type that has the column: before it, the column had not come yet.
+first_with AS (
+    SELECT h.event_type, k.heading, min(h.begins_at) AS begins_at
+    FROM (SELECT DISTINCT event_type, heading FROM absent) k
+    JOIN headers h ON h.event_type = k.event_type
+    LEFT JOIN absent a ON a.file_id = h.file_id AND a.heading = k.heading
+    WHERE a.file_id IS NULL
+    GROUP BY h.event_type, k.heading
+),
 vanished AS (
     SELECT
         a.event_type, a.heading, n.detections,
@@ -100,12 +106,12 @@ vanished AS (
         count(DISTINCT a.file_id) AS files, max(a.file_id) AS last_file
     FROM absent a
     LEFT JOIN needed n ON n.event_type = a.event_type AND lower(n.heading) = lower(a.heading)
+    LEFT JOIN first_with w ON w.event_type = a.event_type AND w.heading = a.heading
     WHERE a.is_recent
+      -- What no file of the type has is this org's release, unless a detection needs it.
+      AND (n.heading IS NOT NULL OR w.begins_at < a.begins_at)
       AND NOT EXISTS (SELECT 1 FROM glued g WHERE g.file_id = a.file_id AND g.heading = a.heading)
     GROUP BY a.event_type, a.heading, n.detections
-),
-ever_absent AS (
-    SELECT event_type, heading, count(DISTINCT file_id) AS files FROM absent GROUP BY event_type, heading
 ),
 changes AS (
     SELECT
@@ -113,10 +119,6 @@ changes AS (
         CASE WHEN v.detections IS NOT NULL THEN 'needed column absent' ELSE 'column vanished' END AS change,
         v.heading, v.detections, v.begins_at, v.ends_at, v.files, v.last_file
     FROM vanished v
-    JOIN ever_absent e ON e.event_type = v.event_type AND e.heading = v.heading
-    JOIN files_of_type t ON t.event_type = v.event_type
-    -- What no file of the type has is this org's release, unless a detection needs it.
-    WHERE v.detections IS NOT NULL OR e.files < t.files
     UNION ALL
     SELECT
         event_type, 'headings glued' AS change, heading, CAST(NULL AS VARCHAR) AS detections,
