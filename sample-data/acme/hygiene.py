@@ -85,7 +85,8 @@ def logging_changed(logs: Logs) -> None:
 
 INCIDENTS = [
     ("2026-01-08", "survey.push", "A login by the OAuth username-password flow.",
-     (("oauth-username-password-flow", "survey.push", "2026-01-08", "high"),), password_grant),
+     (("oauth-username-password-flow", "survey.push", "2026-01-08", "high"),
+      ("flow-downgrade", "survey.push", "2026-01-08", "high")), password_grant),
     ("2026-01-09", "hr.feed", "A login over TLS 1.1.",
      (("weak-tls", "hr.feed", "2026-01-09", "high"),), old_tls),
     ("2026-01-11", "admin.elm", "An administrator's password login of which nothing shows a second "
@@ -110,6 +111,8 @@ INCIDENTS = [
      "interface (roster).",
      (("integration-overprivileged", "docs.archive", "", "high"),
       ("integration-not-api-only", "docs.archive", "", "high"))),
+    ("2026-01-29", "survey.push", "Its profile has no login IP ranges, and it logged in by password (roster).",
+     (("integration-no-ip-range", "survey.push", "", "high"),)),
     ("2026-01-29", "", "MktCloud Connector: tokens without end, from any address, for every user (roster).",
      (("app-policy-weak", "", "", "high"),)),
 ]
