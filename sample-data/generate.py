@@ -29,6 +29,7 @@ def generate(seed: int, out: Path) -> None:
     routine.write(logs)
     lookalikes.write(logs)
     incidents.write(logs)
+    routine.write_daily(logs)
     delivery.write(logs, out)
     texts.write(out)
 

@@ -11,7 +11,8 @@ description = """
 A log that is not there shows nothing, which looks like a quiet night. A file is expected when its type came \
 on at least 80 % of the days of the last four weeks (for hourly files: of the same hour of the week) with a \
 median of at least 5 rows, and it is missing when it is not there 26 hours after its day (6 hours after its \
-hour). Nothing is expected before two weeks of history. The finding ends by itself when the file comes."""
+hour). Nothing is expected before two weeks of history; a gap in the first two weeks is told once the weeks after \
+it show what is normal. What came before the first file of a type cannot be told from what never was. The finding ends by itself when the file comes."""
 false_positives = [
   "Salesforce delays log files now and then and says so on its status page: all types are late together",
   "An event type that was switched off, or a licence that ended: it is forgotten after four weeks",
@@ -39,7 +40,7 @@ meaning = "how long after the end of its hour an hourly file is late"
 [params.look_back]
 type = "duration"
 default = "14d"
-meaning = "how long a gap is reported"
+meaning = "how long a gap is reported at least; a run that looks back further reports all gaps of that time"
 
 [params.min_expected]
 type = "int"
@@ -69,8 +70,11 @@ daily_rows AS (
     WHERE event_type NOT LIKE 'rollup%'
     GROUP BY event_type, CAST(day AS DATE)
 ),
-first_days AS (
-    SELECT event_type, min(day) AS first_day FROM daily_rows GROUP BY event_type
+type_spans AS (
+    SELECT event_type, min(day) AS first_day, max(day) AS last_day
+    FROM daily_rows
+    WHERE day <= CAST($now AS DATE)
+    GROUP BY event_type
 ),
 -- A gap counts where deliveries went on after it, or where we were there to see it: what an archive
 -- does not contain after its end, or before our first night, is not missing.
@@ -87,32 +91,48 @@ due_days AS (
     SELECT d.day
     FROM (
         SELECT unnest(range(
-            CAST($window_end AS DATE) - CAST($look_back AS INTERVAL), CAST($now AS DATE), INTERVAL '1 day')) AS day
+            least(CAST($window_start AS DATE), CAST(CAST($window_end AS DATE) - CAST($look_back AS INTERVAL) AS DATE)),
+            CAST($now AS DATE), INTERVAL '1 day')) AS day
     ) d
     CROSS JOIN witness w
     WHERE CAST(d.day AS TIMESTAMPTZ) + INTERVAL '24 hours' + CAST($due_daily AS INTERVAL) <= $now
       AND (d.day < w.newest_day OR d.day <= w.newest_daily OR CAST(d.day AS TIMESTAMPTZ) >= w.watching_since)
 ),
 -- For each due day and type: the last earlier day that had rows. The four weeks that end there say
--- what is normal, so that a long gap does not become the normal.
+-- what is normal, so that a long gap does not become the normal. Where they are the beginning of what
+-- is known, the four weeks after the day say it, too: of an archive both sides are there.
 day_slots AS (
     SELECT d.day, r.event_type, max(r.day) AS last_seen
     FROM due_days d
     JOIN daily_rows r ON r.day < d.day AND r.day >= d.day - INTERVAL '28 days'
     GROUP BY d.day, r.event_type
 ),
-missing_days AS (
+slots_with_history AS (
     SELECT
-        s.day, s.event_type, median(h.rows) AS usual_rows,
-        count(*) AS days_seen, least(28, max(s.last_seen - f.first_day) + 1) AS days_possible
+        s.day, s.event_type, s.last_seen,
+        least(28, s.last_seen - t.first_day + 1) AS days_before,
+        CASE WHEN s.last_seen - t.first_day + 1 < $min_history_days
+             THEN least(28, greatest(0, t.last_day - s.day)) ELSE 0 END AS days_after
     FROM day_slots s
-    JOIN first_days f ON f.event_type = s.event_type
+    JOIN type_spans t ON t.event_type = s.event_type
+    -- A gap is told as far back as the run looks; the end of a type is forgotten after `look_back`.
+    WHERE s.day < t.last_day OR s.day >= CAST($window_end AS DATE) - CAST($look_back AS INTERVAL)
+),
+missing_days AS (
+    SELECT s.day, s.event_type, median(h.rows) AS usual_rows
+    FROM slots_with_history s
     JOIN daily_rows h
-      ON h.event_type = s.event_type AND h.day <= s.last_seen AND h.day > s.last_seen - INTERVAL '28 days'
+      ON h.event_type = s.event_type
+     AND ((h.day <= s.last_seen AND h.day > s.last_seen - INTERVAL '28 days')
+          OR (h.day > s.day AND h.day <= s.day + CAST(s.days_after || ' days' AS INTERVAL)))
     LEFT JOIN daily_rows present ON present.event_type = s.event_type AND present.day = s.day
+    WHERE s.days_before + s.days_after >= $min_history_days
     GROUP BY s.day, s.event_type
-    HAVING least(28, max(s.last_seen - f.first_day) + 1) >= $min_history_days
-       AND count(*) >= $min_share * least(28, max(s.last_seen - f.first_day) + 1)
+    HAVING count(*) >= $min_share * max(s.days_before + s.days_after)
+       -- Weekends weigh little in a short time before the day.
+       AND (max(s.days_after) = 0
+            OR count(*) FILTER (WHERE date_part('dow', h.day) = date_part('dow', s.day))
+               >= $min_share * (max(s.days_before) / 7 + max(s.days_after) / 7))
        AND median(h.rows) >= $min_expected
        -- A neighbour's file may carry a stray row over midnight: that is not the day's file.
        AND coalesce(max(present.rows), 0) * 100 < median(h.rows)

@@ -12,10 +12,11 @@ SOAP login() takes a user name and a long-lived password, passes by every connec
 is switched off on 1 June 2027. High where an integration (or another user whose flows the registry declares) \
 is not allowed soap_login at that time; a refused try is low. SOAP calls with a session from elsewhere are API \
 rows and no logins. API 65.0 and later have no login(), and retired versions answer no more: a success by one \
-of them means that the row is not what our maps take it for. A try with a username that nobody has is left to \
+of them means that the row is not what our maps take it for. A debt that the registry accepts (the flow allowed, with an \
+owner and an end) is told once per period and not every day. A try with a username that nobody has is left to \
 the rules about guessing."""
 false_positives = [
-  "Old middleware: allow flow soap_login in the registry with valid_to before the retirement; it stays at medium until then",
+  "Old middleware: allow flow soap_login in the registry with an owner and valid_to before the retirement; it is told weekly until then",
   "Products that log in as Partner Product or AppExchange use the same call and are meant, too",
 ]
 response = [
@@ -47,6 +48,11 @@ type = "float"
 default = 65.0
 meaning = "first API version without login(); a success from it on is a mapping error"
 
+[params.report_every_days]
+type = "int"
+default = 7
+meaning = "days of a period in which an accepted debt is told once"
+
 [params.prefix_v4]
 type = "int"
 default = 24
@@ -71,7 +77,9 @@ calls AS (
             coalesce(ip_kind, 'missing') || ' address') AS network,
         file_id, line_no
     FROM logins
-    WHERE occurred_at >= $window_start AND occurred_at < $window_end
+    -- From the beginning of the first day's period on: what was told in it is not told again.
+    WHERE occurred_at >= date_trunc('day', $window_start) - CAST(greatest(1, $report_every_days) || ' days' AS INTERVAL)
+      AND occurred_at < $window_end
       AND login_path = 'soap_login'
       -- A name that is nobody's shows no system that uses the call.
       AND NOT (outcome = 'failure' AND user_id IS NULL AND role_source = 'inferred'
@@ -83,6 +91,7 @@ allowances AS (
     SELECT
         c.user_key, c.occurred_at,
         bool_or(c.occurred_at >= f.valid_from AND c.occurred_at < f.valid_to) AS allowed,
+        max(f.valid_to) FILTER (WHERE c.occurred_at >= f.valid_from AND c.occurred_at < f.valid_to) AS ends_at,
         max(f.valid_to) FILTER (WHERE f.valid_to <= c.occurred_at) AS allowed_until
     FROM (SELECT DISTINCT user_key, occurred_at FROM calls) c
     JOIN registry_flows f ON f.user_key = c.user_key AND f.login_path = 'soap_login'
@@ -101,6 +110,8 @@ judged AS (
         c.*,
         coalesce(CAST(c.version AS VARCHAR), 'not told') AS api_version_key,
         coalesce(a.allowed, false) AS allowed,
+        -- A debt needs somebody who pays it and a day on which it is paid.
+        coalesce(a.allowed AND CAST(a.ends_at AS DATE) < DATE '9999-01-01' AND c.owner IS NOT NULL, false) AS accepted,
         a.allowed_until,
         NOT coalesce(a.allowed, false)
             AND (c.role IN ('integration', 'internal_system') OR coalesce(l.flows_listed, false)) AS forbidden,
@@ -119,7 +130,7 @@ by_day AS (
         count(*) FILTER (WHERE outcome <> 'success') AS attempts,
         -- 1 low, 2 medium, 3 high
         max(CASE WHEN outcome <> 'success' THEN 1 WHEN forbidden THEN 3 ELSE 2 END) AS level,
-        bool_and(allowed) AS allowed, max(allowed_until) AS allowed_until, bool_or(forbidden) AS forbidden,
+        bool_and(allowed) AS allowed, bool_and(accepted) AS accepted, max(allowed_until) AS allowed_until, bool_or(forbidden) AS forbidden,
         bool_or(impossible) AS mapping_error,
         array_agg(DISTINCT ip ORDER BY ip) FILTER (WHERE ip IS NOT NULL) AS ips,
         array_agg(DISTINCT printable(app) ORDER BY printable(app)) FILTER (WHERE app IS NOT NULL) AS apps,
@@ -138,7 +149,15 @@ by_day AS (
     GROUP BY user_key, day, api_version_key, network
 ),
 with_deadline AS (
-    SELECT *, CAST($deadline AS DATE) - day AS days_left FROM by_day
+    SELECT
+        *, CAST($deadline AS DATE) - day AS days_left,
+        -- The first day of its period on which an accepted debt was used as usual.
+        accepted AND logins > 0 AND NOT mapping_error AS is_debt,
+        row_number() OVER (
+            PARTITION BY user_key, api_version, network, accepted AND logins > 0 AND NOT mapping_error,
+                (day - DATE '1970-01-05') / greatest(1, $report_every_days)
+            ORDER BY day) AS day_of_period
+    FROM by_day
 )
 SELECT
     first_at AS occurred_at,
@@ -150,6 +169,8 @@ SELECT
     events AS event_count,
     last_at,
     CASE
+        WHEN is_debt THEN 'SOAP login() is allowed for this user for now, told once in ' || $report_every_days
+            || ' days; the system has to move to a connected app'
         WHEN allowed THEN 'SOAP login() is allowed for this user for now; the system has to move to a connected app'
         WHEN allowed_until IS NOT NULL
             THEN 'No SOAP login(): the registry allowed it until ' || to_char(allowed_until, '%Y-%m-%d %H:%M') || ' UTC'
@@ -175,4 +196,5 @@ SELECT
     days_left, login_types, api_types, use_api_tokens, apps, ua_families,
     proof
 FROM with_deadline
+WHERE first_at >= $window_start AND (NOT is_debt OR day_of_period = 1)
 ORDER BY occurred_at, user_key, api_version, network

@@ -88,9 +88,10 @@ TICKETS = app("Ticket Bridge", "Ticket Bridge Example", "web_server")
 DOCS = app("Docs Archive", "Docs Archive Example", "refresh_token")
 SURVEY = app("Survey Push", "Survey Push Example", "refresh_token")
 CI = app("CI Deploy")
+LOG_READER = app("Log Reader", grant="jwt_bearer")
 BACKUP = app("Orbit Backup", "Orbit Backup Example", "refresh_token")
 MAIL_SYNC = app("Mail Sync Desk", "Mail Sync Example", "refresh_token")
-APPS = [ERP, MKT, DWH, BILLING, IPAAS, LOADER, HR, TICKETS, DOCS, SURVEY, CI, BACKUP, MAIL_SYNC]
+APPS = [ERP, MKT, DWH, BILLING, IPAAS, LOADER, HR, TICKETS, DOCS, SURVEY, CI, LOG_READER, BACKUP, MAIL_SYNC]
 
 IPAAS_OLD_HOSTS = ("198.51.100.50", "198.51.100.51")
 IPAAS_NEW_HOSTS = ("198.51.100.66", "198.51.100.67")
@@ -132,10 +133,14 @@ INTEGRATIONS = [
     Integration(user("ci.deploy", "ci"), CI, "oauth_bearer",
                 ("198.51.100.118",), "sf-cli/2.70.7",
                 ("ApexClass", "Profile"), 240, 120, 0),
+    Integration(user("log.reader", "integration"), LOG_READER, "oauth_bearer",
+                ("198.51.100.121",), "python-requests/2.32.3",
+                ("EventLogFile",), 0, 0, 0, "daily"),
     Integration(user("svc.backup", "unregistered"), BACKUP, "oauth_refresh",
                 ("203.0.113.200",), "OrbitBackup/7.0",
                 ("Account", "Contact", "Attachment"), 60, 60, 60),
 ]
+MACHINES = [i.user for i in INTEGRATIONS if i.user.role != "unregistered"]
 BY_NAME = {i.user.username.split("@")[0]: i for i in INTEGRATIONS}
 
 LEAD_OWNER = user("lead.owner", "internal_system")
@@ -144,6 +149,8 @@ AUTOPROC = user("autoproc", "automated")
 GUEST = user("help.site.guest", "guest")
 ADMINS = [user("admin.oak", "human_admin"), user("admin.elm", "human_admin")]
 SYNC_HUMAN = user("coral.finch")
+# Left the company; the account is inactive.
+FORMER = user("slate.wren")
 
 _COLOURS = "amber basil cedar coral dusty ember fawn green hazel ivory jade khaki lilac".split()
 _BIRDS = "wren finch".split()

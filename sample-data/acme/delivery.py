@@ -7,7 +7,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from . import headers, incidents, moment
+from . import headers, incidents, moment, roster
 from .moment import HOUR
 from .records import Logs, Raw
 
@@ -41,6 +41,7 @@ def write(logs: Logs, out: Path) -> None:
         _hourly(elf, event_type, days)
     _save(elf / f"EventLogFile_{ZIPPED_MONTH}.zip", zipped(archive))
     _login_history(logs, out / "logs" / "loginhistory")
+    roster.write(logs, out / "logs" / "roster")
 
 
 def _by_day(rows: Rows) -> dict[str, Rows]:

@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import cast, moment
+from . import cast, hygiene, moment
 from .moment import MINUTE, SECOND
 from .records import Logs, Raw
 
@@ -40,6 +40,23 @@ def _calls(logs, at, who, ip, login_key, count, every, *, app=True, verb="query"
     for number in range(count):
         entity = who.entities[number % len(who.entities)]
         logs.rest_call(at + number * every, who.user, ip, login_key, entity, verb, rows=rows, **named)
+
+
+def login_as(logs: Logs) -> None:
+    admin, target = cast.ADMINS[0], _machine("tickets.sync").user
+    ip, at = cast.OFFICE_ADDRESSES[1], moment.at("2026-01-27T18:11:00")
+    login_key = logs.token("login", 16)
+    for number in range(5):
+        when = at + number * 700
+        logs.event("LoginAs", when, target, {
+            "URI": "/servlet/servlet.su", "SESSION_KEY": logs.token("session", 16),
+            "LOGIN_KEY": login_key, "DELEGATED_USER_NAME": admin.username,
+            "DELEGATED_USER_ID": admin.id15, "DELEGATED_USER_ID_DERIVED": admin.id18,
+            "CLIENT_IP": ip,
+        })
+        logs.uri(when + 200 + number * 20 * SECOND, target, ip, login_key,
+                 ("/home/home.jsp", "/ui/setup/Setup", "/lightning/page/home")[number % 3])
+    logs.logout(at + 12 * MINUTE, target, "S", ip, login_key=login_key, by_user=True)
 
 
 def ui_password(logs: Logs) -> None:
@@ -153,14 +170,20 @@ def unknown_login_type(logs: Logs) -> None:
 UI, IP = "integration-ui-login", "integration-unexpected-ip-login"
 NO_APP = "integration-login-without-connected-app"
 WRONG_APP = "integration-wrong-connected-app"
+DOWNGRADE, DEVICE = "flow-downgrade", "oauth-device-flow-suspected"
 INCIDENTS = [
+    Incident("2026-01-27", "tickets.sync", "admin.oak uses Login-As on it; the pages carry the login key "
+             "of that impersonation, which is no matter for `integration-ui-activity`.",
+             (("loginas-onto-integration-user", "tickets.sync", "2026-01-27", "high"),), login_as),
     Incident("2025-12-30", "erp.sync", "A password login through the UI, from an allowed address.",
-             ((UI, "erp.sync", "2025-12-30", "high"),), ui_password),
+             ((UI, "erp.sync", "2025-12-30", "high"),
+              (DOWNGRADE, "erp.sync", "2025-12-30", "critical")), ui_password),
     Incident("2026-01-05", "billing.eca", "Three UI logins stopped by API-only, from 192.0.2.40 and "
              "192.0.2.41; the day is there as a daily file and as hourly files.",
              (("integration-ui-attempt-blocked", "billing.eca", "2026-01-05", "high"),), blocked_attempts),
     Incident("2026-01-06", "hr.feed", "A SOAP login() by a user that must use JWT bearer.",
-             ((NO_APP, "hr.feed", "2026-01-06", "high"),), soap_instead_of_jwt),
+             ((NO_APP, "hr.feed", "2026-01-06", "high"), ("soap-login-call", "hr.feed", "2026-01-06", "high"),
+              (DOWNGRADE, "hr.feed", "2026-01-06", "critical")), soap_instead_of_jwt),
     Incident("2026-01-07", "dwh.export", "A login with the right client credentials from 192.0.2.23 and "
              "six calls there. Only the daily file's second issue has these logins.",
              ((IP, "dwh.export", "2026-01-07", "critical"),
@@ -176,7 +199,8 @@ INCIDENTS = [
              (("internal-user-login", "lead.owner", "2026-01-15", "high"),), internal_attempt),
     Incident("2026-01-16", "dwh.export", "A SAML login through the UI, seen only in LoginHistory, and "
              "there only in the Setup page's CSV (15 January, 7:20 PM in Los Angeles).",
-             ((UI, "dwh.export", "2026-01-16", "high"),), sso_in_history_only),
+             ((UI, "dwh.export", "2026-01-16", "high"),
+              (DOWNGRADE, "dwh.export", "2026-01-16", "critical")), sso_in_history_only),
     Incident("2026-01-20", "", "The day's ApiTotalUsage file never came.",
              (("missing-log-file", "", "2026-01-20", "high"),)),
     Incident("2026-01-21", "bulk.loader", "A login from an IPv6 address; only IPv4 is declared.",
@@ -185,27 +209,32 @@ INCIDENTS = [
              "User-Agent breaks the quoting), and right after them a UI login from there.",
              (("parse-reject-ratio", "", "2026-01-22", "high"),
               (UI, "tickets.sync", "2026-01-22", "critical"),
-              (IP, "tickets.sync", "2026-01-22", "critical")), broken_rows_then_attack),
+              (IP, "tickets.sync", "2026-01-22", "critical"),
+              (DOWNGRADE, "tickets.sync", "2026-01-22", "critical")), broken_rows_then_attack),
     Incident("2026-01-23", "mkt.cloud", "A stolen token: 400 calls from 192.0.2.66, where nobody logged "
              "in; 60 of them under the login key of a good login.",
-             (("integration-unexpected-ip-api", "mkt.cloud", "2026-01-23", "critical"),), stolen_token),
+             (("integration-unexpected-ip-api", "mkt.cloud", "2026-01-23", "critical"),
+              ("shared-credential-concurrent", "mkt.cloud", "2026-01-23", "high")), stolen_token),
     Incident("2026-01-26", "docs.archive", "A UI login from an allowed address, and twelve API calls under "
              "its login key.",
              ((UI, "docs.archive", "2026-01-26", "high"),
-              ("integration-api-without-connected-app", "docs.archive", "2026-01-26", "high")),
-             api_under_ui_session),
+              ("integration-api-without-connected-app", "docs.archive", "2026-01-26", "high"),
+              (DOWNGRADE, "docs.archive", "2026-01-26", "high")), api_under_ui_session),
     Incident("2026-01-27", "erp.sync", "A login through `\uff25RP Sync`, whose first letter is full-width.",
-             ((WRONG_APP, "erp.sync", "2026-01-27", "critical"),), look_alike_app),
+             ((WRONG_APP, "erp.sync", "2026-01-27", "critical"),
+              (DEVICE, "erp.sync", "2026-01-27", "critical")), look_alike_app),
     Incident("2026-01-28", "docs.archive", "Thirty calls through an app with the right name and an id that "
              "the org does not know.",
              ((WRONG_APP, "docs.archive", "2026-01-28", "critical"),), right_name_wrong_id),
     Incident("2026-01-29", "ipaas.hub", "A successful login of the unknown type `Q9`: taken for a UI login "
              "and for a path without an app until the map knows it.",
              ((UI, "ipaas.hub", "2026-01-29", "high"), (NO_APP, "ipaas.hub", "2026-01-29", "high"),
-              ("unmapped-value", "ipaas.hub", "2026-01-29", "high")), unknown_login_type),
+              ("unmapped-value", "ipaas.hub", "2026-01-29", "high"),
+              (DOWNGRADE, "ipaas.hub", "2026-01-29", "high")), unknown_login_type),
     Incident("2025-12-27", "svc.backup", "A vendor's machine account that no registry knows logs in every "
              "hour of every day (whole period).",
              (("unregistered-integration-user", "svc.backup", "", "high"),)),
+    *(Incident(*planted) for planted in hygiene.INCIDENTS),
 ]
 
 

@@ -26,8 +26,6 @@ STORY = [
     ("2026-01-21", "help.site.guest", "pages of the public site: guest rows of the category "
      "LIGHTNING_UI (21 and 22 January)"),
     ("2026-01-24", "hr.feed", "its app is renamed `HR Feed v2` for some hours; the id is the same"),
-    ("2026-01-27", "tickets.sync", "admin.oak uses Login-As on it; the pages carry the login key "
-     "of that impersonation (a matter for another rule, not for `integration-ui-activity`)"),
     ("2026-01-28", "amber.wren", "a browser whose User-Agent holds quotes and a line break"),
     ("2025-12-27", "billing.eca", "an External Client App: half of its API rows carry no app at "
      "all, the others its 888… id in 15 characters (whole period)"),
@@ -84,7 +82,6 @@ def write(logs: Logs) -> None:
     _equal_rows(logs)
     _consent_window(logs)
     _guest_pages(logs)
-    _login_as(logs)
 
 
 def _failed_password(logs: Logs) -> None:
@@ -121,20 +118,3 @@ def _guest_pages(logs: Logs) -> None:
                                 else ("REST", "/v62.0/ui-api/records"))
             logs.api_total(at, cast.GUEST, ip, family=family, resource=resource, method="POST",
                            category="LIGHTNING_UI")
-
-
-def _login_as(logs: Logs) -> None:
-    admin, target = cast.ADMINS[0], cast.BY_NAME["tickets.sync"].user
-    ip, at = cast.OFFICE_ADDRESSES[1], moment.at("2026-01-27T18:11:00")
-    login_key = logs.token("login", 16)
-    for number in range(5):
-        when = at + number * 700
-        logs.event("LoginAs", when, target, {
-            "URI": "/servlet/servlet.su", "SESSION_KEY": logs.token("session", 16),
-            "LOGIN_KEY": login_key, "DELEGATED_USER_NAME": admin.username,
-            "DELEGATED_USER_ID": admin.id15, "DELEGATED_USER_ID_DERIVED": admin.id18,
-            "CLIENT_IP": ip,
-        })
-        logs.uri(when + 200 + number * 20 * SECOND, target, ip, login_key,
-                 ("/home/home.jsp", "/ui/setup/Setup", "/lightning/page/home")[number % 3])
-    logs.logout(at + 12 * MINUTE, target, "S", ip, login_key=login_key, by_user=True)

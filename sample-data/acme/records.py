@@ -36,6 +36,9 @@ DOORS = {
     "oauth_client_credentials": Door("i", "oauthclientcredential", "/services/oauth2/token",
                                      "Remote Access 2.0", "OauthClientCredentials",
                                      "OAuth Client Credentials"),
+    "oauth_username_password": Door("i", "oauthpassword", "/services/oauth2/token",
+                                    "Remote Access 2.0", "OauthUsernamePassword",
+                                    "OAuth Username-Password"),
     "oauth_web_server": Door("i", "oauthcode", "/services/oauth2/token", "Remote Access 2.0",
                              "OauthWebServer", "OAuth Web Server"),
     "soap_login": Door("I", "", "Api", "Other Apex API", "", ""),
@@ -45,6 +48,8 @@ STATUS_TEXT = {
     "LOGIN_NO_ERROR": "Success",
     "LOGIN_ERROR_INVALID_PASSWORD": "Invalid Password",
     "LOGIN_ERROR_USER_API_ONLY": "Failed: API-only user",
+    "LOGIN_ERROR_USER_INACTIVE": "User is inactive",
+    "LOGIN_OAUTH_INVALID_IP": "Failed: IP Address Not Allowed",
 }
 CHROME = ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
           "Chrome/131.0.0.0 Safari/537.36")
@@ -70,6 +75,7 @@ class Logs:
     seed: int
     rows: dict[str, list[tuple[int, int, dict]]] = field(default_factory=dict)
     history: list[tuple[int, int, dict]] = field(default_factory=list)
+    audit: list[tuple[int, cast.User, str, str, str]] = field(default_factory=list)
     sessions: dict[str, list[Session]] = field(default_factory=dict)
     serial: int = 0
 
@@ -104,14 +110,17 @@ class Logs:
     def login(self, at: int, user: cast.User, path: str, ip: str, *, app: str = "Browser",
               agent: str = CHROME, status: str = "LOGIN_NO_ERROR", source_ip: str | None = None,
               client_ip: str | None = None, forwarded: str = "", elf: bool = True,
-              history: bool = True) -> Session:
-        """One attempt to log in. `source_ip` and `client_ip` default to `ip`."""
+              history: bool = True, tls: str = "", cipher: str = "") -> Session:
+        """One attempt to log in. `source_ip` and `client_ip` default to `ip`; `tls` is a version
+        like `1.1`, for the path's usual one."""
         door = DOORS[path]
         source_ip = ip if source_ip is None else source_ip
         session = Session(user, at, ip, self.token("login", 16), self.token("session", 16), path)
         if status == "LOGIN_NO_ERROR":
             self.sessions.setdefault(user.username, []).append(session)
         soap, sso = path == "soap_login", path == "ui_sso"
+        tls = tls or ("1.2" if soap else "1.3")
+        cipher = cipher or ("ECDHE-RSA-AES256-GCM-SHA384" if soap else "TLS_AES_256_GCM_SHA384")
         if soap:
             self.api_total(at, user, ip, family="SOAP", resource="login", method="POST")
         if elf:
@@ -127,8 +136,8 @@ class Logs:
                 "API_TYPE": "P" if soap else "",
                 "API_VERSION": "58.0" if soap else "9998.0",
                 "USER_NAME": user.username,
-                "TLS_PROTOCOL": "TLSv1.2" if soap else "TLSv1.3",
-                "CIPHER_SUITE": "ECDHE-RSA-AES256-GCM-SHA384" if soap else "TLS_AES_256_GCM_SHA384",
+                "TLS_PROTOCOL": f"TLSv{tls}",
+                "CIPHER_SUITE": cipher,
                 "USE_API_TOKEN": "T" if soap else "",
                 "HTTP_REFERER": "https-//idp-example-com/" if sso else "",
                 "LOGIN_URL": cast.LOGIN_HOST,
@@ -142,10 +151,10 @@ class Logs:
                 "FORWARDED_FOR_IP": forwarded,
             })
         if history:
-            self._history(at, user, door, source_ip, app, agent, status, forwarded, soap, sso)
+            self._history(at, user, door, source_ip, app, agent, status, forwarded, soap, sso, tls, cipher)
         return session
 
-    def _history(self, at, user, door, source_ip, app, agent, status, forwarded, soap, sso):
+    def _history(self, at, user, door, source_ip, app, agent, status, forwarded, soap, sso, tls, cipher):
         """LoginHistory writes whole seconds, up to two seconds later."""
         second = (at // 1000 + 1 + self.serial % 2) * 1000
         if not moment.START <= second < moment.END:
@@ -162,8 +171,8 @@ class Logs:
             "SourceIp": source_ip,
             "LoginUrl": cast.LOGIN_HOST,
             "AuthenticationServiceId": cast.sf_id18(cast.SSO_SERVICE_ID) if sso else "",
-            "TlsProtocol": "TLS 1.2" if soap else "TLS 1.3",
-            "CipherSuite": "ECDHE-RSA-AES256-GCM-SHA384" if soap else "TLS_AES_256_GCM_SHA384",
+            "TlsProtocol": f"TLS {tls}",
+            "CipherSuite": cipher,
             "Browser": "Chrome 131" if in_browser
                        else "Java (Salesforce.com)" if agent.startswith(("Java", "JAX")) else "Unknown",
             "Platform": "Windows 10" if in_browser else "Unknown",
@@ -175,6 +184,10 @@ class Logs:
             "CountryIso": "US",
             "ForwardedForIp": forwarded,
         }))
+
+    def set_up(self, at: int, admin: cast.User, action: str, section: str, display: str) -> None:
+        """One entry of the Setup Audit Trail."""
+        self.audit.append((at, admin, action, section, display))
 
     def api_total(self, at: int, user: cast.User, ip: str, *, family: str, resource: str,
                   method: str, entity: str = "", app_id: str = "", app_name: str = "",
@@ -199,7 +212,8 @@ class Logs:
 
     def rest_call(self, at: int, user: cast.User, ip: str, login_key: str, entity: str, verb: str,
                   *, app_id: str = "", app_name: str = "", rows: int = 1,
-                  rest_ip: str | None = None, category: str = "EXTERNAL_APPLICATION") -> None:
+                  rest_ip: str | None = None, category: str = "EXTERNAL_APPLICATION",
+                  client: str = "") -> None:
         """`query` is a GET of many rows, any other verb works on one record."""
         query = verb == "query"
         request_id = self.token("request", 22)
@@ -208,7 +222,7 @@ class Logs:
         method = "GET" if query else verb
         self.api_total(at, user, ip, family="REST", resource=f"/v62.0/{tail}{record}",
                        method=method, entity=entity, app_id=app_id, app_name=app_name,
-                       category=category, request_id=request_id)
+                       category=category, request_id=request_id, client=client)
         self.event("RestApi", at, user, {
             "REQUEST_ID": request_id,
             "URI": f"/services/data/v62.0/{tail}{record}",
@@ -314,11 +328,12 @@ class Logs:
         })
 
     def logout(self, at: int, user: cast.User, session_type: str, ip: str, *, login_key: str = "",
-               user_type: str = "S", by_user: bool = False) -> None:
+               user_type: str = "S", by_user: bool = False, level: str = "1") -> None:
+        """`level`: 10 where a second factor was asked for, 1 where none was."""
         self.event("Logout", at, user, {
             "USER_TYPE": user_type,
             "SESSION_TYPE": session_type,
-            "SESSION_LEVEL": "1",
+            "SESSION_LEVEL": level,
             "PLATFORM_TYPE": "1015" if by_user else "",
             "RESOLUTION_TYPE": "9999" if by_user else "",
             "APP_TYPE": "1000" if session_type == "U" else "2514",

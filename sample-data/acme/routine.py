@@ -1,6 +1,6 @@
 """The normal life of the org: schedules of the machines, office days of the people."""
 
-from . import cast, lookalikes, moment
+from . import cast, hygiene, lookalikes, moment
 from .cast import Integration
 from .moment import HOUR, MINUTE, SECOND
 from .records import HIDDEN, Logs, Session
@@ -12,12 +12,19 @@ def write(logs: Logs) -> None:
     for integration in cast.INTEGRATIONS:
         if integration.kind.startswith("bulk"):
             _nightly_bulk(logs, integration)
-        else:
+        elif integration.kind != "daily":
             _polling(logs, integration)
     for person in cast.HUMANS + cast.ADMINS:
         _office_days(logs, person)
     _mail_sync(logs)
     _platform(logs)
+
+
+def write_daily(logs: Logs) -> None:
+    """Machines that work once a day, up to their last day."""
+    for integration in cast.INTEGRATIONS:
+        if integration.kind == "daily":
+            _daily(logs, integration)
 
 
 def log_in(logs: Logs, at: int, who: Integration, host: str, serial: int) -> Session:
@@ -76,6 +83,19 @@ def _nightly_bulk(logs: Logs, who: Integration) -> None:
             logs.bulk_job(at + (5 + number * 240) * SECOND, session, operation, entity, records, who.app)
 
 
+def _daily(logs: Logs, who: Integration) -> None:
+    """Once in the morning, a few reads of one object."""
+    rng = logs.stream(who.user.username)
+    for day in moment.DAYS:
+        if day.isoformat() > hygiene.LAST_DAY_OF_LOG_READER:
+            break
+        at = moment.at(day.isoformat()) + 200 * MINUTE + int(rng.random() * 50 * SECOND)
+        session = log_in(logs, at, who, who.hosts[0], day.day)
+        for number in range(2):
+            logs.rest_call(at + (4 + number) * SECOND, who.user, session.ip, session.login_key,
+                           who.entities[0], "query", rows=20, app_id=who.app.id18, app_name=who.app.name)
+
+
 def _office_days(logs: Logs, person: cast.User) -> None:
     """Los Angeles office hours: 16:00 to 01:00 UTC. At weekends a few people are on call."""
     rng = logs.stream(person.username)
@@ -104,7 +124,9 @@ def _office_days(logs: Logs, person: cast.User) -> None:
             logs.page_view(when, session, number * 10 + view, page, **agent)
         logs.uri(at + 15 * SECOND, person, ip, session.login_key, "/lightning/page/home")
         if rng.random() < 0.6:
-            logs.logout(end, person, "U", ip, login_key=session.login_key, by_user=True)
+            # The identity provider asks for the second factor of a single sign-on.
+            level = "1" if by_sso else "10"
+            logs.logout(end, person, "U", ip, login_key=session.login_key, by_user=True, level=level)
         if person == cast.SYNC_HUMAN or rng.random() < 0.2:
             logs.login(at + 4 * HOUR + int(rng.random() * HOUR), person, path, ip)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from . import cast, incidents, lookalikes, moment
+from . import cast, incidents, lookalikes, moment, roster
 
 NETWORKS = {
     "erp.sync": ["198.51.100.0/28"],
@@ -15,8 +15,19 @@ NETWORKS = {
     "tickets.sync": ["203.0.113.96/28"],
     "docs.archive": ["203.0.113.112/28"],
     "ci.deploy": ["198.51.100.116/30"],
+    "log.reader": ["198.51.100.120/30"],
 }
 FLOWS = {"tickets.sync": ["oauth_refresh", "oauth_web_server"]}
+# More of what an entry says.
+MORE = {
+    "billing.eca": "mtls = true\n",
+    "bulk.loader": 'tools = ["Data Loader"]\ncadence = "daily"\n',
+    "dwh.export": 'cadence = "daily"\n',
+    "hr.feed": 'max_silence = "13h"\n',
+    "log.reader": 'cadence = "daily"\nreview = 2026-06-30\n',
+    "survey.push": "review = 2026-01-15\n",
+}
+OWNERS = {"tickets.sync": cast.FORMER.username}
 CHANGE_AT = "2026-01-12T00:00:00Z"
 
 
@@ -34,13 +45,13 @@ def _entry(who: cast.Integration, networks: list[str], extra: str = "") -> str:
     name = who.user.username.split("@")[0]
     lines = ["[[user]]", f'username = "{who.user.username}"', f'role = "{who.user.role}"',
              f'system = "{who.app.name if who.app else "Price list (SOAP)"}"',
-             f'owner = "{name.split(".")[0]}-team@example.com"']
+             f'owner = "{OWNERS.get(name, name.split(".")[0] + "-team@example.com")}"']
     if networks:
         lines.append(f"networks = {_strings(networks)}")
     if who.app:
         lines.append(f'apps = [{{ name = "{who.app.name}", id = "{who.app.id18}" }}]')
     lines.append(f"flows = {_strings(FLOWS.get(name, [who.path]))}")
-    return "\n".join(lines) + "\n" + extra
+    return "\n".join(lines) + "\n" + MORE.get(name, "") + extra
 
 
 def registry() -> str:
@@ -89,6 +100,12 @@ def story() -> str:
 REGISTRY_HEAD = """\
 # What the Acme Example Org declares about its machine users. svc.backup@example.com is missing on
 # purpose, and people are not listed: what has no entry is judged by what the logs say.
+
+[org]
+base_profiles = [
+    """ + ",\n    ".join(f'"{roster.BASE} {n}"' for n in roster.RANGES) + """,
+]
+log_readers = ["log.reader@example.com"]
 """
 WINDOW = """\
 [[window]]
@@ -98,6 +115,13 @@ from = 2026-01-14T17:00:00Z
 to = 2026-01-14T18:00:00Z
 networks = ["203.0.113.96/28"]
 ticket = "CHG-77"
+
+[[window]]
+kind = "maintenance"
+user = "tickets.sync@example.com"
+from = 2026-01-29T08:00:00Z
+to = 2026-01-30T20:00:00Z
+ticket = "CHG-80"
 """
 CONFIG = f"""\
 # The sample org. Everything is relative to this file; nothing leaves the `out` folder.
