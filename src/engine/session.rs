@@ -96,8 +96,7 @@ impl Session {
     }
 
     fn know_machines(&self, machines: KnownMachines) {
-        self.context
-            .register_udf(functions::of_machines(machines));
+        self.context.register_udf(functions::of_machines(machines));
     }
 
     fn add_views(&self) {

@@ -17,6 +17,7 @@ mod rules;
 mod sample;
 mod suggest;
 mod traps;
+mod watch;
 
 /// The program's own allocator: planning is mostly small allocations.
 #[global_allocator]
