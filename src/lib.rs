@@ -3,7 +3,7 @@
 //! Modules import only from the floors below them:
 //! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`]; floor 1 [`registry`], [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
-//! [`suggest`]; floor 4 [`alert`]; floor 5 [`cli`].
+//! [`suggest`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
 
 pub mod alert;
 pub mod catalog;
@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod detect;
+pub mod doctor;
 pub mod engine;
 pub mod ingest;
 pub mod lake;

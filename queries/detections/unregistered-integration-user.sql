@@ -11,8 +11,8 @@ description = """
 Machines keep hours that people do not: many logins or calls, hardly ever through the user interface, at all \
 hours or on all weekdays. Such an account has no declared networks and apps, so the other rules cannot \
 protect it. A person with a busy sync app is told apart by the daily UI login. High where it uses an app of a \
-vendor. Licences and permissions, which would show such an account before its first event, are not in these \
-logs."""
+vendor or holds an administrator-class permission. Where the roster is there, an active account with the licence \
+Salesforce Integration, an API-only profile or the permission API Only User is found before its first event."""
 false_positives = [
   "Mail and phone sync of people: their UI logins keep them out, unless they never open Salesforce itself",
 ]
@@ -21,7 +21,7 @@ response = [
   "Nobody knows it: freeze it, and look in the Setup Audit Trail for who made it and when",
 ]
 references = ["https://attack.mitre.org/techniques/T1136/003/"]
-inputs = ["logins | api_calls"]
+inputs = ["logins | api_calls | users", "permissions?"]
 dedupe = ["user_key"]
 bucket = "none"
 
@@ -39,6 +39,11 @@ meaning = "logins in the period from which an account may be a machine"
 type = "int"
 default = 500
 meaning = "API calls in the period from which an account may be a machine"
+
+[params.danger_perms]
+type = "text_list"
+default = ["ModifyAllData", "ViewAllData", "ManageUsers", "CustomizeApplication", "AuthorApex"]
+meaning = "permissions with which it is high"
 
 [params.max_ui_share]
 type = "float"
@@ -104,32 +109,79 @@ vendor_apps AS (
     JOIN registry_org_apps o ON app_name_key(o.name) = app_name_key(e.app)
     WHERE o.vendor IS NOT NULL AND lower(trim(o.vendor)) NOT IN ('own', '')
     GROUP BY e.user_key
+),
+-- What the roster says of accounts that may not have done anything yet.
+marked AS (
+    SELECT
+        u.user_key, u.user_id, u.username, u.role, u.day, u.file_id, u.line_no,
+        array_to_string([
+            CASE WHEN u.has_integration_licence THEN 'integration licence' END,
+            CASE WHEN regexp_like(coalesce(u.profile_name, ''), 'api[ -]*only', 'i') THEN 'API-only profile' END,
+            CASE WHEN p.user_key IS NOT NULL THEN 'permission API Only User' END
+        ], ', ') AS marks
+    FROM users u
+    LEFT JOIN (SELECT DISTINCT user_key, day FROM permissions WHERE permission = 'ApiUserOnly') p
+      ON p.user_key = u.user_key AND p.day = u.day
+    WHERE CAST($now AS DATE) >= u.day AND CAST($now AS DATE) < u.next_day
+      AND coalesce(u.is_active, true) AND NOT u.is_platform_user
+      AND u.role_source = 'inferred' AND u.role IN ('human', 'integration')
+),
+powerful AS (
+    SELECT user_key, array_agg(DISTINCT permission ORDER BY permission) AS permissions
+    FROM permissions
+    WHERE CAST($now AS DATE) >= day AND CAST($now AS DATE) < next_day AND array_has($danger_perms, permission)
+    GROUP BY user_key
+),
+machines AS (
+    SELECT *
+    FROM behaviour
+    WHERE (logins >= $min_logins OR calls >= $min_calls)
+      AND ui_logins <= $max_ui_share * logins
+      AND ui_days <= $max_ui_day_share * active_days
+      AND (hours_of_day >= $min_hours_of_day OR weekdays >= $min_weekdays)
+),
+found AS (
+    SELECT
+        coalesce(b.user_key, m.user_key) AS user_key, coalesce(b.user_id, m.user_id) AS user_id,
+        coalesce(b.username, m.username) AS username, coalesce(b.role, m.role) AS role,
+        coalesce(b.first_at, arrow_cast(m.day, 'Timestamp(Millisecond, Some("UTC"))')) AS first_at,
+        coalesce(b.last_at, arrow_cast(m.day, 'Timestamp(Millisecond, Some("UTC"))')) AS last_at,
+        coalesce(b.logins, 0) AS logins, coalesce(b.ui_logins, 0) AS ui_logins, coalesce(b.calls, 0) AS calls,
+        coalesce(b.active_days, 0) AS active_days, coalesce(b.ui_days, 0) AS ui_days,
+        coalesce(b.hours_of_day, 0) AS hours_of_day, coalesce(b.weekdays, 0) AS weekdays,
+        coalesce(b.distinct_ips, 0) AS distinct_ips, b.apps, b.user_key IS NOT NULL AS by_behaviour,
+        m.marks, CASE WHEN m.file_id IS NOT NULL THEN [m.file_id || ':' || m.line_no] END AS proof
+    FROM machines b
+    FULL JOIN (SELECT * FROM marked WHERE marks <> '') m ON m.user_key = b.user_key
 )
 SELECT
-    b.first_at AS occurred_at,
-    b.user_key, b.user_id, b.username,
-    CASE WHEN v.vendor_app IS NOT NULL THEN 'high' ELSE 'medium' END AS severity,
-    b.logins + b.calls AS event_count,
-    b.last_at,
+    f.first_at AS occurred_at,
+    f.user_key, f.user_id, f.username,
+    CASE WHEN v.vendor_app IS NOT NULL OR p.permissions IS NOT NULL THEN 'high' ELSE 'medium' END AS severity,
+    greatest(f.logins + f.calls, 1) AS event_count,
+    f.last_at,
     'Every account that works like a machine is in the registry, with its owner, networks and apps' AS expected,
-    'Logins: ' || b.logins || ', of them through the UI: ' || b.ui_logins || '; API calls: ' || b.calls
-        || '; different hours of the day: ' || b.hours_of_day || ', weekdays: ' || b.weekdays
-        || ', days: ' || b.active_days
-        || coalesce('; apps: ' || array_to_string(array_slice(b.apps, 1, 5), ', '), '')
-        || CASE WHEN v.vendor_app IS NOT NULL THEN ' (a vendor''s app)' ELSE '' END AS observed,
-    b.role, 'inferred' AS role_source,
-    b.logins, b.ui_logins, b.calls, b.active_days, b.ui_days, b.hours_of_day, b.weekdays,
-    b.apps, printable(v.vendor_app) AS vendor_app, b.distinct_ips, b.first_at AS first_seen
-FROM behaviour b
-LEFT JOIN vendor_apps v ON v.user_key = b.user_key
-WHERE (b.logins >= $min_logins OR b.calls >= $min_calls)
-  AND b.ui_logins <= $max_ui_share * b.logins
-  AND b.ui_days <= $max_ui_day_share * b.active_days
-  AND (b.hours_of_day >= $min_hours_of_day OR b.weekdays >= $min_weekdays)
-  -- Registered meanwhile: its time without a registry no longer matters.
-  AND NOT EXISTS (
-      SELECT 1 FROM registry_users r
-      WHERE r.user_key = b.user_key
-        AND (r.valid_from IS NULL OR r.valid_from <= $now)
-        AND (r.valid_to IS NULL OR r.valid_to > $now))
-ORDER BY occurred_at, b.user_key
+    CASE WHEN f.by_behaviour THEN
+        'Logins: ' || f.logins || ', of them through the UI: ' || f.ui_logins || '; API calls: ' || f.calls
+        || '; different hours of the day: ' || f.hours_of_day || ', weekdays: ' || f.weekdays
+        || ', days: ' || f.active_days
+        || coalesce('; apps: ' || array_to_string(array_slice(f.apps, 1, 5), ', '), '')
+        || CASE WHEN v.vendor_app IS NOT NULL THEN ' (a vendor''s app)' ELSE '' END
+        || CASE WHEN f.marks IS NOT NULL THEN '; ' ELSE '' END
+    ELSE '' END
+        || coalesce('in the roster: ' || f.marks, '')
+        || coalesce('; holds ' || array_to_string(p.permissions, ', '), '') AS observed,
+    f.role, 'inferred' AS role_source,
+    f.logins, f.ui_logins, f.calls, f.active_days, f.ui_days, f.hours_of_day, f.weekdays,
+    f.apps, printable(v.vendor_app) AS vendor_app, f.distinct_ips, f.first_at AS first_seen,
+    f.marks, p.permissions, f.proof
+FROM found f
+LEFT JOIN vendor_apps v ON v.user_key = f.user_key
+LEFT JOIN powerful p ON p.user_key = f.user_key
+-- Registered meanwhile: its time without a registry no longer matters.
+WHERE NOT EXISTS (
+    SELECT 1 FROM registry_users r
+    WHERE r.user_key = f.user_key
+      AND (r.valid_from IS NULL OR r.valid_from <= $now)
+      AND (r.valid_to IS NULL OR r.valid_to > $now))
+ORDER BY occurred_at, f.user_key

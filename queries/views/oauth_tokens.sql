@@ -15,7 +15,9 @@ SELECT
     coalesce(t.user_id, lower(t.username)) AS user_key,
     t.user_id,
     coalesce(u.username, lower(t.username), r.username) AS username,
-    coalesce(u.role, r.role, inferred_role(u.user_type, t.username, coalesce(t.user_id, lower(t.username)), a.as_of)) AS role,
+    coalesce(u.role, r.role, inferred_role(
+        NULL, t.username, coalesce(t.user_id, lower(t.username)), a.as_of
+    )) AS role,
     CASE
         WHEN u.role_source = 'registry' OR r.role IS NOT NULL THEN 'registry'
         ELSE 'inferred'

@@ -69,7 +69,9 @@ SELECT
     coalesce(h.user_id, lower(h.assignee_username)) AS user_key,
     h.user_id,
     coalesce(u.username, lower(h.assignee_username), r.username) AS username,
-    coalesce(u.role, r.role, 'human') AS role,
+    coalesce(u.role, r.role, inferred_role(
+        NULL, h.assignee_username, coalesce(h.user_id, lower(h.assignee_username)), h.as_of
+    )) AS role,
     CASE WHEN coalesce(u.role_source, CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END)
         = 'registry' THEN 'registry' ELSE 'inferred' END AS role_source,
     coalesce(u.system, r.system) AS system,

@@ -47,7 +47,9 @@ SELECT
     coalesce(u.user_id, lower(u.username)) AS user_key,
     u.user_id,
     lower(u.username) AS username,
-    coalesce(r.role, inferred_role(u.usertype, u.username, coalesce(u.user_id, lower(u.username)), a.as_of)) AS role,
+    coalesce(r.role, inferred_role(
+        u.usertype, u.username, coalesce(u.user_id, lower(u.username)), a.as_of
+    )) AS role,
     CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
     r.system,
     r.owner,

@@ -10,7 +10,7 @@
 //! [[event.column]]
 //! heading = "LOG_LEVEL"             # as in the CSV's header row
 //! class = "metadata"                # metadata | identifier | token
-//! kind = "text"                     # optional: text (the default), integer, decimal, boolean
+//! kind = "text"                     # optional: text (the default), integer, decimal, boolean, time
 //! description = "Level of the line" # optional
 //! ```
 //!
@@ -225,10 +225,11 @@ fn kind(word: Option<&Spanned<String>>, source: &Source) -> Result<ColumnKind, C
         "integer" => Ok(ColumnKind::Integer),
         "decimal" => Ok(ColumnKind::Decimal),
         "boolean" => Ok(ColumnKind::Boolean),
+        "time" => Ok(ColumnKind::Time),
         other => Err(source.invalid(
             word.span(),
             format!("unknown kind `{other}`"),
-            "one of text, integer, decimal, boolean",
+            "one of text, integer, decimal, boolean, time",
         )),
     }
 }

@@ -15,11 +15,16 @@ pub const EXAMPLES: &str = "\
 Examples:
   orgwatch ingest logs/ --data-dir data
   orgwatch ingest 'logs/2026-01-*_Login.csv' archive.zip --data-dir data
-  curl … | orgwatch ingest - --data-dir data";
+  orgwatch ingest User_2026-01-15.json roster_2026-01-15.zip --data-dir data
+  curl … | orgwatch ingest - --data-dir data
+
+A roster file (User, Profile, PermissionSet, PermissionSetAssignment, ConnectedApplication …) is a
+snapshot of the date in its name; without one, of this run.";
 
 #[derive(Debug, Args)]
 pub struct IngestArgs {
-    /// Log files, folders or globs, or `-` for standard input; otherwise those of the config
+    /// Log and roster files (CSV or JSON), folders or globs, or `-` for standard input; otherwise
+    /// those of the config
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<String>,
     #[command(flatten)]

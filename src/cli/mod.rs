@@ -4,6 +4,7 @@
 mod account;
 mod completions;
 mod detect;
+mod doctor;
 mod exit;
 mod failure;
 mod findings;
@@ -169,6 +170,9 @@ enum Command {
     /// Checks and shows the registry of machine users
     #[command(subcommand, after_help = registry::EXAMPLES)]
     Registry(registry::RegistryCommand),
+    /// Checks the installation: PASS, WARN, FAIL or SKIP, each with the fix
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::DoctorArgs),
     /// Prints tab completion for a shell
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::CompletionsArgs),
@@ -238,6 +242,7 @@ impl Cli {
             Command::Rules(command) => rules::run(command, global, terminal),
             Command::Lake(command) => lake::run(command, global, terminal),
             Command::Registry(command) => registry::run(command, global, terminal),
+            Command::Doctor(args) => doctor::run(args, global, terminal),
             Command::Completions(args) => completions::run(args, terminal),
             Command::Man(args) => man::run(args, terminal),
         }
@@ -246,7 +251,10 @@ impl Cli {
 
 /// Prints one batch in the format that was asked for.
 fn print_rows(batch: &RecordBatch, global: &Global, terminal: &Terminal) -> anyhow::Result<()> {
-    let format = global.format.unwrap_or_default();
+    print_rows_as(global.format.unwrap_or_default(), batch, terminal)
+}
+
+fn print_rows_as(format: Format, batch: &RecordBatch, terminal: &Terminal) -> anyhow::Result<()> {
     let destination = Destination::open(None, format, terminal)?;
     let layout = destination.layout(terminal);
     let mut rows = output::writer(format, batch.schema(), layout, destination.sink(terminal)?)?;
@@ -325,6 +333,7 @@ mod tests {
             registry::EXAMPLES,
             registry::CHECK_EXAMPLES,
             suggest::EXAMPLES,
+            doctor::EXAMPLES,
             completions::EXAMPLES,
             man::EXAMPLES,
         ];

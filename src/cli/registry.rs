@@ -1,5 +1,7 @@
 //! `orgwatch registry`: what the operator declares about each machine user.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit::Exit;
@@ -157,6 +159,9 @@ fn check(args: &CheckArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     match lake {
         Some(lake) => {
             let against = held_against(&lake, &place, args.days, &registry, &resolution)?;
+            // The roster knows who has never logged in; of them the comparison speaks.
+            let in_roster = |p: &Problem| against.roster.contains(&p.subject);
+            problems.retain(|p| p.kind != ProblemKind::UnresolvedUser || !in_roster(p));
             problems.extend(against.found);
             looked_at = format!("held against {} of logs", counted(against.covered, "day"));
             if against.undeclared > 0 {
@@ -203,6 +208,8 @@ struct Against {
     covered: usize,
     /// Accounts that work like machines and have no entry.
     undeclared: usize,
+    /// Names of the roster.
+    roster: BTreeSet<String>,
 }
 
 fn held_against(
@@ -220,6 +227,7 @@ fn held_against(
     Ok(Against {
         found: found.into_iter().map(|(_, problem)| problem).collect(),
         covered: reality.covered.len(),
+        roster: reality.roster.unwrap_or_default().into_keys().collect(),
         undeclared: machines.filter(|a| !keys.contains(&a.key)).count(),
     })
 }

@@ -23,7 +23,7 @@ use crate::lake::{FindingFilter, Lake, LakeError, Status};
 pub const EXAMPLES: &str = "\
 Examples:
   orgwatch run --config orgwatch.toml          the nightly job, as the config says
-  orgwatch run logs/ --data-dir data           every CSV, .csv.gz and .zip of a folder
+  orgwatch run logs/ --data-dir data           every .csv, .json, .jsonl, .gz, .zip of a folder
   orgwatch run --config orgwatch.toml --now 2026-01-31T03:00:00Z
                                                replays a night at a fixed time
 
@@ -34,7 +34,8 @@ Exit codes:
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Log files, folders or globs, or `-` for standard input; otherwise those of the config
+    /// Log and roster files (CSV or JSON), folders or globs, or `-` for standard input; otherwise
+    /// those of the config
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<String>,
     /// Run as if it were this time (RFC 3339), to replay a night

@@ -32,6 +32,7 @@ Examples:
   orgwatch sql --format parquet --output logins.parquet \"SELECT * FROM logins\"
 
 Tables: logins, logouts, api_calls, bulk_jobs, ui_activity, login_key_apps, unmapped_values,
+users, permissions, permission_assignments, apps, oauth_tokens, login_ip_ranges, roster_snapshots,
 registry_users, registry_networks, registry_apps, registry_flows, registry_windows, files, runs,
 quarantine, findings, rule_runs, alerts, parts, and one per event type (elf_login, login_history …).";
 
@@ -166,7 +167,7 @@ impl Source {
         if inputs.is_empty() {
             return Err(UsageError::new(
                 "--from names no log file",
-                "a folder is searched for .csv, .csv.gz and .zip",
+                "a folder is searched for .csv, .json and .jsonl, also with .gz, and .zip",
             )
             .into());
         }

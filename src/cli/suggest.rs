@@ -17,7 +17,7 @@ use super::{EngineFlags, Global, HiddenNow};
 use crate::config::UserRef;
 use crate::detect::{Coverage, ParamValue, RuleSet};
 use crate::lake::Lake;
-use crate::registry::{Bounds, Registry, Resolution, Role};
+use crate::registry::{Bounds, Registry, RegistryError, Resolution, Role};
 use crate::suggest::{Criteria, Proposal, Question, Reality, Style, observe, propose};
 
 pub const EXAMPLES: &str = "\
@@ -71,7 +71,7 @@ pub fn run(args: &SuggestArgs, global: &Global, terminal: &Terminal) -> anyhow::
         ..Flags::default()
     };
     let place = Workplace::open(terminal, global, args.now.now, &flags)?;
-    let registry = place.registry()?;
+    let registry = declared(&place, args)?;
     let lake = Lake::open_reader(place.data_dir())?;
     // A result that cannot be written is found before the work, not after it.
     if let Some(path) = args
@@ -132,6 +132,20 @@ pub fn run(args: &SuggestArgs, global: &Global, terminal: &Terminal) -> anyhow::
     }
     tell(&proposal, args, terminal);
     Ok(Exit::Done)
+}
+
+/// The registry, if there is one yet: a config may name the file that this command is to make.
+fn declared(place: &Workplace<'_>, args: &SuggestArgs) -> anyhow::Result<Registry> {
+    let is_to_come = |error: &anyhow::Error| {
+        let error = error.downcast_ref::<RegistryError>();
+        let missing = std::io::ErrorKind::NotFound;
+        args.engine.registry.is_none()
+            && matches!(error, Some(RegistryError::Unreadable { source, .. }) if source.kind() == missing)
+    };
+    match place.registry() {
+        Err(error) if is_to_come(&error) => Ok(Registry::empty()),
+        registry => registry,
+    }
 }
 
 /// What the last `days` days of logs show, up to the last day that has any. The session knows no

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Severity;
+use crate::doctor::Verdict;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum ColourChoice {
@@ -117,6 +118,17 @@ impl Terminal {
         };
         let word = severity.as_str().to_uppercase();
         paint(&word, code, self.colours(self.out_is_terminal))
+    }
+
+    /// A verdict's word, coloured where stdout takes colour.
+    pub fn verdict(&self, verdict: Verdict) -> String {
+        let code = match verdict {
+            Verdict::Pass => "32",
+            Verdict::Skip => "2",
+            Verdict::Warn => "33;1",
+            Verdict::Fail => "31;1",
+        };
+        paint(verdict.as_str(), code, self.colours(self.out_is_terminal))
     }
 
     pub fn bold(&self, text: &str) -> String {

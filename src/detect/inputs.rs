@@ -134,12 +134,15 @@ const ALWAYS_THERE: &[&str] = &[
     "rule_runs",
     "alerts",
     "parts",
+    ROSTER_TABLES[0],
+    ROSTER_TABLES[1],
     "suppressions",
     "canaries",
     "inferred_roles",
-    "roster_snapshots",
-    "roster_as_of",
 ];
+
+/// Views that tell which snapshots there are.
+const ROSTER_TABLES: [&str; 2] = ["roster_snapshots", "roster_as_of"];
 
 /// What an input's name stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,14 +262,17 @@ impl Coverage {
             .copied()
     }
 
-    /// Whether any of these inputs is about snapshots of the org, optional ones included: such a
-    /// rule is also asked about the days on which there is a snapshot and no log.
+    /// Whether a rule of these inputs is about snapshots of the org: then it is also asked about
+    /// the days on which there is a snapshot and no log. Optional inputs tell only where a rule
+    /// has no other.
     pub fn reads_roster(&self, inputs: &[Input]) -> bool {
+        let only_optional = inputs.iter().all(|input| input.optional);
         inputs
             .iter()
+            .filter(|input| only_optional || !input.optional)
             .flat_map(|input| &input.alternatives)
             .any(|name| {
-                name.to_lowercase().starts_with("roster_")
+                ROSTER_TABLES.contains(&name.to_lowercase().as_str())
                     || matches!(self.source_of(name), Source::Roster(_))
             })
     }
@@ -295,53 +301,59 @@ impl Coverage {
         self.days.values().any(|days| days.contains(&day))
     }
 
-    /// Judges required inputs over the `blind_days` days that end with `last_day`.
+    /// Judges required inputs over the `blind_days` days that end with `last_day`; snapshots of
+    /// the org hold for [`ROSTER_DAYS`].
     pub fn judge(&self, inputs: &[Input], last_day: NaiveDate, blind_days: u32) -> Sight {
         let mut blind = None;
         for input in inputs.iter().filter(|input| !input.optional) {
             let mut events = vec![];
-            let mut snapshots = vec![];
-            let mut always = false;
+            let mut sights = vec![];
             for name in &input.alternatives {
                 match self.source_of(name) {
-                    Source::AlwaysThere => always = true,
+                    Source::AlwaysThere => sights.push(Sight::Sees),
                     Source::Logs(types) => events.extend(types),
-                    Source::Roster(groups) => {
-                        snapshots.push(self.judge_snapshots(&groups, last_day))
-                    }
+                    Source::Roster(groups) => sights.push(self.judge_snapshots(&groups, last_day)),
                 }
             }
-            if always || snapshots.contains(&Sight::Sees) {
-                continue;
+            if !events.is_empty() {
+                let shown = input.alternatives.join(" or ");
+                sights.push(self.judge_logs(&events, &shown, last_day, blind_days));
             }
-            if events.is_empty() {
-                // The best of the alternatives: to be blind is to have seen before.
-                match snapshots.into_iter().min_by_key(Sight::darkness) {
-                    Some(Sight::Blind(reason)) => drop(blind.get_or_insert(reason)),
-                    Some(never) => return never,
-                    None => {}
+            // The best of the alternatives: to be blind is to have seen before.
+            match sights.into_iter().min_by_key(Sight::darkness) {
+                Some(Sight::Blind(reason)) => {
+                    blind.get_or_insert(reason);
                 }
-                continue;
-            }
-            let days = || events.iter().filter_map(|event| self.days.get(event));
-            let shown = input.alternatives.join(" or ");
-            if days().all(BTreeSet::is_empty) {
-                let reason = format!("never had input: no {shown} files in the lake");
-                return Sight::NeverHadInput(reason);
-            }
-            let first = last_day
-                .checked_sub_days(Days::new(u64::from(blind_days.max(1)) - 1))
-                .unwrap_or(last_day);
-            if days().any(|days| days.range(first..).next().is_some()) {
-                continue;
-            }
-            if let Some(seen) = days().filter_map(BTreeSet::last).max() {
-                let missing = (last_day - *seen).num_days();
-                let reason = format!("blind: no {shown} files since {seen} ({missing} days)");
-                blind.get_or_insert(reason);
+                Some(Sight::NeverHadInput(reason)) => return Sight::NeverHadInput(reason),
+                Some(Sight::Sees) | None => {}
             }
         }
         blind.map_or(Sight::Sees, Sight::Blind)
+    }
+
+    /// Judges logs: any of these event types will do.
+    fn judge_logs(
+        &self,
+        events: &[String],
+        shown: &str,
+        last_day: NaiveDate,
+        blind_days: u32,
+    ) -> Sight {
+        let days = || events.iter().filter_map(|event| self.days.get(event));
+        let Some(seen) = days().filter_map(BTreeSet::last).max() else {
+            let reason = format!("never had input: no {shown} files in the lake");
+            return Sight::NeverHadInput(reason);
+        };
+        let first = last_day
+            .checked_sub_days(Days::new(u64::from(blind_days.max(1)) - 1))
+            .unwrap_or(last_day);
+        if *seen >= first {
+            return Sight::Sees;
+        }
+        let missing = (last_day - *seen).num_days();
+        Sight::Blind(format!(
+            "blind: no {shown} files since {seen} ({missing} days)"
+        ))
     }
 
     /// Judges snapshots: of each group one data set must have one that is not too old.
@@ -384,78 +396,5 @@ impl Sight {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn day(n: u32) -> NaiveDate {
-        NaiveDate::from_ymd_opt(2026, 1, n).unwrap()
-    }
-
-    fn coverage(days: &[(&str, u32)]) -> Coverage {
-        let mut coverage = Coverage::default();
-        for (event, n) in days {
-            coverage.add(event, day(*n));
-        }
-        coverage
-    }
-
-    fn judge(coverage: &Coverage, inputs: &[&str]) -> Sight {
-        let inputs: Vec<_> = inputs.iter().map(|i| Input::read(i).unwrap()).collect();
-        coverage.judge(&inputs, day(15), 3)
-    }
-
-    #[test]
-    fn alternatives_and_optional_inputs_are_read() {
-        let input = Input::read("Login | LoginHistory ?").unwrap();
-        assert_eq!(input.alternatives, ["Login", "LoginHistory"]);
-        assert!(input.optional);
-        assert!(Input::read("").is_err() && Input::read("a |").is_err());
-        assert!(Input::read("../x").is_err());
-    }
-
-    #[test]
-    fn a_rule_whose_input_never_came_is_told_apart_from_a_blind_one() {
-        let had = coverage(&[("Login", 15), ("ApiTotalUsage", 12)]);
-        assert_eq!(
-            judge(&had, &["ApiTotalUsage"]),
-            Sight::Blind("blind: no ApiTotalUsage files since 2026-01-12 (3 days)".into())
-        );
-        assert_eq!(
-            judge(&had, &["Logout"]),
-            Sight::NeverHadInput("never had input: no Logout files in the lake".into())
-        );
-    }
-
-    #[test]
-    fn input_within_the_last_days_is_enough() {
-        let recent = coverage(&[("ApiTotalUsage", 13)]);
-        assert_eq!(judge(&recent, &["ApiTotalUsage"]), Sight::Sees);
-        assert_eq!(judge(&recent, &["api_calls"]), Sight::Sees);
-    }
-
-    #[test]
-    fn one_alternative_is_enough_and_an_optional_input_never_blinds() {
-        let logins = coverage(&[("LoginHistory", 15), ("Login", 1)]);
-        assert_eq!(
-            judge(&logins, &["Login | LoginHistory", "ApiTotalUsage?"]),
-            Sight::Sees
-        );
-        assert_eq!(judge(&logins, &["registry_users", "logins"]), Sight::Sees);
-        assert!(matches!(judge(&logins, &["Login"]), Sight::Blind(_)));
-    }
-
-    #[test]
-    fn every_required_input_must_be_there() {
-        let logins = coverage(&[("Login", 15)]);
-        assert!(matches!(
-            judge(&logins, &["Login", "ApiTotalUsage"]),
-            Sight::NeverHadInput(_)
-        ));
-    }
-
-    #[test]
-    fn a_raw_table_stands_for_its_event_type() {
-        let source = source_of("elf_login", |t| (t == "elf_login").then(|| "Login".into()));
-        assert_eq!(source, Source::Logs(vec!["Login".into()]));
-    }
-}
+#[path = "inputs_tests.rs"]
+mod tests;

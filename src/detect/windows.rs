@@ -189,6 +189,37 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_after_the_last_log_is_judged_by_roster_rules_only_and_moves_nothing() {
+        let mut coverage = Coverage::default();
+        coverage.add("Login", day(15));
+        coverage.add_snapshot("User", day(16));
+        let now = midnight(day(16)) + chrono::Duration::hours(3);
+        let found = Windows::of_dirty_days(&[day(15), day(16)], &coverage, now, 7);
+        assert_eq!(found.ranges, [Window::of_days(day(15), day(15))]);
+        assert_eq!(found.roster_ranges, [Window::of_days(day(15), day(16))]);
+        assert_eq!(found.last_day, Some(day(15)));
+        assert_eq!(found.standing, Some(Window::of_days(day(8), day(15))));
+
+        let only_roster = Windows::of_dirty_days(&[day(16)], &coverage, now, 7);
+        assert_eq!(only_roster.ranges, []);
+        assert_eq!(
+            only_roster.roster_ranges,
+            [Window::of_days(day(16), day(16))]
+        );
+        assert_eq!(only_roster.last_day, Some(day(15)));
+    }
+
+    #[test]
+    fn a_lake_of_snapshots_only_is_judged_as_well() {
+        let mut coverage = Coverage::default();
+        coverage.add_snapshot("User", day(16));
+        let found = Windows::of_dirty_days(&[day(16)], &coverage, midnight(day(17)), 7);
+        assert_eq!(found.roster_ranges, [Window::of_days(day(16), day(16))]);
+        assert_eq!(found.standing, Some(Window::of_days(day(9), day(16))));
+        assert_eq!(found.last_day, Some(day(16)));
+    }
+
+    #[test]
     fn the_day_after_the_last_one_with_rows_is_not_judged() {
         let found = windows(&[25], 1..=25, 35);
         assert_eq!(found.ranges, [Window::of_days(day(25), day(25))]);

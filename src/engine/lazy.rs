@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::datasource::{TableProvider, ViewTable};
+use datafusion::datasource::{MemTable, TableProvider, ViewTable};
 use datafusion::execution::SessionState;
+use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionContext;
 
 use super::error::EngineError;
@@ -28,6 +29,11 @@ pub(super) enum Slot {
     },
     /// The SQL of a view of ours.
     View {
+        name: &'static str,
+        sql: &'static str,
+    },
+    /// The SQL of a small view whose rows are made once.
+    MadeOnce {
         name: &'static str,
         sql: &'static str,
     },
@@ -76,11 +82,26 @@ impl LazyTables {
                 };
                 tables::event_table(table, event, parts)
             }
-            Slot::View { name, sql } => self.view(sql).await.map_err(|error| {
-                let message = EngineError::planning(&error, &self.table_names()).to_string();
-                DataFusionError::External(Box::new(EngineError::BuiltIn { name, message }))
-            }),
+            Slot::View { name, sql } => self.view(sql).await.map_err(|e| self.built_in(name, &e)),
+            Slot::MadeOnce { name, sql } => {
+                self.rows(sql).await.map_err(|e| self.built_in(name, &e))
+            }
         }
+    }
+
+    fn built_in(&self, name: &'static str, error: &DataFusionError) -> DataFusionError {
+        let message = EngineError::planning(error, &self.table_names()).to_string();
+        DataFusionError::External(Box::new(EngineError::BuiltIn { name, message }))
+    }
+
+    async fn rows(&self, sql: &str) -> Result<Arc<dyn TableProvider>> {
+        let gone = || DataFusionError::Internal("the session is gone".to_owned());
+        let state = (self.state)().ok_or_else(gone)?;
+        let plan = state.create_logical_plan(sql).await?;
+        let schema = Arc::clone(plan.schema().inner());
+        let plan = state.create_physical_plan(&plan).await?;
+        let batches = collect(plan, state.task_ctx()).await?;
+        Ok(Arc::new(MemTable::try_new(schema, vec![batches])?))
     }
 
     async fn view(&self, sql: &str) -> Result<Arc<dyn TableProvider>> {

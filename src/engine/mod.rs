@@ -8,7 +8,6 @@ pub(crate) mod fixture;
 mod functions;
 mod lake_table;
 mod lazy;
-mod marks;
 mod params;
 mod prune;
 mod rollup_schema;

@@ -25,7 +25,7 @@ use super::error::EngineError;
 use super::functions::{KnownMachines, KnownUsers};
 use super::lazy::{LazyTables, Slot};
 use super::params::Params;
-use super::{functions, marks, tables, views};
+use super::{functions, tables, views};
 use crate::catalog::Catalog;
 use crate::lake::{Lake, LedgerTable};
 use crate::registry::{Networks, Registry, Resolution};
@@ -75,34 +75,22 @@ impl Session {
             session.context.register_udf(function);
         }
         let roles = lake.ledger().inferred_roles()?;
-        session.know_machines(KnownMachines::new(&roles));
+        let machines = KnownMachines::new(&roles);
+        session
+            .context
+            .register_udf(functions::of_machines(machines));
         tables::register_ledger(&session.context, lake)?;
         tables::register_registry(&session.context, registry, &resolution)?;
         if !roles.is_empty() {
             session.hide_registered_machines()?;
         }
-        session.add_views();
-        if marks::has_roster(lake)? {
-            // A damaged snapshot is told by who asks for it; until then nobody is marked.
-            let marked = match marks::marked_machines(&session) {
-                Err(EngineError::DamagedPart { .. }) => vec![],
-                marked => marked?,
-            };
-            session.know_machines(KnownMachines::new(&roles).with_marks(marked));
-            // Views that were asked hold the function as it was.
-            session.add_views();
+        for &(name, sql) in views::MADE_ONCE {
+            session.lazy.add(name, Slot::MadeOnce { name, sql });
+        }
+        for &(name, sql) in views::VIEWS {
+            session.lazy.add(name, Slot::View { name, sql });
         }
         Ok(session)
-    }
-
-    fn know_machines(&self, machines: KnownMachines) {
-        self.context.register_udf(functions::of_machines(machines));
-    }
-
-    fn add_views(&self) {
-        for &(name, sql) in views::VIEWS {
-            self.lazy.add(name, Slot::View { name, sql });
-        }
     }
 
     /// Of an account that the registry declares, nothing is inferred.
@@ -174,8 +162,8 @@ impl Session {
         tables::register_usernames(&session.context, &names)?;
         let mut functions = functions::plain();
         functions.extend(functions::of_users(KnownUsers::new(names)));
-        functions.push(functions::of_machines(KnownMachines::default()));
         functions.push(functions::of_key(lake.key()));
+        functions.push(functions::of_machines(KnownMachines::default()));
         for function in functions {
             session.context.register_udf(function);
         }
@@ -374,7 +362,8 @@ fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
         .with_information_schema(false)
         .with_default_catalog_and_schema(CATALOG_NAME, SCHEMA_NAME)
         .with_create_default_catalog_and_schema(true)
-        .with_sort_spill_reservation_bytes((pool_bytes / (8 * threads)).min(10 << 20));
+        // Every sort of a plan reserves this at once, and a rule may have dozens of them.
+        .with_sort_spill_reservation_bytes((pool_bytes / (64 * threads)).min(10 << 20));
     let settings = config.options_mut();
     settings.sql_parser.collect_spans = true;
     settings.execution.planning_concurrency = threads;

@@ -49,6 +49,8 @@ pub struct Layout {
     pub identity: Vec<(usize, u64)>,
     pub unknown: Vec<String>,
     pub missing: Vec<String>,
+    /// Headings that some release of the type has and this file lacks; of logs only.
+    pub absent: Vec<String>,
 }
 
 impl Layout {
@@ -155,6 +157,12 @@ impl Layout {
                 .columns
                 .iter()
                 .filter(|c| c.identity && place(&c.heading).is_none())
+                .map(|c| c.heading.clone())
+                .collect(),
+            absent: event
+                .columns
+                .iter()
+                .filter(|c| event.family != LogFamily::Roster && place(&c.heading).is_none())
                 .map(|c| c.heading.clone())
                 .collect(),
             headings: headings.to_vec(),

@@ -42,6 +42,9 @@ pub struct SourceFile {
     pub unknown_columns: Vec<String>,
     /// Headings that the catalogue expects in every release and that this file lacks.
     pub missing_columns: Vec<String>,
+    /// Headings that some release of the type has and that this file lacks, those in
+    /// `missing_columns` included. Of logs only: a roster export selects its columns.
+    pub absent_columns: Vec<String>,
     pub first_event_at: Option<DateTime<Utc>>,
     pub last_event_at: Option<DateTime<Utc>>,
     pub rows_read: u64,

@@ -322,6 +322,7 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::AsArray;
     use arrow::util::pretty::pretty_format_batches;
 
     use super::*;
@@ -420,6 +421,11 @@ review = 2026-06-30
         for cell in ["daily", "420", "2026-06-30"] {
             assert!(users.contains(cell), "{cell}\n{users}");
         }
+        let mtls = |text: &str| {
+            let users = table(text, "registry_users");
+            users.column_by_name("mtls").unwrap().as_boolean().value(0)
+        };
+        assert!(mtls(&text) && !mtls(ERP));
         let tools = shown(&text, "registry_tools");
         assert!(
             tools.contains("Postman") && tools.contains("2026-02-01T00:00:00Z"),

@@ -6,12 +6,16 @@
 //! interface go beyond what the criteria allow, on several days: a thief's first visits must not
 //! turn a machine into a person. So a day's role depends on that day and what was before it, and
 //! nights judged one by one or all at once come to the same.
+//!
+//! Accounts that the newest roster marks as a machine's are one at all times, before their first
+//! event, too.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Date32Type, Int64Type, TimestampMillisecondType};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Date32Type, Int64Type, TimestampMillisecondType};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use datafusion::scalar::ScalarValue;
 
@@ -20,13 +24,15 @@ use super::days::whole_day;
 use crate::catalog::{Catalog, LOGIN_HISTORY};
 use crate::engine::{EngineOptions, Params, Session};
 use crate::lake::{InferredRole, Lake, LakeError};
+use crate::registry::OPEN_FROM;
 
 const ACCOUNT_DAYS: &str = include_str!("../../queries/rollups/account_days.sql");
+const ROSTER_MACHINES: &str = include_str!("../../queries/rollups/roster_machines.sql");
 
 const API_TOTAL_USAGE: &str = "ApiTotalUsage";
 
 /// Changes with the criteria, so that roles inferred by older ones are inferred anew.
-pub(super) const RELEASE: &str = "1";
+pub(super) const RELEASE: &str = "2";
 
 /// Days over which roles are inferred, back from the last day with logs.
 const LOOKBACK_DAYS: u64 = 366;
@@ -47,10 +53,52 @@ pub(super) fn infer(
     options: &EngineOptions,
     at: DateTime<Utc>,
 ) -> Result<Vec<InferredRole>, RollupError> {
-    let Some(last_day) = last_day(lake, at.date_naive())? else {
+    let last_day = last_day(lake, at.date_naive())?;
+    let has_roster = !lake.parts("User")?.is_empty();
+    if last_day.is_none() && !has_roster {
         return Ok(vec![]);
-    };
+    }
     let session = Session::with_raw_tables(lake, catalog, options)?;
+    let mut roles = match last_day {
+        Some(last_day) => by_behaviour(&session, last_day)?,
+        None => vec![],
+    };
+    if has_roster {
+        roles.extend(by_roster(&session)?);
+    }
+    roles.sort_by(|a, b| (&a.user_key, a.since).cmp(&(&b.user_key, b.since)));
+    Ok(roles)
+}
+
+fn by_roster(session: &Session) -> Result<Vec<InferredRole>, RollupError> {
+    let mut roles: Vec<InferredRole> = vec![];
+    for batch in session.stream(ROSTER_MACHINES, &Params::new())? {
+        let batch = batch?;
+        let users = batch.column(0).as_string_view();
+        let marks = cast(batch.column(1), &DataType::Utf8View)?;
+        let marks = marks.as_string_view();
+        let taken = batch.column(2).as_primitive::<TimestampMillisecondType>();
+        for row in 0..batch.num_rows() {
+            let (user, mark) = (users.value(row), marks.value(row));
+            match roles.last_mut().filter(|role| role.user_key == user) {
+                Some(role) => role.reason += &format!(", {mark}"),
+                None => roles.push(InferredRole {
+                    user_key: user.to_owned(),
+                    role: "integration".to_owned(),
+                    reason: format!("in the roster: {mark}"),
+                    since: DateTime::from_timestamp_millis(OPEN_FROM)
+                        .unwrap_or(DateTime::UNIX_EPOCH),
+                    until: None,
+                    last_seen: DateTime::from_timestamp_millis(taken.value(row))
+                        .unwrap_or(DateTime::UNIX_EPOCH),
+                }),
+            }
+        }
+    }
+    Ok(roles)
+}
+
+fn by_behaviour(session: &Session, last_day: NaiveDate) -> Result<Vec<InferredRole>, RollupError> {
     let reach = Days::new(LOOKBACK_DAYS + PERIOD_DAYS);
     let first_day = last_day.checked_sub_days(reach).unwrap_or(NaiveDate::MIN);
     let params = Params::new()

@@ -49,8 +49,8 @@ pub fn differences(
                 .collect(),
             found: vec![],
         };
-        entry.roster(&keys);
-        if seen.is_empty() {
+        let is_here = entry.roster(&keys);
+        if seen.is_empty() && is_here {
             entry.silence(&keys, resolution);
         }
         for account in seen {
@@ -95,22 +95,27 @@ impl Entry<'_> {
             .is_some_and(|last| holds_on(&self.user.valid, *last))
     }
 
-    fn roster(&mut self, keys: &[String]) {
+    /// Whether the roster does not say that the user is gone.
+    fn roster(&mut self, keys: &[String]) -> bool {
         let Some(roster) = &self.reality.roster else {
-            return;
+            return true;
         };
         if !self.is_current() {
-            return;
+            return true;
         }
         let states: Vec<_> = keys.iter().filter_map(|key| roster.get(key)).collect();
         let at = self.user.at;
         if states.is_empty() {
             let message = "the roster knows no such user: correct the name, or remove the entry";
             self.add(ProblemKind::GoneUser, at, message.to_owned());
-        } else if states.iter().all(|state| !state.is_active) {
+            return false;
+        }
+        if states.iter().all(|state| !state.is_active) {
             let message = "the user is not active in the org: end the entry with `valid_to`";
             self.add(ProblemKind::DeactivatedUser, at, message.to_owned());
+            return false;
         }
+        true
     }
 
     fn silence(&mut self, keys: &[String], resolution: &Resolution) {
@@ -122,10 +127,16 @@ impl Entry<'_> {
             self.user.role,
             Role::Integration | Role::Ci | Role::ApiNamed
         );
-        // A name that no log has ever shown is told by the check of the file alone.
-        let known = keys
-            .iter()
-            .any(|key| !key.contains('@') || resolution.username(key) != Some(key));
+        // A name that neither a log nor the roster has is told by the check of the file alone.
+        let in_roster = |key| {
+            self.reality
+                .roster
+                .as_ref()
+                .is_some_and(|r| r.contains_key(key))
+        };
+        let known = keys.iter().any(|key| {
+            !key.contains('@') || resolution.username(key) != Some(key) || in_roster(key)
+        });
         let covered = self.covered_of(&self.user.valid);
         if works && !rests && known && self.is_current() && covered >= MIN_COVERED_DAYS {
             let message = format!(

@@ -137,3 +137,18 @@ fn a_user_that_left_the_org_is_reported() {
     let ended = format!("{FITS}\nvalid_to = 2026-02-09");
     assert_eq!(found_in(&ended, &seen), []);
 }
+
+#[test]
+fn a_user_whom_only_the_roster_knows_is_silent_and_not_gone() {
+    let registry = Registry::parse(&format!("{HEAD}{FITS}"), "registry.toml").unwrap();
+    let mut seen = reality(vec![]);
+    let mut kinds = |is_active| {
+        let state = InRoster { is_active };
+        seen.roster = Some([("erp@example.com".to_owned(), state)].into());
+        let found = differences(&registry, &Resolution::new(&registry, []), &seen);
+        let kinds = found.iter().map(|(_, p)| p.kind.as_str());
+        kinds.collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(true), ["silent_user"]);
+    assert_eq!(kinds(false), ["deactivated_user"]);
+}

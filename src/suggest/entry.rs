@@ -191,6 +191,11 @@ fn evidence(account: &Account, lists: &Lists, has_networks: bool) -> String {
             }),
         );
     }
+    if !account.token_apps.is_empty() {
+        let apps = account.token_apps.iter().take(MAX_NAMED);
+        let apps: Vec<String> = apps.map(|app| format!("\"{}\"", remark(app))).collect();
+        let _ = writeln!(out, "# tokens      held for it by {}", apps.join(", "));
+    }
     if account.roster.is_some_and(|user| !user.is_active) {
         out.push_str("# WARNING     the roster says that it is not active any more\n");
     }

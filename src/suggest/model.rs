@@ -103,6 +103,8 @@ pub struct Account {
     pub username: Option<String>,
     pub marks: Marks,
     pub roster: Option<InRoster>,
+    /// Apps that hold OAuth tokens for it, by the roster.
+    pub token_apps: Vec<String>,
     pub logins: u64,
     pub calls: u64,
     pub bulk_jobs: u64,
@@ -162,7 +164,7 @@ pub struct Reality {
     pub platform: Vec<PlatformAccount>,
     /// Days with any login or call by anybody.
     pub covered: Days,
-    /// Keys of every user of the newest roster, with whether it is active; none without a roster.
+    /// Every user of the newest roster by key and by username in lower case; none without a roster.
     pub roster: Option<BTreeMap<String, InRoster>>,
 }
 

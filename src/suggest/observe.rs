@@ -65,10 +65,7 @@ pub fn observe(session: &Session, question: &Question) -> Result<Reality, Sugges
         accounts: accounts.into_values().collect(),
         platform: platform(session, question)?,
         covered,
-        roster: roster.map(|roster| {
-            let each = roster.into_iter();
-            each.map(|(key, user)| (key, user.state)).collect()
-        }),
+        roster: roster.map(by_every_name),
     })
 }
 
@@ -79,6 +76,7 @@ struct RosterUser {
     integration_licence: bool,
     api_only: bool,
     is_platform: bool,
+    token_apps: Vec<String>,
 }
 
 /// The newest roster; none where the lake has none.
@@ -88,7 +86,10 @@ fn roster(
 ) -> Result<Option<BTreeMap<String, RosterUser>>, SuggestError> {
     let tables = session.tables();
     let has = |name: &str| tables.iter().any(|table| table == name);
-    if !has("users") || !has("permissions") {
+    if !["users", "permissions", "oauth_tokens"]
+        .into_iter()
+        .all(has)
+    {
         return Ok(None);
     }
     let mut roster = BTreeMap::new();
@@ -100,6 +101,7 @@ fn roster(
         let licence = rows.flag("has_integration_licence")?;
         let api_only = rows.flag("is_api_only")?;
         let is_platform = rows.flag("is_platform_user")?;
+        let token_apps = rows.text_list("token_apps")?;
         for row in 0..rows.len() {
             let Some(key) = key(row) else { continue };
             let user = RosterUser {
@@ -111,12 +113,25 @@ fn roster(
                 integration_licence: licence(row),
                 api_only: api_only(row),
                 is_platform: is_platform(row),
+                token_apps: token_apps(row),
             };
             roster.insert(key, user);
         }
     }
     // Views without a row: no roster was ever read.
     Ok((!roster.is_empty()).then_some(roster))
+}
+
+/// By key and by username: an entry may know its user by either.
+fn by_every_name(roster: BTreeMap<String, RosterUser>) -> BTreeMap<String, InRoster> {
+    let mut names: BTreeMap<String, InRoster> = BTreeMap::new();
+    for (key, user) in roster {
+        for name in [Some(key), user.username].into_iter().flatten() {
+            let state = names.entry(name).or_insert(user.state);
+            state.is_active |= user.state.is_active;
+        }
+    }
+    names
 }
 
 fn accounts(
@@ -154,7 +169,10 @@ fn accounts(
         account.marks.api_only = user.api_only;
     }
     for (key, account) in &mut accounts {
-        account.roster = roster.and_then(|r| r.get(key)).map(|user| user.state);
+        if let Some(user) = roster.and_then(|roster| roster.get(key)) {
+            account.roster = Some(user.state);
+            account.token_apps.clone_from(&user.token_apps);
+        }
     }
     Ok(accounts)
 }

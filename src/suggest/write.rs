@@ -164,6 +164,9 @@ fn checked(block: String) -> String {
     }
 }
 
+/// The label without regard to case, and the id in 18 characters.
+type LabelAndId = (String, Option<String>);
+
 /// `[[app]]` entries of the apps that are proposed for the accounts and not declared yet.
 fn org_apps(
     accounts: &[&Account],
@@ -175,7 +178,7 @@ fn org_apps(
         return vec![];
     };
     // By label, then id: one app of two accounts is one entry.
-    let mut apps: BTreeMap<(String, Option<String>), (&App, BTreeSet<&str>)> = BTreeMap::new();
+    let mut apps: BTreeMap<LabelAndId, (&App, BTreeSet<&str>)> = BTreeMap::new();
     for account in accounts {
         let scale = Scale::of(account, *last);
         let apps_of = account.apps.iter();

@@ -5,7 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use orgwatch::catalog::{Catalog, LogFamily, PrivacyClass, Treatment};
+use orgwatch::catalog::{
+    Catalog, Column, ColumnKind, EventType, LogFamily, PrivacyClass, Treatment,
+};
 
 use crate::logs::{Org, quoted, rows_of};
 use crate::program::orgwatch;
@@ -13,9 +15,17 @@ use crate::program::orgwatch;
 const MARK: &str = "Kanarienvogel";
 
 /// The cell of a column: a canary in every form that the column's text may take.
-fn cell(event: &str, heading: &str, class: PrivacyClass, treatment: Treatment, n: usize) -> String {
+fn cell(event: &EventType, column: &Column, n: usize) -> String {
     let canary = format!("{MARK}{n:04}");
-    match (class, treatment) {
+    let heading = column.heading.as_str();
+    match (column.class, column.treatment) {
+        // What is no number, flag or time is nothing.
+        _ if column.kind != ColumnKind::Text && event.is_roster() => canary,
+        (PrivacyClass::RecordData, Treatment::Mentions) => {
+            format!("{canary} changed {canary}@{canary}.example.com to {canary}")
+        }
+        // The org's own usernames are kept; what was typed into a login may be a password.
+        (_, Treatment::Username) if event.is_roster() => "int_erp@example.com".into(),
         (PrivacyClass::RecordData, Treatment::UriTemplate) => {
             format!("/services/data/v60.0/sobjects/Account/{canary}?q={canary}#{canary}")
         }
@@ -30,12 +40,29 @@ fn cell(event: &str, heading: &str, class: PrivacyClass, treatment: Treatment, n
         (_, Treatment::OccurredAt) if heading == "TIMESTAMP" => "20260115100000.000".into(),
         (_, Treatment::OccurredAt) => "2026-01-15T10:00:00.000Z".into(),
         _ => match heading {
-            "EVENT_TYPE" => event.into(),
+            "EVENT_TYPE" => event.name.clone(),
             "LOGIN_STATUS" => "LOGIN_ERROR_INVALID_PASSWORD".into(),
             "Status" => "Invalid Password".into(),
             _ => "1".into(),
         },
     }
+}
+
+/// The same as an answer of the API: a good record, a broken one, and fields and errors that hold
+/// canaries in the places that only JSON has.
+fn answer(event: &EventType, n: usize) -> String {
+    let mut record = serde_json::json!({
+        "attributes": {"type": event.name, "url": format!("/{MARK}")},
+        format!("{MARK}@example.com"): MARK,
+        "Unknown__r": {"attributes": {"type": MARK}, "Deep__r": {"Name": MARK}},
+        "Cases": {"totalSize": 1, "records": [{"Subject": MARK}]},
+        "List__c": [MARK, {"a": MARK}],
+    });
+    for column in &event.columns {
+        record[&column.heading] = cell(event, column, n).into();
+    }
+    let records = format!("{record},{{\"Id\" \"{MARK}\"}},\"{MARK}\"");
+    format!(r#"{{"totalSize":9,"done":false,"nextRecordsUrl":"/{MARK}","records":[{records}]}}"#)
 }
 
 /// One log file of every event type, with canaries.
@@ -49,7 +76,7 @@ fn plant(org: &Org) -> usize {
             .iter()
             .map(|c| {
                 n += 1;
-                cell(&event.name, &c.heading, c.class, c.treatment, n)
+                cell(event, c, n)
             })
             .collect();
         if event.family == LogFamily::EventLogFile && !header.iter().any(|h| h == "EVENT_TYPE") {
@@ -73,7 +100,39 @@ fn plant(org: &Org) -> usize {
         let text =
             quoted(&[header, row, broken, untimed]) + &format!("\"{}\",\"{MARK}torn", event.name);
         org.file(&format!("logs/{}.csv", event.name), text);
+        if event.family != LogFamily::EventLogFile {
+            org.file(&format!("logs/{}.json", event.name), answer(event, n));
+        }
     }
+    for (name, text) in [
+        (
+            "error",
+            format!(r#"[{{"message":"{MARK}","errorCode":"{MARK}"}}]"#),
+        ),
+        (
+            "sf_error",
+            format!(r#"{{"status":1,"name":"{MARK}","message":"{MARK}"}}"#),
+        ),
+        ("cut", format!(r#"[{{"Id":"1","{MARK}":"{MARK}"#)),
+        (
+            "other",
+            format!(r#"{{"{MARK}@example.com":{{"{MARK}":"{MARK}"}}}}"#),
+        ),
+        (
+            "secret",
+            format!(
+                "[{{\"fullName\":\"{MARK}\",\"oauthConfig\":{{\"consumerSecret\":\"{MARK}\"}}}}]"
+            ),
+        ),
+    ] {
+        org.file(&format!("logs/{name}.json"), text);
+    }
+    org.file(
+        "logs/secret.csv",
+        format!(
+            "Id,Name,OptionsAllowAdminApprovedUsersOnly,ConsumerSecret\n1,{MARK},true,{MARK}\n"
+        ),
+    );
     org.file(
         "logs/refused.csv",
         format!("AccessToken,{MARK}\n{MARK},{MARK}\n"),
@@ -174,6 +233,14 @@ fn record_data_and_tokens_reach_no_output() {
         "ui_activity",
         "login_key_apps",
         "unmapped_values",
+        "users",
+        "permissions",
+        "permission_assignments",
+        "apps",
+        "oauth_tokens",
+        "login_ip_ranges",
+        "roster_snapshots",
+        "roster_as_of",
         "files",
         "runs",
         "quarantine",
@@ -221,9 +288,13 @@ fn record_data_and_tokens_reach_no_output() {
         let text = String::from_utf8_lossy(bytes);
         assert!(!text.contains(MARK), "{what} says a canary: {text}");
     }
-    let answers = said
-        .iter()
-        .filter(|(what, out)| what.contains("FROM elf_") && !out.is_empty())
-        .count();
-    assert!(answers > 30, "the tables were really asked");
+    // Standard output is every other entry.
+    let answered = |table: &str| {
+        let answers = said.iter().step_by(2);
+        answers
+            .filter(|(what, out)| what.contains(table) && !out.is_empty())
+            .count()
+    };
+    assert!(answered("FROM elf_") > 30, "the tables were really asked");
+    assert_eq!(answered("FROM roster_"), 14);
 }

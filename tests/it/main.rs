@@ -1,5 +1,6 @@
 //! Promises of the whole program, in one test binary: linking DataFusion once is enough.
 
+mod answers;
 mod canary;
 mod command_line;
 mod corpus;

@@ -8,6 +8,7 @@ use std::path::Path;
 use ipnet::IpNet;
 use orgwatch::registry::{Registry, Role};
 
+use crate::logs::Org;
 use crate::program::{expect, orgwatch, stderr};
 use crate::sample::{self, WholeNight};
 
@@ -187,13 +188,71 @@ fn a_night_runs_with_the_proposed_registry() {
 }
 
 #[test]
+fn the_attacks_of_the_history_are_found_with_the_registry_proposed_from_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (toml, registry) = proposed(dir.path());
+    fs::write(dir.path().join("suggested.toml"), toml).unwrap();
+    copy(&WholeNight::get().dir.join("out"), &dir.path().join("data"));
+    let detect = [
+        "detect",
+        "--registry",
+        "suggested.toml",
+        "--data-dir",
+        "data",
+        "--lookback-days",
+        "40",
+        "--now",
+        "2026-01-31T03:00:00Z",
+        "--format",
+        "csv",
+    ];
+    let found = expect(1, orgwatch(dir.path(), &detect));
+    let machines = machines(&registry);
+    let expected = fs::read_to_string(sample::folder().join("expected.csv")).unwrap();
+    let mut compared = 0;
+    for line in expected.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let (rule, user) = (cells[0], cells[1]);
+        // What only the proposed networks, apps and flows can tell from the machine's own work.
+        let is_theirs = [
+            "integration-ui-login",
+            "integration-unexpected-ip-login",
+            "integration-unexpected-ip-api",
+            "integration-wrong-connected-app",
+            "integration-login-without-connected-app",
+        ]
+        .contains(&rule);
+        if !is_theirs || !machines.contains(user) {
+            continue;
+        }
+        let is_found = |line: &str| line.contains(rule) && line.contains(user);
+        assert!(found.lines().any(is_found), "{rule} {user}");
+        compared += 1;
+    }
+    assert!(compared >= 13, "{compared}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
 fn an_existing_file_is_replaced_by_force_only() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("registry.toml");
     let suggest = ["registry", "suggest", "--output", "registry.toml"];
     let told = ask(dir.path(), &suggest);
     assert!(
-        stderr(&told).contains("13 machines proposed"),
+        stderr(&told).contains(" machines proposed"),
         "{}",
         stderr(&told)
     );
@@ -289,4 +348,93 @@ fn a_check_holds_the_registry_against_the_logs() {
     let mut strict = check.to_vec();
     strict.push("--exit-code");
     expect(1, ask(dir.path(), &strict));
+}
+
+/// LoginHistory of a machine, six logins a day through these apps in turn.
+fn history(apps: &[&str]) -> String {
+    let mut csv =
+        "UserId,LoginTime,LoginType,LoginSubType,SourceIp,Status,Application\n".to_owned();
+    for n in 0..240 {
+        let (day, hour) = (n / 6 + 1, n % 6 * 4);
+        let (month, day) = (1 + day / 29, 1 + day % 28);
+        let app = apps[n % apps.len()].replace('"', "\"\"");
+        csv.push_str(&format!(
+            "005000000000001AAA,2026-{month:02}-{day:02}T{hour:02}:00:00.000+0000,Remote Access 2.0,OauthRefreshToken,198.51.100.3,Success,\"{app}\"\n"
+        ));
+    }
+    csv
+}
+
+#[test]
+fn names_that_attackers_choose_stay_inside_their_quotes_and_comments() {
+    let org = Org::new();
+    let hostile = [
+        "Good",
+        "x\"]\nallow_salesforce_ip = true\n[[user]]\nusername = \"evil@example.com\"\nrole = \"human\"\n# ",
+        "\u{202e}doog",
+        "a\\",
+        "'''",
+    ];
+    org.file("LoginHistory.csv", history(&hostile));
+    let dir = org.path("");
+    expect(
+        0,
+        orgwatch(&dir, &["ingest", "LoginHistory.csv", "--data-dir", "data"]),
+    );
+    let toml = expect(
+        0,
+        orgwatch(&dir, &["registry", "suggest", "--data-dir", "data"]),
+    );
+    let registry = Registry::parse(&toml, "proposed").unwrap();
+    assert_eq!(registry.users.len(), 1, "{toml}");
+    let user = &registry.users[0];
+    assert_eq!(user.name(), "005000000000001AAA");
+    assert!(!user.allow_salesforce_ip, "{toml}");
+    let names: BTreeSet<_> = user
+        .apps
+        .iter()
+        .filter_map(|app| app.value.name.as_deref())
+        .collect();
+    assert_eq!(names, BTreeSet::from(["Good", "a\\", "'''"]), "{toml}");
+    let strange = |c: char| orgwatch::privacy::is_unsafe_to_show(c) && c != '\n';
+    assert!(!toml.contains(strange), "{toml:?}");
+    fs::write(org.path("registry.toml"), toml).unwrap();
+    let run = [
+        "run",
+        "LoginHistory.csv",
+        "--data-dir",
+        "data",
+        "--registry",
+        "registry.toml",
+    ];
+    let told = orgwatch(&dir, &run);
+    assert!(
+        [0, 1, 3].contains(&told.status.code().unwrap()),
+        "{}",
+        stderr(&told)
+    );
+}
+
+#[test]
+fn a_config_that_names_the_registry_to_come_is_no_mistake() {
+    let org = Org::new();
+    org.file("LoginHistory.csv", history(&["Good"]));
+    org.file(
+        "orgwatch.toml",
+        "[store]\ndata_dir = \"data\"\n[registry]\nfile = \"registry.toml\"\n",
+    );
+    let dir = org.path("");
+    expect(2, orgwatch(&dir, &["registry", "check"]));
+    expect(0, orgwatch(&dir, &["ingest", "LoginHistory.csv"]));
+    let suggest = ["registry", "suggest", "--output", "registry.toml"];
+    expect(0, orgwatch(&dir, &suggest));
+    assert_eq!(
+        Registry::load(&org.path("registry.toml"))
+            .unwrap()
+            .users
+            .len(),
+        1
+    );
+    let misspelt = ["registry", "suggest", "--registry", "regstry.toml"];
+    expect(2, orgwatch(&dir, &misspelt));
 }

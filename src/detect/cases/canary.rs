@@ -73,7 +73,7 @@ impl CaseRunner<'_> {
     /// What did not come out; None where each user that is expected has a finding. How grave it
     /// is and what it says may be tuned.
     fn fires(&self, rule: &Rule, case: &Case) -> Result<Option<String>, String> {
-        let evaluated = self.evaluate(rule, vec![], case)?;
+        let evaluated = self.evaluate(std::slice::from_ref(rule), case)?;
         for outcome in &evaluated.report.rules {
             let reason = outcome.reason.as_deref().unwrap_or_default();
             match outcome.status {
@@ -83,10 +83,10 @@ impl CaseRunner<'_> {
             }
         }
         let findings = &evaluated.report.findings;
-        let mut own = case.expect.iter().filter(|wanted| {
-            let other = wanted.rule.as_ref();
-            other.is_none_or(|other| *other == rule.id)
-        });
+        let mut own = case
+            .expect
+            .iter()
+            .filter(|e| e.rule.as_ref().is_none_or(|id| *id == rule.id));
         let missing = own.find(|wanted| !came(wanted, findings));
         Ok(missing.map(|wanted| {
             let misread = evaluated.misreadings.first();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, Utc};
 use tempfile::TempDir;
 
 use super::compare::compare;
@@ -147,12 +147,12 @@ impl CaseRunner<'_> {
         for (name, value) in &case.params {
             rule.set_param(name, value)?;
         }
-        let others = self.others(&rule, case)?;
-        let rule_id = rule.id.clone();
+        let mut rules = self.others(&rule, case)?;
+        rules.push(rule.clone());
         let Evaluated {
             report,
             misreadings,
-        } = self.evaluate(&rule, others, case)?;
+        } = self.evaluate(&rules, case)?;
 
         // A rule about rejected rows has cases of rejected rows.
         let mut differences = match reads(&rule, "quarantine") {
@@ -162,7 +162,7 @@ impl CaseRunner<'_> {
         for outcome in &report.rules {
             let reason = outcome.reason.as_deref().unwrap_or_default();
             let mut differs = |what: String| {
-                differences.push(match outcome.rule_id == rule_id {
+                differences.push(match outcome.rule_id == rule.id {
                     true => what,
                     false => format!("{}: {what}", outcome.rule_id),
                 });
@@ -178,17 +178,12 @@ impl CaseRunner<'_> {
                 differs(format!("{n} rows of the result lie outside the window"));
             }
         }
-        differences.extend(compare(&rule_id, &case.expect, &report.findings));
+        differences.extend(compare(&rule.id, &case.expect, &report.findings));
         Ok(differences)
     }
 
-    /// Asks the rule, and with it others, as they are given, of the case's rows.
-    pub(super) fn evaluate(
-        &self,
-        rule: &Rule,
-        others: Vec<Rule>,
-        case: &Case,
-    ) -> Result<Evaluated, String> {
+    /// Asks the rules, as they are given, of the case's rows.
+    pub(super) fn evaluate(&self, asked: &[Rule], case: &Case) -> Result<Evaluated, String> {
         let registry = self.registry(case)?;
 
         let folder = temporary_folder().map_err(|e| format!("no temporary folder: {e}"))?;
@@ -210,7 +205,14 @@ impl CaseRunner<'_> {
             .ledger()
             .dirty_days("detect")
             .map_err(|e| e.to_string())?;
-        let windows = Windows::of_dirty_days(&dirty, &coverage, case.now, LOOKBACK_DAYS);
+        let windows = match case.files.is_empty() {
+            // Rows of the program's own tables make no day dirty.
+            true => Windows::between(
+                case.now.date_naive() - Days::new(LOOKBACK_DAYS.into()),
+                case.now.date_naive(),
+            ),
+            false => Windows::of_dirty_days(&dirty, &coverage, case.now, LOOKBACK_DAYS),
+        };
         let session =
             Session::open(&lake, self.catalog, &registry, &options).map_err(|e| e.to_string())?;
         session.plan_in_one_pass();
@@ -228,8 +230,8 @@ impl CaseRunner<'_> {
             stage: None,
         };
         let mut rules = RuleSet::default();
-        for rule in others.into_iter().chain([rule.clone()]) {
-            rules.add(rule).map_err(|e| e.to_string())?;
+        for rule in asked {
+            rules.add(rule.clone()).map_err(|e| e.to_string())?;
         }
         let report = run(
             &session,
@@ -349,17 +351,17 @@ fn infer_roles(lake: &mut Lake, case: &Case) -> Result<(), String> {
         .map_err(|e| e.to_string())
 }
 
-fn reads(rule: &Rule, table: &str) -> bool {
-    let mut names = rule.inputs.iter().flat_map(|input| &input.alternatives);
-    names.any(|name| name == table)
-}
-
 /// A rule that is off or in staging must still pass its cases, at its own severity.
 fn as_written(rule: &Rule) -> Rule {
     let mut rule = rule.clone();
     rule.status = RuleStatus::Active;
     rule.severity_cap = None;
     rule
+}
+
+fn reads(rule: &Rule, table: &str) -> bool {
+    let mut names = rule.inputs.iter().flat_map(|input| &input.alternatives);
+    names.any(|name| name == table)
 }
 
 /// A private folder, in memory where there is such a place: a case is all writes and no data.

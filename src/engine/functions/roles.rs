@@ -39,17 +39,6 @@ impl KnownMachines {
             .push((from, to));
     }
 
-    /// Accounts that the org marks as a machine's are one at all times.
-    pub(in crate::engine) fn with_marks(
-        mut self,
-        user_keys: impl IntoIterator<Item = String>,
-    ) -> Self {
-        for user_key in user_keys {
-            self.add(&user_key, i64::MIN, i64::MAX);
-        }
-        self
-    }
-
     fn knows(&self, user_key: &str, at: i64) -> bool {
         let spans = self.spans.get(user_key);
         spans.is_some_and(|spans| spans.iter().any(|(from, to)| (*from..*to).contains(&at)))

@@ -136,9 +136,9 @@ pub(in crate::lake) fn insert_file(
         "INSERT INTO files (file_id, name, content_hash, size_bytes, event_type, interval, state,
              reason, unknown_columns, missing_columns, first_event_at, last_event_at, rows_read,
              rows_kept, rows_duplicate, rows_quarantined, repeated_headers, timestamp_fallbacks,
-             unreadable_values, run_id, ingested_at)
+             unreadable_values, run_id, ingested_at, absent_columns)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20, ?21)",
+             ?19, ?20, ?21, ?22)",
     )?
     .execute(params![
         file.file_id,
@@ -162,6 +162,7 @@ pub(in crate::lake) fn insert_file(
         int(file.unreadable_values),
         run_id,
         ms(at),
+        file.absent_columns.join(","),
     ])?;
     Ok(())
 }

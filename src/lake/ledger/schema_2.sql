@@ -40,3 +40,6 @@ CREATE TABLE inferred_roles (
 -- Group of the rule: misuse | credential | identity | attack | behaviour | coverage. NULL where
 -- version 1 wrote it and no run has produced it again.
 ALTER TABLE findings ADD COLUMN family TEXT;
+
+-- Headings that some release of the type has and the file lacks. NULL: version 1 did not look.
+ALTER TABLE files ADD COLUMN absent_columns TEXT;

@@ -21,7 +21,8 @@ pub enum LedgerTable {
     /// `file_id, name, event_type, interval, state, reason, size_bytes, unknown_columns,
     /// missing_columns` (headings, comma separated), `first_event_at, last_event_at, rows_read,
     /// rows_kept, rows_duplicate, rows_quarantined, repeated_headers, timestamp_fallbacks,
-    /// unreadable_values, run_id, ingested_at`; by `file_id`.
+    /// unreadable_values, run_id, ingested_at, absent_columns` (headings, comma separated); by
+    /// `file_id`.
     Files,
     /// `run_id, kind, started_at, finished_at, state, exit_code, summary` (JSON); by `run_id`.
     Runs,
@@ -144,6 +145,7 @@ impl LedgerTable {
                 ("unreadable_values", Integer),
                 ("run_id", Integer),
                 ("ingested_at", Time),
+                ("absent_columns", Text),
             ],
             LedgerTable::Runs => &[
                 ("run_id", Integer),
@@ -258,6 +260,9 @@ impl LedgerTable {
     /// Selects every column under its name, of a ledger of this version.
     fn select(self, version: i64) -> &'static str {
         match self {
+            LedgerTable::Files if version < 2 => {
+                "SELECT *, NULL AS absent_columns FROM files ORDER BY file_id"
+            }
             LedgerTable::Files => "SELECT * FROM files ORDER BY file_id",
             LedgerTable::Runs => "SELECT * FROM runs ORDER BY run_id",
             LedgerTable::Quarantine => {

@@ -75,6 +75,7 @@ pub(super) fn source(lake: &Lake, name: &str, kept: u64) -> SourceFile {
         reason: None,
         unknown_columns: vec!["NEW_A".to_owned(), "NEW_B".to_owned()],
         missing_columns: vec![],
+        absent_columns: vec![],
         first_event_at: Some(at(1, 0)),
         last_event_at: Some(at(2, 0)),
         rows_read: kept + 1,

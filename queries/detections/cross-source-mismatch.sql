@@ -1,0 +1,241 @@
+/*
+id = "cross-source-mismatch"
+title = "Two records of the same thing disagree"
+family = "coverage"
+severity = "high"
+status = "active"
+version = 1
+control = ["S4.8"]
+attack = ["T1562.008", "T1070"]
+description = """
+Most things are written down twice: a login in the EventLogFile and in LoginHistory, a call in its detail log and \
+in ApiTotalUsage, a user in the roster. Where both records are there and one lacks what the other has, rows were \
+cut, dropped or never written. Judged for each user and day, and only inside the time that both sources cover, so \
+that a file which did not come yet is a matter for `missing-log-file`. High: calls from outside begin after a day \
+of silence although no login of the user was seen in the two days before. Medium: logins or calls without partner \
+(more than a share and a number), and a successful login of a user that the roster taken on that day or later does \
+not have. Users are never deleted in Salesforce, so such a user is a ghost. Detail logs that ApiTotalUsage does not \
+count row by row (job states of Bulk API 2.0, Apex REST and SOAP services, batches) are not compared."""
+false_positives = [
+  "One of the files was exported while its day was still being written: give the complete file",
+  "A roster that was exported with a filter lacks users: export it whole",
+  "Salesforce cuts the EventLogFile of a client that logs in too often: see `login-logging-limited`",
+]
+response = [
+  "Fetch both files of the day again and let the night run again: real gaps stay",
+  "A call without login: find the token (OAuth usage of the user) and revoke it",
+  "A ghost: look the id up in Setup; ask Salesforce support if nobody knows it",
+]
+references = ["https://attack.mitre.org/techniques/T1562/008/", "https://attack.mitre.org/techniques/T1070/"]
+inputs = ["logins | api_calls", "users?"]
+dedupe = ["user_key", "mismatch"]
+bucket = "day"
+
+[params.min_share]
+type = "float"
+default = 0.05
+meaning = "share of a user's rows of the day without partner above which they count"
+
+[params.min_rows]
+type = "int"
+default = 10
+meaning = "rows without partner from which they count"
+
+[params.login_reach]
+type = "duration"
+default = "48h"
+meaning = "how long before a call its login may lie"
+
+[params.silence]
+type = "duration"
+default = "24h"
+meaning = "silence of a user after which no session can still be alive"
+*/
+WITH
+tries AS (
+    SELECT occurred_at, day, user_key, user_id, username, role, role_source, system, owner,
+           outcome, source, merge_quality, ip, ip_kind, login_path, request_id, file_id, line_no
+    FROM logins
+    WHERE occurred_at >= $window_start - $login_reach - $silence AND occurred_at < $window_end
+),
+-- The time of each day in which both kinds of login record were being written.
+both_written AS (
+    SELECT
+        day,
+        greatest(min(occurred_at) FILTER (WHERE source IN ('elf', 'both')),
+                 min(occurred_at) FILTER (WHERE source IN ('login_history', 'both'))) AS from_at,
+        least(max(occurred_at) FILTER (WHERE source IN ('elf', 'both')),
+              max(occurred_at) FILTER (WHERE source IN ('login_history', 'both'))) AS to_at
+    FROM tries
+    GROUP BY day
+    HAVING count(*) FILTER (WHERE source IN ('elf', 'both')) > 0
+       AND count(*) FILTER (WHERE source IN ('login_history', 'both')) > 0
+),
+logins_alone AS (
+    SELECT
+        t.user_key, t.day,
+        max(t.user_id) AS user_id, max(t.username) AS username,
+        max(t.role) AS role, max(t.role_source) AS role_source, max(t.system) AS system, max(t.owner) AS owner,
+        'login without partner' AS mismatch,
+        count(*) AS seen,
+        count(*) FILTER (WHERE t.merge_quality IN ('elf_only', 'lh_only')) AS alone,
+        count(*) FILTER (WHERE t.merge_quality = 'elf_only') AS only_elf,
+        count(*) FILTER (WHERE t.merge_quality = 'lh_only') AS only_history,
+        min(t.occurred_at) FILTER (WHERE t.merge_quality IN ('elf_only', 'lh_only')) AS first_at,
+        max(t.occurred_at) FILTER (WHERE t.merge_quality IN ('elf_only', 'lh_only')) AS last_at
+    FROM tries t
+    JOIN both_written b ON b.day = t.day AND t.occurred_at >= b.from_at AND t.occurred_at <= b.to_at
+    WHERE t.occurred_at >= $window_start AND t.occurred_at < $window_end
+      -- Without id a user is known by what was typed, which the two sources write differently.
+      AND t.user_id IS NOT NULL
+    GROUP BY t.user_key, t.day
+    HAVING count(*) FILTER (WHERE t.merge_quality IN ('elf_only', 'lh_only')) >= $min_rows
+       AND count(*) FILTER (WHERE t.merge_quality IN ('elf_only', 'lh_only')) > $min_share * count(*)
+),
+calls AS (
+    SELECT occurred_at, day, user_key, user_id, username, role, role_source, system, owner,
+           event_type, request_id, ip_kind, client_category, file_id, line_no
+    FROM api_calls
+    WHERE occurred_at >= $window_start - $silence AND occurred_at < $window_end
+),
+counted AS (
+    SELECT day, count(*) AS rows FROM calls WHERE event_type = 'ApiTotalUsage' GROUP BY day
+),
+calls_alone AS (
+    SELECT
+        d.user_key, d.day,
+        max(d.user_id) AS user_id, max(d.username) AS username,
+        max(d.role) AS role, max(d.role_source) AS role_source, max(d.system) AS system, max(d.owner) AS owner,
+        'call not counted' AS mismatch,
+        count(*) AS seen, count(*) FILTER (WHERE t.request_id IS NULL) AS alone,
+        CAST(0 AS BIGINT) AS only_elf, CAST(0 AS BIGINT) AS only_history,
+        min(d.occurred_at) FILTER (WHERE t.request_id IS NULL) AS first_at,
+        max(d.occurred_at) FILTER (WHERE t.request_id IS NULL) AS last_at
+    FROM calls d
+    JOIN counted c ON c.day = d.day
+    LEFT JOIN (SELECT DISTINCT request_id, user_key FROM calls WHERE event_type = 'ApiTotalUsage' AND request_id IS NOT NULL) t
+      ON t.request_id = d.request_id AND t.user_key = d.user_key
+    WHERE d.event_type IN ('RestApi', 'API')
+      AND d.request_id IS NOT NULL
+      AND d.occurred_at >= $window_start
+      AND coalesce(d.ip_kind, 'missing') = 'public'
+    GROUP BY d.user_key, d.day
+    HAVING count(*) FILTER (WHERE t.request_id IS NULL) >= $min_rows
+       AND count(*) FILTER (WHERE t.request_id IS NULL) > $min_share * count(*)
+),
+-- Days on which login records of any kind exist: without them nothing can be said of a missing login.
+login_days AS (
+    SELECT DISTINCT CAST(day AS DATE) AS day FROM parts WHERE event_type IN ('Login', 'LoginHistory')
+),
+first_calls AS (
+    SELECT user_key, day, min(occurred_at) AS first_at, max(occurred_at) AS last_at, count(*) AS calls,
+           max(user_id) AS user_id, max(username) AS username,
+           max(role) AS role, max(role_source) AS role_source, max(system) AS system, max(owner) AS owner
+    FROM calls
+    WHERE ip_kind = 'public' AND role NOT IN ('guest', 'internal_system') AND user_id IS NOT NULL
+      -- Pages of a person call the API within the login of the page.
+      AND coalesce(client_category, '') <> 'LIGHTNING_UI'
+    GROUP BY user_key, day
+),
+without_login AS (
+    SELECT
+        f.user_key, f.day, f.user_id, f.username, f.role, f.role_source, f.system, f.owner,
+        'call without login' AS mismatch,
+        f.calls AS seen, f.calls AS alone, CAST(0 AS BIGINT) AS only_elf, CAST(0 AS BIGINT) AS only_history,
+        f.first_at, f.last_at
+    FROM first_calls f
+    WHERE f.first_at >= $window_start
+      AND EXISTS (SELECT 1 FROM login_days l WHERE l.day = f.day)
+      AND EXISTS (SELECT 1 FROM login_days l WHERE l.day = f.day - INTERVAL '1 day')
+      AND EXISTS (SELECT 1 FROM login_days l WHERE l.day = f.day - INTERVAL '2 days')
+      -- Calls were recorded on the day before, and none of this user.
+      AND EXISTS (SELECT 1 FROM counted c WHERE c.day = f.day - INTERVAL '1 day')
+      AND NOT EXISTS (
+          SELECT 1 FROM calls c
+          WHERE c.user_key = f.user_key AND c.occurred_at < f.first_at AND c.occurred_at >= f.first_at - $silence)
+      AND NOT EXISTS (
+          SELECT 1 FROM tries t
+          WHERE t.user_key = f.user_key AND t.outcome = 'success'
+            AND t.occurred_at <= f.first_at + INTERVAL '5 minutes' AND t.occurred_at >= f.first_at - $login_reach)
+),
+roster AS (
+    SELECT user_key, min(day) AS first_day FROM users GROUP BY user_key
+),
+newest_roster AS (
+    SELECT max(day) AS day FROM roster_snapshots WHERE data_set = 'User'
+),
+ghosts AS (
+    SELECT
+        t.user_key, t.day,
+        max(t.user_id) AS user_id, max(t.username) AS username,
+        max(t.role) AS role, max(t.role_source) AS role_source, max(t.system) AS system, max(t.owner) AS owner,
+        'user not in the roster' AS mismatch,
+        count(*) AS seen, count(*) AS alone, CAST(0 AS BIGINT) AS only_elf, CAST(0 AS BIGINT) AS only_history,
+        min(t.occurred_at) AS first_at, max(t.occurred_at) AS last_at
+    FROM tries t
+    CROSS JOIN newest_roster n
+    WHERE t.occurred_at >= $window_start AND t.outcome = 'success'
+      AND t.user_id IS NOT NULL AND t.role NOT IN ('guest', 'internal_system')
+      AND n.day >= t.day
+      AND NOT EXISTS (SELECT 1 FROM roster r WHERE r.user_key = t.user_key)
+    GROUP BY t.user_key, t.day
+),
+mismatches AS (
+    SELECT * FROM logins_alone
+    UNION ALL SELECT * FROM calls_alone
+    UNION ALL SELECT * FROM without_login
+    UNION ALL SELECT * FROM ghosts
+),
+-- Rows are gathered for what was found only: a night has millions of them.
+rows_behind AS (
+    SELECT m.user_key, m.mismatch, m.first_at, t.occurred_at, t.file_id, t.line_no
+    FROM mismatches m
+    JOIN tries t ON t.user_key = m.user_key AND t.occurred_at >= m.first_at AND t.occurred_at <= m.last_at
+    WHERE (m.mismatch = 'login without partner' AND t.merge_quality IN ('elf_only', 'lh_only'))
+       OR (m.mismatch = 'user not in the roster' AND t.outcome = 'success')
+    UNION ALL
+    SELECT m.user_key, m.mismatch, m.first_at, c.occurred_at, c.file_id, c.line_no
+    FROM mismatches m
+    JOIN calls c ON c.user_key = m.user_key AND c.occurred_at >= m.first_at AND c.occurred_at <= m.last_at
+    WHERE m.mismatch IN ('call not counted', 'call without login')
+),
+numbered AS (
+    SELECT *, row_number() OVER (
+        PARTITION BY user_key, mismatch, first_at ORDER BY occurred_at, file_id, line_no) AS n
+    FROM rows_behind
+),
+proofs AS (
+    SELECT user_key, mismatch, first_at,
+           array_agg(file_id || ':' || line_no ORDER BY n) AS proof
+    FROM numbered
+    WHERE n <= 20
+    GROUP BY user_key, mismatch, first_at
+)
+SELECT
+    m.first_at AS occurred_at,
+    m.user_key, m.user_id, m.username,
+    CASE m.mismatch WHEN 'call without login' THEN 'high' ELSE 'medium' END AS severity,
+    m.alone AS event_count,
+    m.last_at,
+    CASE m.mismatch
+        WHEN 'login without partner' THEN 'Each login stands in the EventLogFile and in LoginHistory'
+        WHEN 'call not counted' THEN 'Each call of a detail log stands in ApiTotalUsage'
+        WHEN 'call without login' THEN 'Calls begin with a login'
+        ELSE 'Whoever logs in is in the roster'
+    END AS expected,
+    CASE m.mismatch
+        WHEN 'login without partner' THEN
+            alone || ' of ' || seen || ' logins stand in one record only: '
+            || array_to_string([
+                   CASE WHEN only_elf > 0 THEN only_elf || ' not in LoginHistory' END,
+                   CASE WHEN only_history > 0 THEN only_history || ' not in the EventLogFile' END], ', ')
+        WHEN 'call not counted' THEN alone || ' of ' || seen || ' calls are missing in ApiTotalUsage'
+        WHEN 'call without login' THEN alone || ' calls after a silence, with no login before them'
+        ELSE alone || CASE WHEN alone = 1 THEN ' login' ELSE ' logins' END || ' of a user that the roster does not have'
+    END AS observed,
+    m.role, m.role_source, m.system, m.owner,
+    m.mismatch, m.seen, m.alone, m.only_elf, m.only_history,
+    p.proof
+FROM mismatches m
+LEFT JOIN proofs p ON p.user_key = m.user_key AND p.mismatch = m.mismatch AND p.first_at = m.first_at
+ORDER BY occurred_at, m.user_key, m.mismatch

@@ -1,0 +1,195 @@
+//! `orgwatch doctor`: whether the installation is in order, and how to mend it.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::exit::Exit;
+use super::interrupt::Leftover;
+use super::output::{Format, Rows};
+use super::terminal::Terminal;
+use super::workplace::{Flags, Workplace};
+use super::{EngineFlags, Global, HiddenNow, RuleFlags, print_rows_as};
+use crate::detect::lint;
+use crate::doctor::{self, Check, Verdict};
+use crate::lake::{Lake, LakeError};
+use crate::privacy::printable;
+use crate::registry::{Registry, Resolution};
+
+pub const EXAMPLES: &str = "\
+Examples:
+  orgwatch doctor
+  orgwatch doctor --config orgwatch.toml
+  orgwatch doctor --json                       for a monitor
+
+Exit codes:
+  0 nothing failed (warnings are shown)   3 something failed";
+
+/// Longest text shown of a check, in characters.
+const SHOWN_CHARS: usize = 1000;
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// One JSON array instead of lines for people (the same as --format json)
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    #[command(flatten)]
+    pub engine: EngineFlags,
+    #[command(flatten)]
+    pub rules: RuleFlags,
+    #[command(flatten)]
+    pub now: HiddenNow,
+}
+
+pub fn run(args: &DoctorArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let flags = Flags {
+        engine: Some(&args.engine),
+        rules: Some(&args.rules),
+        ..Flags::default()
+    };
+    let checks = match Workplace::open(terminal, global, args.now.now, &flags) {
+        Ok(place) => examine(&place),
+        Err(error) => vec![broken("config", "file", &error)],
+    };
+    let format = if args.json {
+        Some(Format::Json)
+    } else {
+        global.format
+    };
+    match format {
+        None | Some(Format::Table) => show(&checks, terminal)?,
+        Some(format) => print(&checks, format, terminal)?,
+    }
+    let failed = checks.iter().any(|c| c.verdict == Verdict::Fail);
+    Ok(if failed { Exit::Partial } else { Exit::Done })
+}
+
+/// All checks in the order of a night: what people wrote, files, inputs, lake, rules, mail. One
+/// that cannot be made fails, and the others are made.
+fn examine(place: &Workplace<'_>) -> Vec<Check> {
+    let now = place.clock.now();
+    let settings = &place.settings;
+    let mut checks = doctor::settings(settings, now);
+
+    let believed: Vec<(&str, &Path)> = [
+        ("configuration", settings.file.as_deref()),
+        ("registry", settings.registry_file.value.as_deref()),
+        ("rules folder", settings.detect.rules_dir.value.as_deref()),
+        (
+            "catalogue extension",
+            settings.catalog_file.value.as_deref(),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, path)| Some((name, path?)))
+    .collect();
+    checks.extend(doctor::places(place.data_dir(), &believed));
+    checks.extend(doctor::inputs(&settings.inputs.paths.value));
+
+    let lake = match Lake::open_reader(place.data_dir()) {
+        Ok(lake) => Some(lake),
+        Err(LakeError::Missing { .. }) => None,
+        Err(error) => {
+            checks.push(broken("lake", "open", &error.into()));
+            None
+        }
+    };
+    let known = lake.as_ref().map(|lake| lake.ledger().usernames());
+    let known = known.and_then(Result::ok).unwrap_or_default();
+    match place.registry() {
+        Ok(registry) => {
+            let resolution = Resolution::new(&registry, known);
+            checks.extend(doctor::registry(&registry, &resolution, now));
+        }
+        Err(error) => checks.push(broken("registry", "file", &error)),
+    }
+    if let Some(lake) = &lake {
+        checks.extend(of_lake(lake, place).unwrap_or_else(|e| vec![broken("lake", "read", &e)]));
+    }
+    checks.extend(of_rules(place).unwrap_or_else(|error| vec![broken("rules", "load", &error)]));
+    checks
+}
+
+fn of_lake(lake: &Lake, place: &Workplace<'_>) -> anyhow::Result<Vec<Check>> {
+    let now = place.clock.now();
+    let catalog = place.catalog()?;
+    let mut checks = doctor::data_sets(lake, &catalog, now)?;
+    checks.extend(doctor::gaps(lake, &catalog)?);
+    checks.push(doctor::lake(lake)?);
+    checks.push(doctor::last_run(lake, now)?);
+    checks.push(doctor::outbox(lake)?);
+    Ok(checks)
+}
+
+fn of_rules(place: &Workplace<'_>) -> anyhow::Result<Vec<Check>> {
+    let rules = place.rules()?;
+    let catalog = place.catalog()?;
+    // The real schema needs a lake, not its rows.
+    let folder = Leftover::new(
+        tempfile::Builder::new()
+            .prefix("orgwatch-")
+            .tempdir()?
+            .keep(),
+    );
+    let lake = Lake::open_writer(&folder.path().join("data"))?;
+    let session = place.session(&lake, &catalog, &Registry::empty())?;
+    let faults: Vec<String> = rules
+        .iter()
+        .flat_map(|rule| lint(rule, &session, &catalog))
+        .map(|fault| fault.to_string())
+        .collect();
+    Ok(doctor::rules(&rules, &faults))
+}
+
+/// A check that could not be made.
+fn broken(area: &'static str, name: &str, error: &anyhow::Error) -> Check {
+    let text = format!("{error:#}");
+    let (what, hint) = text.split_once("\nhint: ").unwrap_or((text.as_str(), ""));
+    Check::fail(area, name, what, hint)
+}
+
+fn show(checks: &[Check], terminal: &Terminal) -> anyhow::Result<()> {
+    let name_width = checks.iter().map(|c| c.name.chars().count()).max();
+    let name_width = name_width.unwrap_or(0).min(40);
+    terminal.data(|out| {
+        for check in checks {
+            let verdict = terminal.verdict(check.verdict);
+            let name = printable(&check.name, SHOWN_CHARS);
+            let detail = printable(&check.detail, SHOWN_CHARS);
+            writeln!(
+                out,
+                "{verdict}  {:<8}  {name:<name_width$}  {detail}",
+                check.area
+            )?;
+            if !check.fix.is_empty() && check.verdict != Verdict::Pass {
+                writeln!(out, "      fix: {}", printable(&check.fix, SHOWN_CHARS))?;
+            }
+        }
+        Ok(())
+    })?;
+    let count = |verdict| checks.iter().filter(|c| c.verdict == verdict).count();
+    terminal.say(&format!(
+        "{} checks: {} passed, {} to look at, {} failed, {} skipped",
+        checks.len(),
+        count(Verdict::Pass),
+        count(Verdict::Warn),
+        count(Verdict::Fail),
+        count(Verdict::Skip)
+    ));
+    Ok(())
+}
+
+fn print(checks: &[Check], format: Format, terminal: &Terminal) -> anyhow::Result<()> {
+    let each = || checks.iter();
+    let batch = Rows::new()
+        .text("verdict", each().map(|c| Some(c.verdict.as_str())))
+        .text("area", each().map(|c| Some(c.area)))
+        .text("check", each().map(|c| Some(c.name.clone())))
+        .text("detail", each().map(|c| Some(c.detail.clone())))
+        .text(
+            "fix",
+            each().map(|c| (!c.fix.is_empty()).then(|| c.fix.clone())),
+        )
+        .batch()?;
+    print_rows_as(format, &batch, terminal)
+}
