@@ -75,9 +75,9 @@ bearer AS (
       -- With a password it is the username-password flow, whose rule tells it.
       AND coalesce(upper(trim(l.use_api_token)), '') NOT IN ('T', 'P')
       -- An empty cell says "no sub-type"; a missing column says nothing.
-      AND NOT (regexp_like(',' || coalesce(f.missing_columns, '') || ',', ',(LOGIN_SUB_TYPE|LoginSubType),')
+      AND NOT (regexp_like(',' || coalesce(f.absent_columns, '') || ',', ',(LOGIN_SUB_TYPE|LoginSubType),')
                AND (l.lh_file_id IS NULL
-                    OR regexp_like(',' || coalesce(t.missing_columns, '') || ',', ',LoginSubType,')))
+                    OR regexp_like(',' || coalesce(t.absent_columns, '') || ',', ',LoginSubType,')))
 ),
 -- Apps that may log in so: for everybody, or for their subjects only.
 registered AS (

@@ -35,7 +35,9 @@ pub use inputs::{Coverage, Input, Sight};
 pub use lint::{Plans, lint};
 pub use params::{Param, ParamType, ParamValue, RuleParams};
 pub use rule::{CasesText, Origin, Rule, RuleSet};
-pub use runner::{Answers, Bindings, DetectReport, RuleOutcome, RunOptions, STAGING, Stage, run};
+pub use runner::{
+    Answers, Bindings, DetectReport, RuleOutcome, RunOptions, STAGING, Stage, Unanswered, run,
+};
 pub use suppress::Suppressions;
 pub use void::void_suppressions;
 pub use windows::{Window, Windows};

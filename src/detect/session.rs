@@ -4,13 +4,16 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 
 use super::lint::Plans;
-use super::runner::{Answers, Bindings};
-use crate::engine::{Params, Session};
+use super::runner::{Answers, Bindings, Unanswered};
+use crate::engine::{EngineError, Params, Session};
 
 impl Answers for Session {
-    fn answer(&self, sql: &str, bindings: &Bindings) -> Result<Vec<RecordBatch>, String> {
-        self.query(sql, &params(bindings))
-            .map_err(|e| e.to_string())
+    fn answer(&self, sql: &str, bindings: &Bindings) -> Result<Vec<RecordBatch>, Unanswered> {
+        let answer = self.query(sql, &params(bindings));
+        answer.map_err(|error| Unanswered {
+            reason: error.to_string(),
+            out_of_memory: matches!(error, EngineError::OutOfMemory { .. }),
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use super::inputs::Coverage;
 
@@ -21,6 +21,23 @@ impl Window {
             from: midnight(first),
             to: midnight(next(last)),
         }
+    }
+
+    /// The first and the second half, in whole days; none where it is one day.
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        let days = (self.to - self.from).num_days();
+        let middle = self.from + TimeDelta::days(days / 2);
+        let halves = (
+            Self {
+                to: middle,
+                ..*self
+            },
+            Self {
+                from: middle,
+                ..*self
+            },
+        );
+        (days > 1).then_some(halves)
     }
 
     pub fn contains(&self, at: DateTime<Utc>) -> bool {

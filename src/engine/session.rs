@@ -10,7 +10,7 @@ use datafusion::catalog::SchemaProvider;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
@@ -374,7 +374,8 @@ fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![options.temp_dir.clone()]));
     let environment = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(pool_bytes)))
+        // Not in fair shares: a plan has a hundred operators of which few are at work at a time.
+        .with_memory_pool(Arc::new(GreedyMemoryPool::new(pool_bytes)))
         .with_disk_manager_builder(disk)
         .build_arc()
         .map_err(|error| EngineError::Start(std::io::Error::other(error.strip_backtrace())))?;

@@ -259,20 +259,41 @@ fn columns(
     Ok(columns)
 }
 
-/// Keyed hash of each row's identity columns. Empty cells do not count, so that a column which
-/// came later and is empty changes nothing; the sum does not depend on the order of columns.
+/// Keyed hash of each row's own id, else of its identity columns. Empty cells do not count, so that
+/// a column which came later and is empty changes nothing; the sum does not depend on the order of
+/// columns.
 fn row_keys(cells: &Cells, layout: &Layout) -> Vec<i64> {
-    let rows = cells.records.len();
-    let mut keys = vec![0u64; rows];
-    for &(column, seed) in &layout.identity {
-        for (row, key) in keys.iter_mut().enumerate() {
-            let raw = cells.records.field(row, column).raw(cells.bytes);
-            if !raw.is_empty() {
-                *key = key.wrapping_add(xxh3_64_with_seed(raw, seed));
+    let mut keys = vec![0u64; cells.records.len()];
+    match layout.own_id {
+        None => {
+            for &column in &layout.identity {
+                add_to_keys(&mut keys, cells, column, |_| true);
+            }
+        }
+        Some(own_id) => {
+            let raw_id = |row| cells.records.field(row, own_id.0).raw(cells.bytes);
+            add_to_keys(&mut keys, cells, own_id, |_| true);
+            // An id that was exported empty tells no two rows apart.
+            for &column in &layout.identity {
+                add_to_keys(&mut keys, cells, column, |row| raw_id(row).is_empty());
             }
         }
     }
     keys.into_iter().map(u64::cast_signed).collect()
+}
+
+fn add_to_keys(
+    keys: &mut [u64],
+    cells: &Cells,
+    (column, seed): (usize, u64),
+    counts: impl Fn(usize) -> bool,
+) {
+    for (row, key) in keys.iter_mut().enumerate() {
+        let raw = cells.records.field(row, column).raw(cells.bytes);
+        if !raw.is_empty() && counts(row) {
+            *key = key.wrapping_add(xxh3_64_with_seed(raw, seed));
+        }
+    }
 }
 
 /// Rows whose username was accepted by the org: no login failed on them.

@@ -45,7 +45,9 @@ pub struct Layout {
     /// LOGIN_STATUS or Status: a username is kept as typed only where the login succeeded.
     pub status: Option<usize>,
     pub slots: Vec<Slot>,
-    /// Columns of the row's identity with the seed of each.
+    /// An export's own row id: the one identity that is promised to be unique.
+    pub own_id: Option<(usize, u64)>,
+    /// Columns of the identity of a row without id of its own, with the seed of each.
     pub identity: Vec<(usize, u64)>,
     pub unknown: Vec<String>,
     pub missing: Vec<String>,
@@ -127,17 +129,14 @@ impl Layout {
             .collect();
         let own_id = (event.family != LogFamily::EventLogFile)
             .then(|| place("Id"))
-            .flatten();
-        let identity = match own_id {
-            // An export's row id is the one identity that is promised to be unique.
-            Some(id) => vec![(id, row_seed)],
-            None => event
-                .columns
-                .iter()
-                .filter(|c| c.identity)
-                .filter_map(|c| Some((place(&c.heading)?, seed_of(row_seed, &c.name))))
-                .collect(),
-        };
+            .flatten()
+            .map(|id| (id, row_seed));
+        let identity = event
+            .columns
+            .iter()
+            .filter(|c| c.identity)
+            .filter_map(|c| Some((place(&c.heading)?, seed_of(row_seed, &c.name))))
+            .collect();
         Ok(Self {
             schema: lake_schema(&event),
             time,
@@ -146,6 +145,7 @@ impl Layout {
             addresses,
             status: place("LOGIN_STATUS").or(place("Status")),
             slots,
+            own_id,
             identity,
             unknown: headings
                 .iter()

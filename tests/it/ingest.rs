@@ -205,3 +205,25 @@ fn the_order_of_inputs_and_the_number_of_threads_change_nothing() {
     }
     assert_eq!(seen[0], seen[1]);
 }
+
+#[test]
+fn an_id_that_was_exported_empty_makes_no_two_logins_one() {
+    let org = Org::new();
+    let header = "Id,UserId,LoginTime,LoginType,Status,SourceIp\n";
+    let row = |id: &str, user: u32| {
+        format!(
+            "{id},00500000000000{user},2026-01-15T10:00:00.000Z,Remote Access 2.0,Success,198.51.100.3\n"
+        )
+    };
+    org.ingest(&[&org.file("a.csv", format!("{header}{}", row("", 1)))]);
+    let report = org.ingest(&[&org.file("b.csv", format!("{header}{}{}", row("", 2), row("", 1)))]);
+    assert_eq!(
+        (report.files[0].rows_kept, report.files[0].rows_duplicate),
+        (1, 1)
+    );
+    // With an id it is the id that counts, whatever else was exported anew.
+    org.ingest(&[&org.file("c.csv", format!("{header}{}", row("0Ya000000000001", 3)))]);
+    let report =
+        org.ingest(&[&org.file("d.csv", format!("{header}{}", row("0Ya000000000001", 4)))]);
+    assert_eq!(report.files[0].rows_duplicate, 1);
+}
