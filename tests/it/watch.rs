@@ -290,6 +290,20 @@ fn a_rule_that_no_longer_finds_its_own_example_is_reported() {
     let fired: usize = fired.lines().nth(1).unwrap().parse().unwrap();
     assert!(fired > 14, "{fired}");
 
+    // The same night again does not try them again; a rule that has changed does.
+    let again = |rules: &str| {
+        let output = command(&org.path(""), &run)
+            .env("ORGWATCH_CANARIES", "true")
+            .output();
+        let summary = expect(0, output.unwrap());
+        assert_eq!(
+            summary.contains(", earlier today"),
+            rules == "same",
+            "{summary}"
+        );
+    };
+    again("same");
+
     // Switched off, the summary says so and the last word stays.
     let quiet = [&run[..6], &["--no-canaries"]].concat();
     let output = command(&org.path(""), &quiet)
@@ -305,10 +319,7 @@ fn a_rule_that_no_longer_finds_its_own_example_is_reported() {
 
     // Mended: it is over.
     org.file("rules/quiet-rule.cases.toml", cases(12));
-    let again = command(&org.path(""), &run)
-        .env("ORGWATCH_CANARIES", "true")
-        .output();
-    expect(0, again.unwrap());
+    again("changed");
     let open = findings(
         &org,
         &["--rule", "detection-inert", "--status", "new,ongoing"],
