@@ -19,6 +19,7 @@ mod sample;
 mod suggest;
 mod traps;
 mod workbench;
+mod watch;
 
 /// The program's own allocator: planning is mostly small allocations.
 #[global_allocator]
