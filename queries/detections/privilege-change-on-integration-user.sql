@@ -11,11 +11,14 @@ description = """
 What a machine may do is set once and changes by ticket. Each roster day is compared with the one before: profile, \
 permission sets and groups (by id: a new name alone is no change), administrator-class permissions in effect, API \
 Only User, the login ranges of the profile, active and frozen. The Setup Audit Trail, where it names the user, and \
-PermissionUpdate events on a set that the user holds add who did it and when. High is any change without an open \
-window; critical one that gives more (an administrator-class permission, wider ranges) when the user is then used \
-from an address outside its declared networks within a day; low one that only takes away. A data set that is \
-missing on a day counts as it was before: nothing looks as if it had been removed. What was planned is told by a \
-maintenance or breakglass window of the registry that touches the time between the two snapshots."""
+PermissionUpdate events on a profile, set or group that the user holds add who did it and when. High is any change \
+without an open window; critical one that gives an administrator-class permission or wider ranges, when the user was \
+used from an address outside its declared networks (an internal system user: at all) since the snapshot before or \
+within `use_after` of the one that shows it. Low where everything that changed only takes away: it helps no attacker, \
+but a job may stop. A data set that is missing on a day counts as it was before, and one that comes for the first \
+time is compared from the next day on: nothing looks as if it had been removed or granted. Planned is what touches a \
+maintenance or breakglass window of the registry between the two snapshots. Other findings are not asked: the use \
+from outside the networks is looked up in the logs."""
 false_positives = [
   "A deployment without a window: open one for it next time, with the ticket",
   "The first snapshot after the roster export gained columns: permissions appear that were there before",
@@ -28,7 +31,9 @@ references = [
   "https://attack.mitre.org/techniques/T1098/003/",
   "https://attack.mitre.org/techniques/T1556/",
 ]
-inputs = ["users | setup_audit_trail", "permissions?", "permission_assignments?", "login_ip_ranges?", "logins?", "api_calls?"]
+inputs = [
+  "users | setup_audit_trail | PermissionUpdate", "permissions?", "permission_assignments?", "login_ip_ranges?", "logins?", "api_calls?",
+]
 dedupe = ["user_key"]
 bucket = "day"
 
@@ -45,152 +50,185 @@ meaning = "permissions whose gain or loss is a change"
 [params.use_after]
 type = "duration"
 default = "24h"
-meaning = "time after the change in which a use from an unapproved address makes it critical"
+meaning = "time after the snapshot that shows the change in which a use from an unapproved address makes it critical"
+
+[params.reach]
+type = "duration"
+default = "8d"
+meaning = "how far before the window a use is looked for: the longest time between two snapshots"
 */
 WITH
--- Each machine on each judged roster day, beside itself on the roster day before.
-pairs AS (
+-- When each roster was taken, the one before it, and which data sets both of them have.
+roster_days AS (
     SELECT
-        n.day, n.previous_day, n.snapshot_at, b.snapshot_at AS before_at,
-        n.user_key, n.user_id, n.username, n.role, n.role_source, n.system, n.owner,
-        n.profile_id, n.profile_name, b.profile_id AS before_profile_id, b.profile_name AS before_profile_name,
-        n.is_active, b.is_active AS was_active, n.is_frozen, b.is_frozen AS was_frozen,
-        n.file_id, n.line_no
-    FROM users n
-    JOIN users b ON b.user_key = n.user_key AND b.day = n.previous_day
-    WHERE n.day >= CAST($window_start AS DATE) AND n.day < CAST($window_end AS DATE)
-      AND n.role IN ('integration', 'internal_system') AND NOT n.is_platform_user
+        day, taken_to AS to_at,
+        lag(taken_from) OVER (ORDER BY day) AS from_at,
+        sets AND lag(sets) OVER (ORDER BY day) AS compares_sets,
+        sources = lag(sources) OVER (ORDER BY day) AS compares_permissions
+    FROM (
+        SELECT
+            day,
+            min(snapshot_at) FILTER (WHERE snapshot_day = day) AS taken_from,
+            max(snapshot_at) FILTER (WHERE snapshot_day = day) AS taken_to,
+            bool_or(data_set = 'PermissionSetAssignment') AS sets,
+            count(*) FILTER (WHERE data_set IN ('Profile', 'PermissionSet', 'PermissionSetAssignment')) AS sources
+        FROM roster_as_of
+        WHERE day < CAST($window_end AS DATE) AND next_day >= CAST($window_start AS DATE)
+        GROUP BY day
+    ) taken
 ),
--- 2 gives more, 1 takes away, 0 neither.
+machines AS (
+    SELECT *
+    FROM users
+    WHERE day < CAST($window_end AS DATE) AND next_day >= CAST($window_start AS DATE)
+      AND role IN ('integration', 'internal_system') AND NOT is_platform_user
+),
+-- What a user has one of: the value of each roster day beside that of the day before.
+single AS (
+    SELECT
+        *,
+        lag(day) OVER user_days AS day_before,
+        lag(profile_id) OVER user_days AS profile_id_before, lag(profile_name) OVER user_days AS profile_name_before,
+        lag(is_active) OVER user_days AS was_active, lag(is_frozen) OVER user_days AS was_frozen,
+        unnest(make_array('profile', 'active', 'frozen')) AS attribute
+    FROM machines
+    WINDOW user_days AS (PARTITION BY user_key ORDER BY day)
+),
 of_account AS (
-    SELECT day, user_key, 'profile' AS attribute,
-           coalesce(printable(before_profile_name), '(none)') AS was, coalesce(printable(profile_name), '(none)') AS is_now, 0 AS gives
-    FROM pairs
-    WHERE profile_id IS DISTINCT FROM before_profile_id
-    UNION ALL
-    SELECT day, user_key, 'active' AS attribute, CAST(was_active AS VARCHAR) AS was, CAST(is_active AS VARCHAR) AS is_now,
-           CASE WHEN is_active THEN 0 ELSE 1 END AS gives
-    FROM pairs
-    WHERE is_active IS NOT NULL AND was_active IS NOT NULL AND is_active <> was_active
-    UNION ALL
-    SELECT day, user_key, 'frozen' AS attribute, CAST(was_frozen AS VARCHAR) AS was, CAST(is_frozen AS VARCHAR) AS is_now,
-           CASE WHEN is_frozen THEN 1 ELSE 0 END AS gives
-    FROM pairs
-    WHERE is_frozen IS NOT NULL AND was_frozen IS NOT NULL AND is_frozen <> was_frozen
+    SELECT
+        user_key, day, user_id, username, role, role_source, system, owner,
+        CASE attribute
+            WHEN 'profile' THEN 'profile ' || coalesce(printable(profile_name_before), '(unknown)') || ' -> ' || coalesce(printable(profile_name), '(unknown)')
+            WHEN 'active' THEN CASE WHEN is_active THEN 'inactive -> active' ELSE 'active -> inactive' END
+            ELSE CASE WHEN is_frozen THEN 'not frozen -> frozen' ELSE 'frozen -> not frozen' END
+        END AS change,
+        -- 2 gives what an attacker wants, 1 only takes away, 0 neither.
+        CASE WHEN (attribute = 'active' AND NOT is_active) OR (attribute = 'frozen' AND is_frozen) THEN 1 ELSE 0 END AS gives,
+        attribute, file_id || ':' || line_no AS source
+    FROM single
+    WHERE day >= CAST($window_start AS DATE) AND day_before = previous_day
+      AND CASE attribute
+            WHEN 'profile' THEN coalesce(profile_id <> profile_id_before, lower(profile_name) <> lower(profile_name_before))
+            WHEN 'active' THEN is_active <> was_active
+            ELSE is_frozen <> was_frozen
+          END
 ),
-sets_now AS (
-    SELECT p.day, p.user_key, a.set_id, max(a.set_name) AS set_name
-    FROM pairs p JOIN permission_assignments a ON a.user_key = p.user_key AND a.day = p.day
-    WHERE a.set_kind <> 'profile'
-    GROUP BY p.day, p.user_key, a.set_id
+-- What a user has many of: one row per roster day, user and item.
+items AS (
+    SELECT
+        user_key, day, previous_day, next_day, attribute, item,
+        max(label) AS label, max(start_key) AS start_key, max(end_key) AS end_key,
+        max(user_id) AS user_id, max(username) AS username, max(role) AS role, max(role_source) AS role_source,
+        max(system) AS system, max(owner) AS owner, min(source) AS source
+    FROM (
+        -- A user without ranges has a row, too: it says that the user was in the list, and what was read of the profile.
+        SELECT
+            m.user_key, m.day, m.previous_day, m.next_day,
+            CASE WHEN r.start_ip IS NOT NULL THEN 'login range' WHEN r.line_no IS NOT NULL THEN 'no range' ELSE 'not read' END AS attribute,
+            r.start_ip || ' - ' || r.end_ip AS item, r.start_ip || ' - ' || r.end_ip AS label, r.start_key, r.end_key,
+            m.user_id, m.username, m.role, m.role_source, m.system, m.owner,
+            coalesce(r.file_id || ':' || r.line_no, m.file_id || ':' || m.line_no) AS source
+        FROM machines m
+        LEFT JOIN login_ip_ranges r
+          ON r.day = m.day AND coalesce(r.profile_id, lower(r.profile_name)) = CASE WHEN r.profile_id IS NULL THEN lower(m.profile_name) ELSE m.profile_id END
+        UNION ALL
+        SELECT
+            user_key, day, previous_day, next_day, 'permission set' AS attribute, set_id AS item, coalesce(set_name, set_id) AS label,
+            NULL AS start_key, NULL AS end_key, user_id, username, role, role_source, system, owner, file_id || ':' || line_no AS source
+        FROM permission_assignments
+        WHERE day < CAST($window_end AS DATE) AND next_day >= CAST($window_start AS DATE)
+          AND role IN ('integration', 'internal_system') AND NOT is_platform_user AND set_kind <> 'profile'
+        UNION ALL
+        SELECT
+            user_key, day, previous_day, next_day, 'permission' AS attribute, permission AS item, permission AS label,
+            NULL AS start_key, NULL AS end_key, user_id, username, role, role_source, system, owner, file_id || ':' || line_no AS source
+        FROM permissions
+        WHERE day < CAST($window_end AS DATE) AND next_day >= CAST($window_start AS DATE)
+          AND role IN ('integration', 'internal_system') AND NOT is_platform_user
+          AND (array_has($danger_perms, permission) OR permission = 'ApiUserOnly')
+    ) each_source
+    GROUP BY user_key, day, previous_day, next_day, attribute, item
 ),
-sets_before AS (
-    SELECT p.day, p.user_key, a.set_id, max(a.set_name) AS set_name
-    FROM pairs p JOIN permission_assignments a ON a.user_key = p.user_key AND a.day = p.previous_day
-    WHERE a.set_kind <> 'profile'
-    GROUP BY p.day, p.user_key, a.set_id
+neighbours AS (
+    SELECT
+        *,
+        lag(day) OVER item_days AS seen_before, lead(day) OVER item_days AS seen_next,
+        array_agg(CASE WHEN attribute IN ('login range', 'no range', 'not read') THEN day END) OVER (PARTITION BY user_key) AS listed_on,
+        array_agg(CASE WHEN attribute IN ('login range', 'no range') THEN day END) OVER (PARTITION BY user_key) AS read_on,
+        count(CASE WHEN attribute = 'login range' THEN 1 END) OVER (PARTITION BY user_key, day) AS ranges_that_day
+    FROM items
+    WINDOW item_days AS (PARTITION BY user_key, attribute, item ORDER BY day)
 ),
-of_sets AS (
-    SELECT n.day, n.user_key, 'permission set' AS attribute, '(not assigned)' AS was,
-           coalesce(printable(n.set_name), n.set_id) AS is_now, 0 AS gives
-    FROM sets_now n
-    WHERE NOT EXISTS (SELECT 1 FROM sets_before b WHERE b.day = n.day AND b.user_key = n.user_key AND b.set_id = n.set_id)
-    UNION ALL
-    SELECT b.day, b.user_key, 'permission set' AS attribute, coalesce(printable(b.set_name), b.set_id) AS was,
-           '(not assigned)' AS is_now, 1 AS gives
-    FROM sets_before b
-    WHERE NOT EXISTS (SELECT 1 FROM sets_now n WHERE n.day = b.day AND n.user_key = b.user_key AND n.set_id = b.set_id)
+-- Each item that came on a day, or was gone on it.
+moves AS (
+    SELECT
+        *,
+        CASE direction WHEN 'came' THEN day ELSE next_day END AS changed_on,
+        CASE direction WHEN 'came' THEN previous_day ELSE day END AS compared_with
+    FROM (
+        SELECT
+            *,
+            unnest(make_array(
+                CASE WHEN seen_before IS DISTINCT FROM previous_day THEN 'came' END,
+                CASE WHEN seen_next IS DISTINCT FROM next_day THEN 'went' END
+            )) AS direction
+        FROM neighbours
+        WHERE attribute IN ('login range', 'permission set', 'permission')
+    ) both
+    WHERE direction IS NOT NULL
 ),
-granted_now AS (
-    SELECT DISTINCT p.day, p.user_key, e.permission
-    FROM pairs p JOIN permissions e ON e.user_key = p.user_key AND e.day = p.day
-    WHERE array_has($danger_perms, e.permission) OR e.permission = 'ApiUserOnly'
-),
-granted_before AS (
-    SELECT DISTINCT p.day, p.user_key, e.permission
-    FROM pairs p JOIN permissions e ON e.user_key = p.user_key AND e.day = p.previous_day
-    WHERE array_has($danger_perms, e.permission) OR e.permission = 'ApiUserOnly'
-),
-of_permissions AS (
-    SELECT n.day, n.user_key, 'permission' AS attribute, '(not granted)' AS was, n.permission AS is_now,
-           CASE n.permission WHEN 'ApiUserOnly' THEN 1 ELSE 2 END AS gives
-    FROM granted_now n
-    WHERE NOT EXISTS (
-        SELECT 1 FROM granted_before b WHERE b.day = n.day AND b.user_key = n.user_key AND b.permission = n.permission)
-    UNION ALL
-    SELECT b.day, b.user_key, 'permission' AS attribute, b.permission AS was, '(not granted)' AS is_now,
-           -- Without API Only User the user interface is open.
-           CASE b.permission WHEN 'ApiUserOnly' THEN 0 ELSE 1 END AS gives
-    FROM granted_before b
-    WHERE NOT EXISTS (
-        SELECT 1 FROM granted_now n WHERE n.day = b.day AND n.user_key = b.user_key AND n.permission = b.permission)
-),
-ranges_now AS (
-    SELECT DISTINCT p.day, p.user_key, r.start_ip, r.end_ip, r.start_key, r.end_key
-    FROM pairs p
-    JOIN login_ip_ranges r ON r.day = p.day AND (r.profile_id = p.profile_id OR (r.profile_id IS NULL AND lower(r.profile_name) = lower(p.profile_name)))
-    WHERE r.start_ip IS NOT NULL
-),
-ranges_before AS (
-    SELECT DISTINCT p.day, p.user_key, r.start_ip, r.end_ip, r.start_key, r.end_key
-    FROM pairs p
-    JOIN login_ip_ranges r ON r.day = p.previous_day AND (r.profile_id = p.before_profile_id OR (r.profile_id IS NULL AND lower(r.profile_name) = lower(p.before_profile_name)))
-    WHERE r.start_ip IS NOT NULL
-),
--- Whether the roster had login ranges at all on both days.
-ranges_known AS (
-    SELECT p.day FROM pairs p
-    WHERE EXISTS (SELECT 1 FROM login_ip_ranges r WHERE r.day = p.day)
-      AND EXISTS (SELECT 1 FROM login_ip_ranges r WHERE r.day = p.previous_day)
-    GROUP BY p.day
-),
-of_ranges AS (
-    SELECT n.day, n.user_key, 'login range' AS attribute, '(not there)' AS was, n.start_ip || ' - ' || n.end_ip AS is_now,
-           -- Inside a range that was there before it lets nobody new in.
-           CASE WHEN EXISTS (
-               SELECT 1 FROM ranges_before b
-               WHERE b.day = n.day AND b.user_key = n.user_key AND n.start_key >= b.start_key AND n.end_key <= b.end_key
-           ) THEN 1 ELSE 2 END AS gives
-    FROM ranges_now n
-    JOIN ranges_known k ON k.day = n.day
-    WHERE NOT EXISTS (
-        SELECT 1 FROM ranges_before b
-        WHERE b.day = n.day AND b.user_key = n.user_key AND b.start_ip = n.start_ip AND b.end_ip = n.end_ip)
-    UNION ALL
-    SELECT b.day, b.user_key, 'login range' AS attribute, b.start_ip || ' - ' || b.end_ip AS was, '(not there)' AS is_now,
-           -- The last range gone opens the profile to every address.
-           CASE WHEN EXISTS (SELECT 1 FROM ranges_now n WHERE n.day = b.day AND n.user_key = b.user_key) THEN 1 ELSE 2 END AS gives
-    FROM ranges_before b
-    JOIN ranges_known k ON k.day = b.day
-    WHERE NOT EXISTS (
-        SELECT 1 FROM ranges_now n
-        WHERE n.day = b.day AND n.user_key = b.user_key AND n.start_ip = b.start_ip AND n.end_ip = b.end_ip)
-),
-differences AS (
-    SELECT * FROM of_account
-    UNION ALL SELECT * FROM of_sets
-    UNION ALL SELECT * FROM of_permissions
-    UNION ALL SELECT * FROM of_ranges
+of_items AS (
+    SELECT
+        v.user_key, v.changed_on AS day, v.user_id, v.username, v.role, v.role_source, v.system, v.owner,
+        v.attribute, v.direction, v.label, v.start_key, v.end_key, v.ranges_that_day, v.source,
+        -- Of the ranges that came and went together on that day.
+        count(CASE WHEN v.attribute = 'login range' AND v.direction = 'came' THEN 1 END) OVER user_change AS ranges_came,
+        count(CASE WHEN v.attribute = 'login range' AND v.direction = 'went' THEN 1 END) OVER user_change AS ranges_went,
+        min(CASE WHEN v.attribute = 'login range' AND v.direction = 'went' THEN v.start_key END) OVER user_change AS went_from,
+        max(CASE WHEN v.attribute = 'login range' AND v.direction = 'went' THEN v.end_key END) OVER user_change AS went_to
+    FROM moves v
+    WHERE v.changed_on >= CAST($window_start AS DATE) AND v.changed_on < CAST($window_end AS DATE)
+      AND array_has(v.listed_on, v.compared_with) AND array_has(v.listed_on, v.changed_on)
+      AND (v.attribute <> 'login range' OR (array_has(v.read_on, v.compared_with) AND array_has(v.read_on, v.changed_on)))
+    WINDOW user_change AS (PARTITION BY v.user_key, v.changed_on)
 ),
 from_roster AS (
     SELECT
-        arrow_cast(p.day, 'Timestamp(Millisecond, Some("UTC"))') AS occurred_at, p.day,
-        coalesce(p.before_at, arrow_cast(p.previous_day, 'Timestamp(Millisecond, Some("UTC"))')) AS from_at,
-        coalesce(p.snapshot_at, arrow_cast(p.day, 'Timestamp(Millisecond, Some("UTC"))')) AS to_at,
-        p.user_key, p.user_id, p.username, p.role, p.role_source, p.system, p.owner,
-        d.attribute || ' ' || d.was || ' -> ' || d.is_now AS change, d.gives,
-        CAST(NULL AS VARCHAR) AS actor, p.file_id, p.line_no
-    FROM differences d
-    JOIN pairs p ON p.day = d.day AND p.user_key = d.user_key
+        arrow_cast(c.day, 'Timestamp(Millisecond, Some("UTC"))') AS occurred_at, c.day, d.from_at, d.to_at,
+        c.user_key, c.user_id, c.username, c.role, c.role_source, c.system, c.owner,
+        c.change, c.gives, CAST(NULL AS VARCHAR) AS actor, c.source
+    FROM (
+        SELECT user_key, day, user_id, username, role, role_source, system, owner, attribute, change, gives, source
+        FROM of_account
+        UNION ALL
+        SELECT
+            user_key, day, user_id, username, role, role_source, system, owner, attribute,
+            attribute || ' ' || printable(label) || CASE direction WHEN 'came' THEN ' added' ELSE ' removed' END AS change,
+            CASE
+                -- Without API Only User the user interface is open.
+                WHEN attribute = 'permission' AND label = 'ApiUserOnly' THEN CASE direction WHEN 'came' THEN 1 ELSE 0 END
+                WHEN attribute = 'permission' THEN CASE direction WHEN 'came' THEN 2 ELSE 1 END
+                WHEN attribute = 'permission set' THEN CASE direction WHEN 'came' THEN 0 ELSE 1 END
+                -- Inside the one range that it takes the place of, a range lets nobody new in.
+                WHEN direction = 'came' THEN
+                    CASE WHEN ranges_went = 1 AND start_key >= went_from AND end_key <= went_to THEN 1 ELSE 2 END
+                -- The last range gone opens the profile to every address.
+                WHEN ranges_came = 0 AND ranges_went = ranges_that_day THEN 2
+                ELSE 1
+            END AS gives,
+            source
+        FROM of_items
+    ) c
+    JOIN roster_days d ON d.day = c.day
+    WHERE CASE c.attribute WHEN 'permission set' THEN d.compares_sets WHEN 'permission' THEN d.compares_permissions ELSE true END
 ),
+-- Who is a machine, for entries of the audit trail, which name a user by what it is called.
 named_machines AS (
     SELECT user_key, max(user_id) AS user_id, max(username) AS username, max(role) AS role,
            max(role_source) AS role_source, max(system) AS system, max(owner) AS owner
     FROM (
         SELECT user_key, user_id, username, role, role_source, system, owner
-        FROM users
-        WHERE CAST($now AS DATE) >= day AND CAST($now AS DATE) < next_day
-          AND role IN ('integration', 'internal_system') AND NOT is_platform_user
+        FROM machines
         UNION ALL
         SELECT user_key, user_id, coalesce(username, known_username(user_id)) AS username, role, 'registry' AS role_source, system, owner
         FROM registry_users
@@ -201,63 +239,38 @@ named_machines AS (
 ),
 from_audit AS (
     SELECT
-        a.occurred_at, a.day, a.occurred_at AS from_at, a.occurred_at AS to_at,
+        a.occurred_at, CAST(a.occurred_at AS DATE) AS day, a.occurred_at AS from_at, a.occurred_at AS to_at,
         m.user_key, m.user_id, m.username, m.role, m.role_source, m.system, m.owner,
         'audit trail: ' || printable(a.action) AS change,
         -- The code tells what was touched; whether it gives more, the roster tells.
-        0 AS gives,
-        coalesce(a.username, known_username(a.user_id), a.user_id) AS actor, a.file_id, a.line_no
+        CASE WHEN regexp_like(a.action, '^(deactivateduser|frozeuser|permsetunassign)', 'i') THEN 1 ELSE 0 END AS gives,
+        coalesce(a.username, known_username(a.user_id), a.user_id) AS actor, a.file_id || ':' || a.line_no AS source
     FROM setup_audit_trail a
     JOIN named_machines m ON mentions(a.mentioned_users, m.username)
     WHERE a.occurred_at >= $window_start AND a.occurred_at < $window_end
       AND regexp_like(coalesce(a.action, ''),
-          '^(permset|permissionset|muting)|profileforuser|loginiprange|userperm|activateduser|deactivateduser|frozeuser|unfrozeuser|assign', 'i')
+          '^(permset|permissionset|muting)|profileforuser|loginiprange|userperm|activateduser|frozeuser|frozenuser|assign', 'i')
+),
+-- Which sets, groups and profiles machines hold, for events that name only those.
+holdings AS (
+    SELECT user_key, user_id, username, role, role_source, system, owner, day, next_day, set_id, set_name
+    FROM permission_assignments
+    WHERE day < CAST($window_end AS DATE) AND next_day >= CAST($window_start AS DATE)
+      AND role IN ('integration', 'internal_system') AND NOT is_platform_user AND set_kind <> 'profile'
+    UNION ALL
+    SELECT user_key, user_id, username, role, role_source, system, owner, day, next_day, profile_id AS set_id, profile_name AS set_name
+    FROM machines
 ),
 from_events AS (
     SELECT
-        e.occurred_at, e.day, e.occurred_at AS from_at, e.occurred_at AS to_at,
-        a.user_key, a.user_id, a.username, a.role, a.role_source, a.system, a.owner,
-        'permission update of ' || coalesce(printable(a.set_name), a.set_id) || coalesce(': ' || printable(e.update_type), '') AS change,
-        0 AS gives,
-        coalesce(known_username(e.user_id), e.user_id) AS actor, e.file_id, e.line_no
+        e.occurred_at, CAST(e.occurred_at AS DATE) AS day, e.occurred_at AS from_at, e.occurred_at AS to_at,
+        h.user_key, h.user_id, h.username, h.role, h.role_source, h.system, h.owner,
+        'permission update of ' || printable(coalesce(h.set_name, h.set_id)) || coalesce(': ' || printable(nullif(trim(e.update_type), '')), '') AS change,
+        0 AS gives, coalesce(known_username(e.user_id), e.user_id) AS actor, e.file_id || ':' || e.line_no AS source
     FROM elf_permission_update e
-    JOIN permission_assignments a
-      ON a.set_id = sf_id18(e.feature_id) AND CAST(e.occurred_at AS DATE) >= a.day AND CAST(e.occurred_at AS DATE) < a.next_day
+    JOIN holdings h
+      ON h.set_id = sf_id18(e.feature_id) AND CAST(e.occurred_at AS DATE) >= h.day AND CAST(e.occurred_at AS DATE) < h.next_day
     WHERE e.occurred_at >= $window_start AND e.occurred_at < $window_end
-      AND a.role IN ('integration', 'internal_system')
-),
-changes AS (
-    SELECT * FROM from_roster
-    UNION ALL SELECT * FROM from_audit
-    UNION ALL SELECT * FROM from_events
-),
-unplanned AS (
-    SELECT *
-    FROM changes c
-    WHERE NOT EXISTS (
-        SELECT 1 FROM registry_windows w
-        WHERE w.user_key = c.user_key AND w.kind IN ('maintenance', 'breakglass')
-          AND w.from_at <= c.to_at AND w.to_at >= c.from_at)
-),
-changed_users AS (
-    SELECT user_key, min(from_at) AS from_at, max(to_at) AS to_at FROM unplanned GROUP BY user_key
-),
-odd_uses AS (
-    SELECT l.user_key, l.occurred_at, l.ip
-    FROM logins l JOIN changed_users u ON u.user_key = l.user_key
-    WHERE l.occurred_at >= $window_start - $use_after - $use_after AND l.occurred_at < $window_end + $use_after
-      AND l.outcome = 'success' AND in_networks(l.user_key, l.ip, l.occurred_at) IS FALSE
-    UNION ALL
-    SELECT a.user_key, a.occurred_at, a.ip
-    FROM api_calls a JOIN changed_users u ON u.user_key = a.user_key
-    WHERE a.occurred_at >= $window_start - $use_after - $use_after AND a.occurred_at < $window_end + $use_after
-      AND in_networks(a.user_key, a.ip, a.occurred_at) IS FALSE
-),
-correlated AS (
-    SELECT c.user_key, c.day, count(*) AS uses, array_agg(DISTINCT o.ip ORDER BY o.ip) AS ips
-    FROM (SELECT DISTINCT user_key, day, from_at, to_at FROM unplanned WHERE gives = 2) c
-    JOIN odd_uses o ON o.user_key = c.user_key AND o.occurred_at >= c.from_at AND o.occurred_at < c.to_at + $use_after
-    GROUP BY c.user_key, c.day
 ),
 by_day AS (
     SELECT
@@ -265,18 +278,52 @@ by_day AS (
         max(user_id) AS user_id, max(username) AS username,
         max(role) AS role, max(role_source) AS role_source, max(system) AS system, max(owner) AS owner,
         min(occurred_at) AS first_at, max(occurred_at) AS last_at,
-        count(DISTINCT change) AS changes, max(gives) AS most, bool_and(gives = 1) AS only_less,
+        count(DISTINCT change) AS changes, bool_and(gives = 1) AS only_less, max(gives) = 2 AS gives_more,
+        min(from_at) FILTER (WHERE gives = 2) AS gained_from, max(to_at) FILTER (WHERE gives = 2) AS gained_to,
         array_agg(DISTINCT change ORDER BY change) AS change_list,
         array_agg(DISTINCT printable(actor) ORDER BY printable(actor)) FILTER (WHERE actor IS NOT NULL) AS actors,
-        array_slice(array_agg(DISTINCT file_id || ':' || line_no ORDER BY file_id || ':' || line_no), 1, 20) AS proof
-    FROM unplanned
+        array_slice(array_agg(DISTINCT source ORDER BY source), 1, 20) AS proof
+    FROM (
+        SELECT * FROM from_roster
+        UNION ALL SELECT * FROM from_audit
+        UNION ALL SELECT * FROM from_events
+    ) c
+    WHERE NOT EXISTS (
+        SELECT 1 FROM registry_windows w
+        WHERE w.user_key = c.user_key AND w.kind IN ('maintenance', 'breakglass')
+          AND w.from_at <= c.to_at AND w.to_at > c.from_at)
     GROUP BY user_key, day
 ),
-levelled AS (
-    SELECT b.*, coalesce(o.uses, 0) AS unapproved_uses, o.ips,
-           CASE WHEN coalesce(o.uses, 0) > 0 THEN 4 WHEN b.only_less THEN 1 ELSE 3 END AS level
+-- Uses that the registry does not foresee, from the earliest time that a change may have been made.
+odd_uses AS (
+    SELECT user_key, occurred_at, ip
+    FROM logins
+    WHERE occurred_at >= $window_start - $reach AND occurred_at < $window_end + $use_after
+      AND outcome = 'success' AND role IN ('integration', 'internal_system')
+      AND (role = 'internal_system' OR NOT in_networks(user_key, ip, occurred_at))
+    UNION ALL
+    SELECT user_key, occurred_at, ip
+    FROM api_calls
+    WHERE occurred_at >= $window_start - $reach AND occurred_at < $window_end + $use_after
+      AND role = 'integration' AND NOT in_networks(user_key, ip, occurred_at)
+),
+used AS (
+    SELECT
+        b.user_key, b.day,
+        max(b.user_id) AS user_id, max(b.username) AS username, max(b.role) AS role,
+        max(b.role_source) AS role_source, max(b.system) AS system, max(b.owner) AS owner,
+        max(b.first_at) AS first_at, max(b.last_at) AS last_at, max(b.changes) AS changes,
+        bool_and(b.only_less) AS only_less, bool_or(b.gives_more) AS gives_more,
+        max(b.change_list) AS change_list, max(b.actors) AS actors, max(b.proof) AS proof,
+        count(o.user_key) AS unapproved_uses, array_agg(DISTINCT o.ip ORDER BY o.ip) FILTER (WHERE o.ip IS NOT NULL) AS ips
     FROM by_day b
-    LEFT JOIN correlated o ON o.user_key = b.user_key AND o.day = b.day
+    LEFT JOIN odd_uses o ON o.user_key = b.user_key AND o.occurred_at >= b.gained_from AND o.occurred_at < b.gained_to + $use_after
+    GROUP BY b.user_key, b.day
+),
+levelled AS (
+    -- 1 low, 3 high, 4 critical
+    SELECT *, CASE WHEN unapproved_uses > 0 THEN 4 WHEN only_less THEN 1 ELSE 3 END AS level
+    FROM used
 )
 SELECT
     first_at AS occurred_at,
@@ -292,10 +339,10 @@ SELECT
         || CASE WHEN changes > 5 THEN ' and ' || (changes - 5) || ' more' ELSE '' END
         || CASE WHEN array_length(actors) > 0 THEN ', by ' || array_to_string(actors, ', ') ELSE '' END
         || CASE WHEN unapproved_uses > 0
-                THEN '; then used ' || unapproved_uses || ' times from outside its networks (' || array_to_string(array_slice(ips, 1, 3), ', ') || ')'
+                THEN '; used from outside its networks about then: ' || coalesce(array_to_string(array_slice(ips, 1, 3), ', '), 'address not told')
                 ELSE '' END AS observed,
     role, role_source, system, owner,
-    change_list AS changed, actors, most = 2 AS gives_more, unapproved_uses, ips,
+    change_list AS changed, actors, gives_more, unapproved_uses, ips,
     proof
 FROM levelled
 ORDER BY occurred_at, user_key

@@ -11,7 +11,9 @@ description = """
 A detection that reads a column which is no longer there finds nothing, and nothing looks like safety. Each \
 file's header is held against the catalogue and against the earlier files of its type. High: a column that \
 detections need is absent (they are named), whether it vanished or never came; or two headings were glued into \
-one cell, or repeat each other, so that the file was refused. Medium: another column vanished. Info: a column \
+one cell, or repeat each other, so that the file was refused. Medium: another column vanished that earlier files \
+had; Login History and the Setup Audit Trail are left out of that, for the API and the Setup page export them with \
+different columns. Info: a column \
 that the catalogue does not know (its cells are dropped until somebody has classed it). The order of columns \
 and the case of their headings mean nothing here. Headings repeated among the rows are dropped and counted in \
 `files.repeated_headers`; they are no drift."""
@@ -90,14 +92,14 @@ glued AS (
     FROM unknown u
     JOIN absent a ON a.file_id = u.file_id AND lower(a.heading) = lower(u.heading)
 ),
--- The first file of the type that has the column: before it, the column had not come yet.
-first_with AS (
-    SELECT h.event_type, k.heading, min(h.begins_at) AS begins_at
+-- Since when files of the type have a column that others lack.
+first_had AS (
+    SELECT k.event_type, k.heading, min(h.begins_at) AS first_at
     FROM (SELECT DISTINCT event_type, heading FROM absent) k
     JOIN headers h ON h.event_type = k.event_type
     LEFT JOIN absent a ON a.file_id = h.file_id AND a.heading = k.heading
     WHERE a.file_id IS NULL
-    GROUP BY h.event_type, k.heading
+    GROUP BY k.event_type, k.heading
 ),
 vanished AS (
     SELECT
@@ -106,10 +108,11 @@ vanished AS (
         count(DISTINCT a.file_id) AS files, max(a.file_id) AS last_file
     FROM absent a
     LEFT JOIN needed n ON n.event_type = a.event_type AND lower(n.heading) = lower(a.heading)
-    LEFT JOIN first_with w ON w.event_type = a.event_type AND w.heading = a.heading
+    LEFT JOIN first_had f ON f.event_type = a.event_type AND f.heading = a.heading
     WHERE a.is_recent
-      -- What no file of the type has is this org's release, unless a detection needs it.
-      AND (n.heading IS NOT NULL OR w.begins_at < a.begins_at)
+      -- A column that came with a later release, or never, did not vanish; a detection needs it all the same.
+      AND (n.detections IS NOT NULL
+           OR (a.begins_at > f.first_at AND a.event_type NOT IN ('LoginHistory', 'SetupAuditTrail')))
       AND NOT EXISTS (SELECT 1 FROM glued g WHERE g.file_id = a.file_id AND g.heading = a.heading)
     GROUP BY a.event_type, a.heading, n.detections
 ),

@@ -116,7 +116,9 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(error) = cause.downcast_ref::<OutputError>() {
         return Some(match error {
-            OutputError::BinaryToTerminal { .. } | OutputError::Destination { .. } => Exit::Usage,
+            OutputError::BinaryToTerminal { .. }
+            | OutputError::Destination { .. }
+            | OutputError::JunitElsewhere => Exit::Usage,
             _ => Exit::Internal,
         });
     }

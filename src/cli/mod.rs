@@ -338,7 +338,8 @@ mod tests {
             man::EXAMPLES,
         ];
         let mut tried = 0;
-        for line in all.iter().flat_map(|text| text.lines()) {
+        let all = all.iter().chain(&rules::MORE_EXAMPLES);
+        for line in all.flat_map(|text| text.lines()) {
             let Some(start) = line.find("orgwatch ").filter(|_| line.starts_with("  ")) else {
                 continue;
             };

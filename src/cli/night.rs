@@ -20,7 +20,7 @@ use crate::registry::{ProblemKind, Registry, Resolution};
 use crate::rollup;
 
 /// A rule is blind when its input is missing for this many days.
-const BLIND_DAYS: u32 = 3;
+pub const BLIND_DAYS: u32 = 3;
 /// Unknown users of the registry that are named.
 const MAX_NAMED: usize = 5;
 

@@ -1,30 +1,37 @@
 //! `orgwatch rules`: the detections, their text, their tests.
 
-use std::sync::Arc;
+mod backtest;
+mod coverage;
+mod junit;
+mod lint;
+mod new;
+pub mod param;
+mod report;
+mod test;
 
 use clap::{Args, Subcommand};
 
 use super::exit::Exit;
 use super::failure::UsageError;
-use super::interrupt::Leftover;
 use super::output::Rows;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, HiddenNow, RuleFlags, print_rows};
-use crate::catalog::Catalog;
-use crate::detect::{CaseKind, CaseRunner, Origin, Rule, RuleSet, lint};
-use crate::lake::Lake;
+use crate::detect::{Origin, Rule, RuleSet};
 use crate::privacy::printable;
-use crate::registry::Registry;
-use crate::rollup;
+
+pub use param::ParamFlag;
 
 pub const EXAMPLES: &str = "\
 Examples:
   orgwatch rules list
   orgwatch rules show integration-ui-login
+  orgwatch rules new my-rule --dir my-rules    a rule to start from, with its cases
   orgwatch rules test                          the cases of every rule
   orgwatch rules test --rules-dir my-rules my-rule
-  orgwatch rules lint --rules-dir my-rules";
+  orgwatch rules lint --rules-dir my-rules
+  orgwatch rules backtest integration-ui-login --since 2026-01-01
+  orgwatch rules coverage                      what is watched, and what is not";
 
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
@@ -35,11 +42,20 @@ pub enum RulesCommand {
     #[command(after_help = EXAMPLES)]
     Show(OneRule),
     /// Runs the cases beside the rules: rows in, findings out
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = test::EXAMPLES)]
     Test(SomeRules),
-    /// Plans every rule against the real schema and checks its front matter and cases
-    #[command(after_help = EXAMPLES)]
+    /// Plans every rule against the real schema and checks its front matter, cases and positives
+    #[command(after_help = lint::EXAMPLES)]
     Lint(SomeRules),
+    /// What rules would have raised on the nights of the past, and what another setting would do
+    #[command(after_help = backtest::EXAMPLES)]
+    Backtest(backtest::BacktestArgs),
+    /// Writes a new rule and its cases to start from
+    #[command(after_help = new::EXAMPLES)]
+    New(new::NewArgs),
+    /// Which statement of the guidance is enforced by which rule, and which by none
+    #[command(after_help = coverage::EXAMPLES)]
+    Coverage(coverage::CoverageArgs),
 }
 
 #[derive(Debug, Args)]
@@ -64,12 +80,25 @@ pub struct OneRule {
     pub rules: RuleFlags,
 }
 
+/// What the subcommands show as examples.
+#[cfg(test)]
+pub const MORE_EXAMPLES: [&str; 5] = [
+    test::EXAMPLES,
+    lint::EXAMPLES,
+    backtest::EXAMPLES,
+    new::EXAMPLES,
+    coverage::EXAMPLES,
+];
+
 pub fn run(command: &RulesCommand, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
     match command {
         RulesCommand::List(args) => list(args, global, terminal),
         RulesCommand::Show(args) => show(args, global, terminal),
-        RulesCommand::Test(args) => test(args, global, terminal),
-        RulesCommand::Lint(args) => lint_rules(args, global, terminal),
+        RulesCommand::Test(args) => test::run(args, global, terminal),
+        RulesCommand::Lint(args) => lint::run(args, global, terminal),
+        RulesCommand::Backtest(args) => backtest::run(args, global, terminal),
+        RulesCommand::New(args) => new::run(args, terminal),
+        RulesCommand::Coverage(args) => coverage::run(args, global, terminal),
     }
 }
 
@@ -95,7 +124,7 @@ fn chosen<'r>(rules: &'r RuleSet, ids: &[String]) -> anyhow::Result<Vec<&'r Rule
     ids.iter().map(|id| one(rules, id)).collect()
 }
 
-fn one<'r>(rules: &'r RuleSet, id: &str) -> anyhow::Result<&'r Rule> {
+pub fn one<'r>(rules: &'r RuleSet, id: &str) -> anyhow::Result<&'r Rule> {
     rules.get(id).ok_or_else(|| {
         let near = crate::config::nearest(id, rules.iter().map(|r| r.id.as_str()));
         let hint = near.map_or("`orgwatch rules list` shows the rules".to_owned(), |near| {
@@ -161,98 +190,4 @@ fn show(args: &OneRule, global: &Global, terminal: &Terminal) -> anyhow::Result<
         Ok(())
     })?;
     Ok(Exit::Done)
-}
-
-fn test(args: &SomeRules, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let (place, rules) = open(args, global, terminal)?;
-    let chosen = chosen(&rules, &args.ids)?;
-    let catalog = place.catalog()?;
-    let refresh = |lake: &mut Lake, options: &_, run_id, at| {
-        rollup::refresh(lake, &catalog, options, run_id, at)
-            .map(drop)
-            .map_err(|e| e.to_string())
-    };
-    let runner = CaseRunner {
-        catalog: &catalog,
-        rules: &rules,
-        threads: *place.settings.limits.threads,
-        refresh_rollups: &refresh,
-    };
-    let results = runner.run(chosen.iter().copied())?;
-    let each = || results.iter();
-    let batch = Rows::new()
-        .text("rule", each().map(|r| Some(r.rule_id.clone())))
-        .text("case", each().map(|r| Some(r.name.clone())))
-        .text(
-            "kind",
-            each().map(|r| {
-                Some(if r.kind == CaseKind::Positive {
-                    "positive"
-                } else {
-                    "negative"
-                })
-            }),
-        )
-        .text(
-            "result",
-            each().map(|r| Some(if r.passed() { "passed" } else { "FAILED" })),
-        )
-        .number("ms", each().map(|r| r.elapsed_ms))
-        .batch()?;
-    print_rows(&batch, global, terminal)?;
-    let failed: Vec<_> = results.iter().filter(|r| !r.passed()).collect();
-    for case in &failed {
-        terminal.error(
-            &format!(
-                "{}:{}: {}",
-                case.file,
-                case.line,
-                printable(&case.name, 300)
-            ),
-            &[],
-        );
-        case.differences
-            .iter()
-            .for_each(|d| terminal.say(&format!("  {}", printable(d, 2000))));
-    }
-    let untested: Vec<_> = chosen.iter().filter(|r| r.cases.is_none()).collect();
-    untested
-        .iter()
-        .for_each(|r| terminal.warn(&format!("rule {} has no cases", r.id)));
-    terminal.say(&format!("{} cases, {} failed", results.len(), failed.len()));
-    Ok(if failed.is_empty() && !results.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Partial
-    })
-}
-
-fn lint_rules(args: &SomeRules, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let (place, rules) = open(args, global, terminal)?;
-    let chosen = chosen(&rules, &args.ids)?;
-    let catalog: Arc<Catalog> = place.catalog()?;
-    // The real schema needs a lake, not its rows.
-    let folder = Leftover::new(
-        tempfile::Builder::new()
-            .prefix("orgwatch-")
-            .tempdir()?
-            .keep(),
-    );
-    let lake = Lake::open_scratch(&folder.path().join("data"))?;
-    let session = place.session(&lake, &catalog, &Registry::empty())?;
-    let mut faults = 0;
-    for rule in &chosen {
-        for fault in lint(rule, &session, &catalog) {
-            faults += 1;
-            let text = fault.to_string();
-            let (what, hints) = text
-                .split_once("\nhint: ")
-                .map_or((text.as_str(), vec![]), |(w, h)| {
-                    (w, vec![printable(h, 1000)])
-                });
-            terminal.error(&printable(what, 2000), &hints);
-        }
-    }
-    terminal.say(&format!("{} rules, {faults} faults", chosen.len()));
-    Ok(if faults == 0 { Exit::Done } else { Exit::Usage })
 }

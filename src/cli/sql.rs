@@ -13,11 +13,13 @@ use super::failure::UsageError;
 use super::interrupt::Leftover;
 use super::night::{read_inputs, refresh_rollups};
 use super::output::{Destination, writer};
+use super::rules::{ParamFlag, one, param::moment};
 use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, HiddenNow, InputFlags};
 use crate::catalog::Catalog;
+use crate::detect::{Coverage, Origin, Rule, Window, bindings, rfc3339};
 use crate::engine::{Params, Session};
 use crate::ingest::Input;
 use crate::lake::Lake;
@@ -28,6 +30,8 @@ Examples:
   orgwatch sql \"SELECT user_key, count(*) AS n FROM logins GROUP BY 1 ORDER BY 2 DESC LIMIT 10\"
   orgwatch sql --from logs/ \"SELECT login_path, count(*) FROM logins GROUP BY 1\"
   orgwatch sql --from 'LoginHistory*.csv' --timezone Europe/Berlin --format csv --file question.sql
+  orgwatch sql --param who=erp@example.com 'SELECT * FROM logins WHERE username = $who'
+  orgwatch sql --rule integration-ui-login --param window_start=2026-01-01 --param window_end=2026-02-01
   echo 'SELECT * FROM files' | orgwatch sql - --format jsonl
   orgwatch sql --format parquet --output logins.parquet \"SELECT * FROM logins\"
 
@@ -41,13 +45,20 @@ pub struct SqlArgs {
     /// The query, or `-` to read it from standard input
     #[arg(
         value_name = "QUERY",
-        required_unless_present = "file",
-        conflicts_with = "file"
+        required_unless_present_any = ["file", "rule"],
+        conflicts_with_all = ["file", "rule"]
     )]
     pub query: Option<String>,
-    /// Read the query from a file
-    #[arg(long, short, value_name = "FILE")]
+    /// Read the query from a file; of a rule's file the parameters have their defaults
+    #[arg(long, short, value_name = "FILE", conflicts_with = "rule")]
     pub file: Option<PathBuf>,
+    /// Ask the query of this rule, as your settings tune it
+    #[arg(long, value_name = "ID")]
+    pub rule: Option<String>,
+    /// A value for `$NAME` in the query: a number, true, a day or time, ['a', 'b'], or text; may be
+    /// repeated. A rule also takes window_start and window_end, otherwise the last day with rows
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<ParamFlag>,
     /// Ask these log files instead of the lake; may be repeated
     #[arg(long, value_name = "INPUT")]
     pub from: Vec<String>,
@@ -69,7 +80,7 @@ pub fn run(args: &SqlArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         ..Flags::default()
     };
     let place = Workplace::open(terminal, global, args.now.now, &flags)?;
-    let query = query(args)?;
+    let question = Question::read(args, &place)?;
     let catalog = place.catalog()?;
     let registry = place.registry()?;
     // A result that cannot be written is found before the work, not after it.
@@ -78,7 +89,9 @@ pub fn run(args: &SqlArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
 
     let source = Source::open(args, &place, &catalog)?;
     let session = place.session(source.lake(), &catalog, &registry)?;
-    let rows = answer(&session, &query, &destination, global, terminal)?;
+    let params = question.params(&args.params, source.lake(), &catalog, &place)?;
+    let query = question.sql();
+    let rows = answer(&session, query, &params, &destination, global, terminal)?;
     destination.finish().context("cannot finish the output")?;
     terminal.detail(&counted(rows, "row"));
     Ok(source.exit())
@@ -87,11 +100,12 @@ pub fn run(args: &SqlArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
 fn answer(
     session: &Session,
     query: &str,
+    params: &Params,
     destination: &Destination,
     global: &Global,
     terminal: &Terminal,
 ) -> anyhow::Result<usize> {
-    let batches = session.stream(query, &Params::new())?;
+    let batches = session.stream(query, params)?;
     let layout = destination.layout(terminal);
     let format = global.format.unwrap_or_default();
     let mut writer = writer(
@@ -108,6 +122,96 @@ fn answer(
     }
     writer.finish()?;
     Ok(rows)
+}
+
+/// What is asked: a query as it stands, or a rule's.
+enum Question {
+    Plain(String),
+    Rule(Box<Rule>),
+}
+
+impl Question {
+    fn read(args: &SqlArgs, place: &Workplace<'_>) -> anyhow::Result<Self> {
+        if let Some(id) = &args.rule {
+            let rules = place.rules()?;
+            return Ok(Question::Rule(Box::new(one(&rules, id)?.clone())));
+        }
+        let text = query(args)?;
+        let rule = args.file.as_ref().and_then(|path| {
+            let origin = Origin::File {
+                path: path.clone(),
+                overrides: false,
+            };
+            Rule::read(&text, origin).ok()
+        });
+        Ok(match rule {
+            Some(rule) => Question::Rule(Box::new(rule)),
+            None => Question::Plain(text),
+        })
+    }
+
+    fn sql(&self) -> &str {
+        match self {
+            Question::Plain(sql) => sql,
+            Question::Rule(rule) => &rule.sql,
+        }
+    }
+
+    /// The values to bind.
+    fn params(
+        &self,
+        given: &[ParamFlag],
+        lake: &Lake,
+        catalog: &Catalog,
+        place: &Workplace<'_>,
+    ) -> anyhow::Result<Params> {
+        let mut params = Params::new();
+        let Question::Rule(rule) = self else {
+            let sql = self.sql().to_lowercase();
+            for flag in given {
+                if !sql.contains(&format!("${}", flag.name.to_lowercase())) {
+                    return Err(UsageError::new(
+                        format!("the query has no ${}", flag.name),
+                        "names are written as they stand in the query",
+                    )
+                    .into());
+                }
+                params.set(flag.name.clone(), flag.scalar());
+            }
+            return Ok(params);
+        };
+        let mut now = place.clock.now();
+        let coverage = Coverage::of_lake(lake, catalog)?;
+        let today = now.date_naive();
+        let last = coverage.last_day(today).unwrap_or(today);
+        let mut window = Window::of_days(last, last);
+        let mut rule = rule.as_ref().clone();
+        for flag in given {
+            let place = match flag.name.as_str() {
+                "window_start" => &mut window.from,
+                "window_end" => &mut window.to,
+                "now" => &mut now,
+                name => {
+                    flag.set(&mut rule, name)?;
+                    continue;
+                }
+            };
+            *place = moment(&flag.value).ok_or_else(|| {
+                UsageError::new(
+                    format!("`{}` is no time", flag.name),
+                    "write a day or a time in UTC, as in 2026-01-15 or 2026-01-15T10:00:00Z",
+                )
+            })?;
+        }
+        for (name, value) in bindings(&rule, window, now) {
+            params.set(name, value);
+        }
+        let (from, to) = (rfc3339(window.from), rfc3339(window.to));
+        place
+            .terminal
+            .say(&format!("rule {}, {from} to {to}", rule.id));
+        Ok(params)
+    }
 }
 
 fn query(args: &SqlArgs) -> anyhow::Result<String> {

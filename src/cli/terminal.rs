@@ -148,6 +148,13 @@ impl Terminal {
             .with_style(style)
     }
 
+    /// The same for work that is counted in steps.
+    pub fn steps(&self, total: u64) -> ProgressBar {
+        let bar = self.progress(total);
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg}");
+        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    }
+
     fn colours(&self, is_terminal: bool) -> bool {
         match self.talk.colour {
             ColourChoice::Always => true,

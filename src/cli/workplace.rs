@@ -85,12 +85,18 @@ impl<'t> Workplace<'t> {
         })
     }
 
-    /// The rules compiled in and the user's own, as the settings adjust them.
+    /// The rules compiled in and the user's own, without the adjustments of the settings.
+    pub fn rules_as_written(&self) -> anyhow::Result<RuleSet> {
+        let rules = RuleSet::embedded()?;
+        Ok(match &self.settings.detect.rules_dir.value {
+            Some(dir) => rules.with_dir(dir)?,
+            None => rules,
+        })
+    }
+
+    /// The same as the settings adjust them.
     pub fn rules(&self) -> anyhow::Result<RuleSet> {
-        let mut rules = RuleSet::embedded()?;
-        if let Some(dir) = &self.settings.detect.rules_dir.value {
-            rules = rules.with_dir(dir)?;
-        }
+        let mut rules = self.rules_as_written()?;
         let file = self
             .settings
             .file

@@ -9,7 +9,9 @@
 //! window at a time, and merges its rows to findings whose ids are the same on every re-run
 //! ([`runner`], [`finding`]). A rule that fails or cannot see says so and silences no other.
 
+mod backtest;
 mod cases;
+mod controls;
 mod error;
 mod evidence;
 mod finding;
@@ -20,13 +22,18 @@ mod params;
 mod rows;
 mod rule;
 mod runner;
+mod scaffold;
 mod session;
 mod statement;
 mod suppress;
 mod void;
 mod windows;
 
-pub use cases::{Case, CaseFile, CaseKind, CaseResult, CaseRunner, Expected, RefreshRollups};
+pub use backtest::{Backtest, Change, ChangeKind, Conditions, Night, changes, nights, week_of};
+pub use cases::{
+    Case, CaseFile, CaseKind, CasePick, CaseResult, CaseRunner, Expected, RefreshRollups,
+};
+pub use controls::{Control, Enforcement, Enforcer, Seen, State, controls, enforcement};
 pub use error::RuleError;
 pub use evidence::rfc3339;
 pub use finding::{to_json, to_jsonl};
@@ -36,8 +43,10 @@ pub use lint::{Plans, lint};
 pub use params::{Param, ParamType, ParamValue, RuleParams};
 pub use rule::{CasesText, Origin, Rule, RuleSet};
 pub use runner::{
-    Answers, Bindings, DetectReport, RuleOutcome, RunOptions, STAGING, Stage, Unanswered, run,
+    Answers, Bindings, DetectReport, RuleOutcome, RunOptions, STAGING, Stage, Unanswered, bindings,
+    run,
 };
+pub use scaffold::{Scaffold, scaffold};
 pub use suppress::Suppressions;
 pub use void::void_suppressions;
 pub use windows::{Window, Windows};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::error::RuleError;
 use super::front_matter::FrontMatter;
 use super::params::as_toml;
-use super::statement::Statement;
+use super::statement::{Statement, undeclared};
 use crate::config::{RuleSetting, Severity, nearest};
 
 include!(concat!(env!("OUT_DIR"), "/embedded_rules.rs"));
@@ -71,10 +71,15 @@ impl Rule {
     /// Reads a rule file. `origin` is where the text is from.
     pub fn read(text: &str, origin: Origin) -> Result<Self, RuleError> {
         let file = origin.file();
+        let head = FrontMatter::read(&file, text)?;
+        let statement = Statement::read(&file, text.trim_start_matches('\u{feff}'))?;
+        if let Some(error) = undeclared(&file, text, &statement, &head.params) {
+            return Err(error);
+        }
         Ok(Self {
-            head: FrontMatter::read(&file, text)?,
+            head,
             severity_cap: None,
-            statement: Statement::read(&file, text.trim_start_matches('\u{feff}'))?,
+            statement,
             sql: text.trim_start_matches('\u{feff}').to_owned(),
             origin,
             cases: None,

@@ -13,7 +13,10 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::error::RuleError;
+use super::front_matter::BUILT_IN_PARAMS;
+use super::params::RuleParams;
 use crate::config::Severity;
+use crate::config::nearest;
 
 /// The one SELECT of a rule file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +176,41 @@ fn says_its_order(function: &Function) -> bool {
     inside || !function.within_group.is_empty() || function.over.is_some()
 }
 
+/// A `$name` of the query that neither the rule nor the runner sets: it could never be asked.
+pub fn undeclared(
+    file: &str,
+    text: &str,
+    statement: &Statement,
+    params: &RuleParams,
+) -> Option<RuleError> {
+    let known = || {
+        BUILT_IN_PARAMS
+            .into_iter()
+            .chain(params.keys().map(String::as_str))
+    };
+    let name = statement
+        .params
+        .iter()
+        .find(|name| known().all(|k| k != name.as_str()))?;
+    let placeholder = format!("${name}");
+    let query = text.find("*/").unwrap_or(0);
+    let line = text[query..]
+        .lines()
+        .position(|line| line.to_lowercase().contains(&placeholder))
+        .map_or(0, |n| n + 1 + text[..query].matches('\n').count());
+    let error = RuleError::new(
+        file,
+        line,
+        format!("`{placeholder}` is not declared in [params]"),
+    );
+    Some(match nearest(name, known()) {
+        Some(near) => error.hint(format!("did you mean `${near}`?")),
+        None => error.hint(format!(
+            "add [params.{name}] with type, default and meaning"
+        )),
+    })
+}
+
 /// The line of "… at Line: 7, Column: 3"; 0 where the message has none.
 fn line_in(message: &str) -> usize {
     message
@@ -258,5 +296,20 @@ mod tests {
             names("WITH x AS (SELECT first_value(a) AS a FROM t) SELECT a FROM x").len(),
             1
         );
+    }
+
+    #[test]
+    fn a_parameter_of_the_query_that_is_not_declared_is_refused_on_its_line() {
+        let text = crate::detect::test_rule("one", "")
+            .replace("ORDER BY", "  AND ip <> $windw_end\nORDER BY");
+        let file = "one.sql".to_owned();
+        let error =
+            crate::detect::Rule::read(&text, crate::detect::Origin::Embedded { file }).unwrap_err();
+        assert_eq!(
+            error.line,
+            1 + text[..text.find("$windw").unwrap()].matches('\n').count()
+        );
+        assert!(error.what.contains("$windw_end"), "{error}");
+        assert_eq!(error.hint.as_deref(), Some("did you mean `$window_end`?"));
     }
 }

@@ -24,7 +24,7 @@ struct Entry {
 enum Wanted {
     /// The text itself, or a number or truth value as it is written.
     Text(String),
-    /// An address inside the network.
+    /// An address or a network inside the network.
     Network(IpNet),
 }
 
@@ -43,9 +43,12 @@ impl Wanted {
             (_, Value::Array(items)) => {
                 !items.is_empty() && items.iter().all(|item| self.matches(item))
             }
-            (Self::Network(network), Value::String(text)) => text
-                .parse::<IpAddr>()
-                .is_ok_and(|ip| network.contains(&ip.to_canonical())),
+            (Self::Network(network), Value::String(text)) => {
+                let ip = text.parse::<IpAddr>();
+                // A column may hold a network, as `network_of` gives it.
+                let inside = || text.parse::<IpNet>().is_ok_and(|n| network.contains(&n));
+                ip.is_ok_and(|ip| network.contains(&ip.to_canonical())) || inside()
+            }
             (Self::Network(_), _) => false,
             (Self::Text(wanted), Value::String(found)) => same(wanted, found),
             (Self::Text(wanted), Value::Number(found)) => *wanted == found.to_string(),

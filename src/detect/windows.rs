@@ -126,6 +126,18 @@ impl Windows {
         }
     }
 
+    /// Windows of the night after a day that brought its rows in time.
+    pub fn of_night(day: NaiveDate, lookback_days: u32) -> Self {
+        let window = Window::of_days(day, day);
+        Self {
+            ranges: vec![window],
+            roster_ranges: vec![window],
+            standing: Some(Window::of_days(back(day, lookback_days), day)),
+            last_day: Some(day),
+            beyond_lookback: vec![],
+        }
+    }
+
     /// The same, with rules that read the roster asked up to this day.
     pub fn with_snapshots_until(mut self, last: NaiveDate) -> Self {
         if let Some(range) = self.roster_ranges.last_mut() {

@@ -22,7 +22,7 @@ pub enum EngineError {
     #[error("only SELECT and EXPLAIN are allowed here, not {what}")]
     ReadOnly { what: String },
     /// A `$name` in the query has no value.
-    #[error("the query needs a value for ${name}")]
+    #[error("the query needs a value for ${name}\nhint: give it with --param {name}=VALUE")]
     MissingParameter { name: String },
     /// A view or rollup that orgwatch brings along does not fit the lake's schema.
     #[error("the built-in query {name} cannot be planned: {message}")]

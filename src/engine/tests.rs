@@ -230,5 +230,5 @@ fn a_slip_of_the_pen_is_answered_with_the_place_and_the_right_name() {
         told("SELECT login_typ\nFROM elf_login"),
         "there is no column login_typ; did you mean login_type? (line 1, column 8)"
     );
-    assert_eq!(told("SELECT $who"), "the query needs a value for $who");
+    assert!(told("SELECT $who").starts_with("the query needs a value for $who\nhint: "));
 }

@@ -9,6 +9,7 @@ mod columnar;
 mod csv;
 mod destination;
 mod json;
+mod markdown;
 mod rows;
 mod table;
 
@@ -21,6 +22,7 @@ use arrow::record_batch::RecordBatch;
 pub use cell::csv_text;
 pub use destination::Destination;
 pub use json::escape as escape_json;
+pub use markdown::escape as escape_markdown;
 pub use rows::Rows;
 
 /// Format of a result.
@@ -39,6 +41,11 @@ pub enum Format {
     Parquet,
     /// Apache Arrow IPC file
     Arrow,
+    /// A table for a page or a ticket
+    Markdown,
+    /// JUnit's XML, of `rules test` only
+    #[value(hide = true)]
+    Junit,
 }
 
 impl Format {
@@ -66,6 +73,8 @@ pub enum OutputError {
         "{format} is not for a terminal\nhint: name a file with `--output`, or pipe the result on"
     )]
     BinaryToTerminal { format: &'static str },
+    #[error("only `orgwatch rules test` writes JUnit's XML\nhint: choose another --format")]
+    JunitElsewhere,
 }
 
 impl From<ArrowError> for OutputError {
@@ -124,6 +133,8 @@ pub fn writer<'w>(
         Format::Jsonl => Box::new(json::JsonWriter::lines(sink)),
         Format::Parquet => Box::new(columnar::ParquetWriter::new(schema, sink)?),
         Format::Arrow => Box::new(columnar::ArrowWriter::new(&schema, sink)?),
+        Format::Markdown => Box::new(markdown::MarkdownWriter::new(&schema, sink)?),
+        Format::Junit => return Err(OutputError::JunitElsewhere),
     })
 }
 

@@ -8,6 +8,7 @@ use super::format::{Case, CaseFile, CaseKind, Expected};
 use super::run::CaseRunner;
 use crate::config::RuleStatus;
 use crate::detect::rule::{Rule, RuleSet};
+use crate::detect::suppress::Suppressions;
 use crate::lake::{Canary, CanaryState, FindingRow, RuleStatus as RunStatus};
 use crate::privacy::printable;
 
@@ -73,7 +74,8 @@ impl CaseRunner<'_> {
     /// What did not come out; None where each user that is expected has a finding. How grave it
     /// is and what it says may be tuned.
     fn fires(&self, rule: &Rule, case: &Case) -> Result<Option<String>, String> {
-        let evaluated = self.evaluate(std::slice::from_ref(rule), case)?;
+        let none = Suppressions::default();
+        let evaluated = self.evaluate(std::slice::from_ref(rule), case, &none)?;
         for outcome in &evaluated.report.rules {
             let reason = outcome.reason.as_deref().unwrap_or_default();
             match outcome.status {

@@ -119,10 +119,8 @@ fn misses(wanted: &Expected, found: &FindingRow) -> Vec<String> {
     let mut differ = |what: &str, wanted: String, found: String| {
         misses.push(format!("{what} {found} instead of {wanted}"));
     };
-    if let Some(user) = &wanted.user {
-        if !is_user(user, found) {
-            differ("user", format!("{user:?}"), user_of(found));
-        }
+    if let Some(user) = wanted.user.as_ref().filter(|user| !is_user(user, found)) {
+        differ("user", format!("{user:?}"), user_of(found));
     }
     if let Some(severity) = wanted.severity.filter(|s| *s != found.severity) {
         differ("severity", severity.to_string(), found.severity.to_string());

@@ -9,4 +9,4 @@ mod run;
 mod table;
 
 pub use format::{Case, CaseFile, CaseKind, Expected};
-pub use run::{CaseResult, CaseRunner, RefreshRollups};
+pub use run::{CasePick, CaseResult, CaseRunner, RefreshRollups};

@@ -50,6 +50,14 @@ pub struct CaseRunner<'a> {
     pub refresh_rollups: &'a RefreshRollups<'a>,
 }
 
+/// Which cases of a rule run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CasePick {
+    All,
+    Positives,
+    FirstPositive,
+}
+
 /// What came of one case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseResult {
@@ -60,6 +68,8 @@ pub struct CaseResult {
     pub kind: CaseKind,
     /// What differs from the expectation; empty where the case passed.
     pub differences: Vec<String>,
+    /// The rule fired, and suppressions hid every one of its findings.
+    pub silenced: bool,
     pub elapsed_ms: u64,
 }
 
@@ -86,10 +96,30 @@ impl CaseRunner<'_> {
         &self,
         rules: impl IntoIterator<Item = &'r Rule>,
     ) -> Result<Vec<CaseResult>, RuleError> {
+        self.run_some(rules, CasePick::All, &Suppressions::default())
+    }
+
+    /// The same for some of the cases and under suppressions, which hide findings but do not
+    /// undo them: a case passes or fails as without.
+    ///
+    /// # Errors
+    /// The first cases file that cannot be read.
+    pub fn run_some<'r>(
+        &self,
+        rules: impl IntoIterator<Item = &'r Rule>,
+        pick: CasePick,
+        suppressions: &Suppressions,
+    ) -> Result<Vec<CaseResult>, RuleError> {
         let mut jobs = vec![];
         for rule in rules {
             if let Some(text) = &rule.cases {
-                let cases = CaseFile::read(text)?.cases;
+                let mut cases = CaseFile::read(text)?.cases;
+                if pick != CasePick::All {
+                    cases.retain(|case| case.kind == CaseKind::Positive);
+                }
+                if pick == CasePick::FirstPositive {
+                    cases.truncate(1);
+                }
                 jobs.extend(
                     cases
                         .into_iter()
@@ -97,7 +127,9 @@ impl CaseRunner<'_> {
                 );
             }
         }
-        Ok(self.each(&jobs, |(rule, file, case)| self.run_case(rule, file, case)))
+        Ok(self.each(&jobs, |(rule, file, case)| {
+            self.run_case(rule, file, case, suppressions)
+        }))
     }
 
     /// Does all jobs, several at the same time; results in the order of the jobs.
@@ -125,11 +157,17 @@ impl CaseRunner<'_> {
         results.into_iter().flatten().collect()
     }
 
-    fn run_case(&self, rule: &Rule, file: &str, case: &Case) -> CaseResult {
+    fn run_case(
+        &self,
+        rule: &Rule,
+        file: &str,
+        case: &Case,
+        suppressions: &Suppressions,
+    ) -> CaseResult {
         let started = Instant::now();
-        let differences = self
-            .differences(rule, case)
-            .unwrap_or_else(|failure| vec![failure]);
+        let (differences, silenced) = self
+            .differences(rule, case, suppressions)
+            .unwrap_or_else(|failure| (vec![failure], false));
         CaseResult {
             rule_id: rule.id.clone(),
             file: file.to_owned(),
@@ -137,12 +175,19 @@ impl CaseRunner<'_> {
             name: case.name.clone(),
             kind: case.kind,
             differences,
+            silenced,
             elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         }
     }
 
-    /// What differs; an error says why the case could not be run at all.
-    fn differences(&self, rule: &Rule, case: &Case) -> Result<Vec<String>, String> {
+    /// What differs, and whether all of the rule's findings are suppressed; an error says why the
+    /// case could not be run at all.
+    fn differences(
+        &self,
+        rule: &Rule,
+        case: &Case,
+        suppressions: &Suppressions,
+    ) -> Result<(Vec<String>, bool), String> {
         let mut rule = as_written(rule);
         for (name, value) in &case.params {
             rule.set_param(name, value)?;
@@ -152,7 +197,7 @@ impl CaseRunner<'_> {
         let Evaluated {
             report,
             misreadings,
-        } = self.evaluate(&rules, case)?;
+        } = self.evaluate(&rules, case, suppressions)?;
 
         // A rule about rejected rows has cases of rejected rows.
         let mut differences = match reads(&rule, "quarantine") {
@@ -179,11 +224,22 @@ impl CaseRunner<'_> {
             }
         }
         differences.extend(compare(&rule.id, &case.expect, &report.findings));
-        Ok(differences)
+        let mut own = report
+            .findings
+            .iter()
+            .filter(|f| f.rule_id == rule.id)
+            .peekable();
+        let silenced = own.peek().is_some() && own.all(|f| f.suppressed_by.is_some());
+        Ok((differences, silenced))
     }
 
     /// Asks the rules, as they are given, of the case's rows.
-    pub(super) fn evaluate(&self, asked: &[Rule], case: &Case) -> Result<Evaluated, String> {
+    pub(super) fn evaluate(
+        &self,
+        asked: &[Rule],
+        case: &Case,
+        suppressions: &Suppressions,
+    ) -> Result<Evaluated, String> {
         let registry = self.registry(case)?;
 
         let folder = temporary_folder().map_err(|e| format!("no temporary folder: {e}"))?;
@@ -226,7 +282,7 @@ impl CaseRunner<'_> {
             now: case.now,
             blind_days: BLIND_DAYS,
             only: None,
-            suppressions: &Suppressions::default(),
+            suppressions,
             stage: None,
         };
         let mut rules = RuleSet::default();
@@ -338,11 +394,8 @@ impl CaseRunner<'_> {
 
 /// A case that sets `inferred_roles` sets the roles of the views, too.
 fn infer_roles(lake: &mut Lake, case: &Case) -> Result<(), String> {
-    let given = case.tables.iter();
-    let Some((_, rows)) = given
-        .filter(|(table, _)| *table == LedgerTable::InferredRoles)
-        .next_back()
-    else {
+    let mut given = case.tables.iter();
+    let Some((_, rows)) = given.rfind(|(table, _)| *table == LedgerTable::InferredRoles) else {
         return Ok(());
     };
     let roles = inferred_roles_of(rows, case.now);
