@@ -7,6 +7,7 @@ mod corpus;
 mod ingest;
 mod late;
 mod logs;
+mod loss;
 mod newcomer;
 mod night;
 mod night_faults;
