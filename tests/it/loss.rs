@@ -175,7 +175,11 @@ fn losses() {
     for file in night.log_files() {
         if file.kept > 0 {
             let alone = file.path.extension().unwrap() == "zip";
-            let key = if alone { file.path.display().to_string() } else { file.event_type.clone() };
+            let key = if alone {
+                file.path.display().to_string()
+            } else {
+                file.event_type.clone()
+            };
             by_type.entry(key).or_default().push(file);
         }
     }

@@ -19,8 +19,8 @@ mod rules;
 mod sample;
 mod suggest;
 mod traps;
-mod workbench;
 mod watch;
+mod workbench;
 
 /// The program's own allocator: planning is mostly small allocations.
 #[global_allocator]
