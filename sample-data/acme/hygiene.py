@@ -79,7 +79,7 @@ def more_rights(logs: Logs) -> None:
 
 
 def logging_changed(logs: Logs) -> None:
-    logs.set_up(moment.at("2026-01-30T22:02:51"), cast.ADMINS[1], "eventLogFileDeletionEnabled",
+    logs.set_up(moment.at("2026-01-29T18:02:51"), cast.ADMINS[1], "eventLogFileDeletionEnabled",
                 "Event Monitoring Settings", "Changed Enable deletion of event monitoring data to on")
 
 
@@ -105,8 +105,8 @@ INCIDENTS = [
      (("integration-password-reset", "survey.push", "2026-01-30", "high"),), password_reset),
     ("2026-01-30", "hr.feed", "Gets one more permission set; no window is open.",
      (("privilege-change-on-integration-user", "hr.feed", "2026-01-30", "high"),), more_rights),
-    ("2026-01-30", "admin.elm", "Allows the deletion of event logs.",
-     (("log-access-or-setting-change", "admin.elm", "2026-01-30", "critical"),), logging_changed),
+    ("2026-01-29", "admin.elm", "Allows the deletion of event logs.",
+     (("log-access-or-setting-change", "admin.elm", "2026-01-29", "critical"),), logging_changed),
     ("2026-01-29", "docs.archive", "Holds an old permission set that opens all data, and may use the user "
      "interface (roster).",
      (("integration-overprivileged", "docs.archive", "", "high"),

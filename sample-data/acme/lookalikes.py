@@ -30,10 +30,17 @@ STORY = [
     ("2025-12-27", "billing.eca", "an External Client App: half of its API rows carry no app at "
      "all, the others its 888… id in 15 characters (whole period)"),
     ("2025-12-27", "legacy.soap", "logs in by SOAP, which its registry entry allows until May 2027 "
-     "(whole period)"),
+     "(whole period): told weekly, at medium"),
     ("2025-12-27", "survey.push", "declares no networks and moves about inside one /24 "
      "(whole period)"),
     ("2025-12-27", "autoproc", "Logout rows of the platform's own user (whole period)"),
+    ("2026-01-29", "dwh.export", "was given the old permission set for some days in December: the "
+     "assignment has expired (roster)"),
+    ("2026-01-29", "tickets.sync", "its permission set group mutes the one dangerous permission that "
+     "it holds (roster)"),
+    ("2026-01-30", "tickets.sync", "is made API-only inside the maintenance window CHG-80 (roster)"),
+    ("2025-12-27", "log.reader", "reads EventLogFile every day, as the registry allows (until "
+     "28 January, when it falls silent: a medium finding)"),
     ("2025-12-29", "case.owner", "a dashboard that runs as this internal user, on Mondays"),
 ]
 

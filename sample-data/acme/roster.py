@@ -131,11 +131,15 @@ def write(logs: Logs, out: Path) -> None:
         ):
             _save(out / f"{name}_{night}.csv", header, rows)
         _tokens(out / f"OauthToken_{night}.json", night)
-    _save(out / f"SetupAuditTrail_{NIGHTS[1]}.csv",
-          "Id,CreatedDate,CreatedById,CreatedBy.Username,Action,Section,Display,DelegateUser",
+        _audit_trail(logs, out / f"SetupAuditTrail_{night}.csv", moment.at(night) + moment.DAY)
+
+
+def _audit_trail(logs: Logs, path: Path, end: int) -> None:
+    """The last days' entries: each export repeats those of the one before."""
+    _save(path, "Id,CreatedDate,CreatedById,CreatedBy.Username,Action,Section,Display,DelegateUser",
           ([sf_id18(sf_id15("0Ym", f"{action}{at}")), moment.soql(at), who.id18, who.username,
             action, section, display, ""]
-           for at, who, action, section, display in sorted(logs.audit, key=lambda a: a[0])))
+           for at, who, action, section, display in sorted(logs.audit, key=lambda a: a[0]) if at < end))
 
 
 def everybody() -> list[cast.User]:

@@ -191,4 +191,6 @@ STORY_TAIL = f"""
 - `logs/loginhistory/`: two SOQL exports and one CSV of the Setup page in Los Angeles local time (9 to
   19 January there). They overlap on the 9th to 12th and 18th to 20th; the 13th to 17th is in the
   Setup page's CSV alone.
+- `logs/roster/`: what the org says of itself after the nights of 29 and 30 January, with the Setup
+  Audit Trail; `OauthToken` as `sf data query --json` answers, the rest as CSV.
 """
