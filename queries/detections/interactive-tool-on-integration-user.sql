@@ -70,44 +70,36 @@ app_names AS (
     WHERE id IS NOT NULL
     GROUP BY coalesce(sf_id18(trim(id)), trim(id))
 ),
-traces AS (
-    SELECT
-        user_key, day, date_trunc('hour', occurred_at) AS hour, login_key, ip, role_source, app,
-        CAST(NULL AS VARCHAR) AS app_id, CAST(NULL AS VARCHAR) AS client_name, browser,
-        CAST(NULL AS VARCHAR) AS entity_name, in_window(user_key, ip, occurred_at, 'maintenance') AS in_maintenance,
-        count(*) AS logins, 0 AS counted_calls, 0 AS detail_calls,
-        min(occurred_at) AS first_at, max(occurred_at) AS last_at, min(file_id || ':' || line_no) AS proof
+-- Every spelling that names an app, a client or a user agent, once: words are made of names and not
+-- of rows. Absent and empty are one here.
+spellings AS (
+    SELECT DISTINCT
+        'login' AS kind, coalesce(app, '') AS app, '' AS app_id, '' AS client_name, coalesce(browser, '') AS browser
     FROM logins
     WHERE occurred_at >= $window_start - $session_period AND occurred_at < $window_end
-      AND role = 'integration' AND outcome = 'success'
-    GROUP BY user_key, day, hour, login_key, ip, role_source, app, browser, in_maintenance
     UNION ALL
-    SELECT
-        user_key, day, date_trunc('hour', occurred_at) AS hour, login_key, ip, role_source, app,
-        coalesce(sf_id18(trim(app_id)), trim(app_id)) AS app_id, client_name, CAST(NULL AS VARCHAR) AS browser,
-        entity_name, in_window(user_key, ip, occurred_at, 'maintenance') AS in_maintenance,
-        0 AS logins, sum(calls) AS counted_calls, count(*) - sum(calls) AS detail_calls,
-        min(occurred_at) AS first_at, max(occurred_at) AS last_at, min(file_id || ':' || line_no) AS proof
+    SELECT DISTINCT
+        'call' AS kind, coalesce(app, '') AS app, coalesce(app_id, '') AS app_id, coalesce(client_name, '') AS client_name,
+        '' AS browser
     FROM api_calls
     WHERE occurred_at >= $window_start AND occurred_at < $window_end
-      AND role = 'integration'
-    GROUP BY user_key, day, hour, login_key, ip, role_source, app, app_id, client_name, entity_name, in_maintenance
 ),
 worded AS (
     SELECT
-        t.*, coalesce(nullif(trim(t.app), ''), n.name) AS app_name,
-        regexp_replace(regexp_replace(app_name_key(coalesce(nullif(trim(t.app), ''), n.name)),
+        s.*, coalesce(nullif(trim(s.app), ''), n.name) AS app_name,
+        regexp_replace(regexp_replace(app_name_key(coalesce(nullif(trim(s.app), ''), n.name)),
             '[ _-]v?[ .0-9]+$', ''), '[^a-z0-9]+', '', 'g') AS app_word,
-        regexp_replace(regexp_replace(app_name_key(split_part(split_part(t.client_name, '/', 1), ':', 1)),
+        regexp_replace(regexp_replace(app_name_key(split_part(split_part(s.client_name, '/', 1), ':', 1)),
             '[ _-]v?[ .0-9]+$', ''), '[^a-z0-9]+', '', 'g') AS client_word,
-        regexp_replace(regexp_replace(app_name_key(split_part(split_part(t.browser, '/', 1), ':', 1)),
+        regexp_replace(regexp_replace(app_name_key(split_part(split_part(s.browser, '/', 1), ':', 1)),
             '[ _-]v?[ .0-9]+$', ''), '[^a-z0-9]+', '', 'g') AS browser_word
-    FROM traces t
-    LEFT JOIN app_names n ON n.app_id = t.app_id
+    FROM spellings s
+    LEFT JOIN app_names n ON n.app_id = coalesce(sf_id18(trim(s.app_id)), trim(s.app_id))
 ),
+-- Those that are a tool, and those that name nobody (without a tool).
 named AS (
     SELECT
-        w.*, coalesce(a.tool, c.tool, b.tool) AS own_tool,
+        w.kind, w.app, w.app_id, w.client_name, w.browser, coalesce(a.tool, c.tool, b.tool) AS tool,
         CASE
             WHEN a.tool IS NOT NULL THEN w.app_name
             WHEN c.tool IS NOT NULL THEN w.client_name
@@ -117,19 +109,44 @@ named AS (
     LEFT JOIN tools a ON a.word = w.app_word
     LEFT JOIN tools c ON c.word = w.client_word
     LEFT JOIN tools b ON b.word = w.browser_word
+    WHERE coalesce(a.tool, c.tool, b.tool) IS NOT NULL
+       OR (coalesce(w.app_word, '') IN ('', 'na') AND coalesce(w.client_word, '') = '')
+),
+tool_logins AS (
+    SELECT
+        l.user_key, l.day, l.occurred_at, l.login_key, l.ip, l.role_source, n.tool, n.seen_name, l.file_id, l.line_no
+    FROM logins l
+    JOIN named n
+      ON n.kind = 'login' AND n.app = coalesce(l.app, '') AND n.browser = coalesce(l.browser, '')
+     AND n.tool IS NOT NULL
+    WHERE l.occurred_at >= $window_start - $session_period AND l.occurred_at < $window_end
+      AND l.role = 'integration' AND l.outcome = 'success'
 ),
 used AS (
     SELECT
-        *,
-        coalesce(
-            own_tool,
-            -- The call names nobody: it belongs to the tool of its login.
-            CASE
-                WHEN login_key IS NOT NULL AND logins = 0
-                     AND coalesce(app_word, '') IN ('', 'na') AND coalesce(client_word, '') = ''
-                    THEN max(CASE WHEN logins > 0 THEN own_tool END) OVER (PARTITION BY user_key, login_key)
-            END) AS tool
-    FROM named
+        user_key, day, occurred_at, ip, role_source, tool, seen_name, CAST(NULL AS VARCHAR) AS entity_name,
+        1 AS logins, 0 AS counted_calls, 0 AS detail_calls, file_id, line_no
+    FROM tool_logins
+    WHERE occurred_at >= $window_start
+    UNION ALL
+    SELECT
+        c.user_key, c.day, c.occurred_at, c.ip, c.role_source,
+        -- The call names nobody: it belongs to the tool of its login.
+        coalesce(n.tool, k.tool) AS tool, n.seen_name, c.entity_name,
+        0 AS logins, c.calls AS counted_calls, 1 - c.calls AS detail_calls, c.file_id, c.line_no
+    FROM api_calls c
+    JOIN named n
+      ON n.kind = 'call' AND n.app = coalesce(c.app, '') AND n.app_id = coalesce(c.app_id, '')
+     AND n.client_name = coalesce(c.client_name, '')
+    LEFT JOIN (
+        SELECT user_key, login_key, max(tool) AS tool
+        FROM tool_logins
+        WHERE login_key IS NOT NULL
+        GROUP BY user_key, login_key
+    ) k ON k.user_key = c.user_key AND k.login_key = c.login_key
+    WHERE c.occurred_at >= $window_start AND c.occurred_at < $window_end
+      AND c.role = 'integration'
+      AND (n.tool IS NOT NULL OR k.tool IS NOT NULL)
 ),
 -- What the registry allows the user, by whatever spelling.
 allowed AS (
@@ -141,6 +158,21 @@ allowed AS (
     ) a
     JOIN tools t
       ON t.word = regexp_replace(regexp_replace(app_name_key(a.name), '[ _-]v?[ .0-9]+$', ''), '[^a-z0-9]+', '', 'g')
+),
+-- Hour by hour, so that a tool that is called all night stays a few rows.
+by_hour AS (
+    SELECT
+        u.user_key, u.day, u.tool, u.ip, u.seen_name, u.entity_name, max(u.role_source) AS role_source,
+        min(u.occurred_at) AS first_at, max(u.occurred_at) AS last_at,
+        sum(u.logins) AS logins, sum(u.counted_calls) AS counted_calls, sum(u.detail_calls) AS detail_calls,
+        min(u.file_id || ':' || u.line_no) AS proof
+    FROM used u
+    WHERE NOT in_window(u.user_key, u.ip, u.occurred_at, 'maintenance')
+      AND NOT EXISTS (
+          SELECT 1 FROM allowed a
+          WHERE a.user_key = u.user_key AND a.tool = u.tool
+            AND u.occurred_at >= a.valid_from AND u.occurred_at < a.valid_to)
+    GROUP BY u.user_key, u.day, u.tool, u.ip, u.seen_name, u.entity_name, date_trunc('hour', u.occurred_at)
 ),
 by_day AS (
     SELECT
@@ -156,14 +188,7 @@ by_day AS (
             FILTER (WHERE u.seen_name IS NOT NULL), 1, 20) AS names,
         array_agg(DISTINCT u.ip ORDER BY u.ip) FILTER (WHERE u.ip IS NOT NULL) AS ips,
         array_slice(array_agg(u.proof ORDER BY u.first_at, u.proof), 1, 20) AS proof
-    FROM used u
-    WHERE u.tool IS NOT NULL
-      AND u.first_at >= $window_start
-      AND NOT u.in_maintenance
-      AND NOT EXISTS (
-          SELECT 1 FROM allowed a
-          WHERE a.user_key = u.user_key AND a.tool = u.tool
-            AND u.first_at >= a.valid_from AND u.last_at < a.valid_to)
+    FROM by_hour u
     GROUP BY u.user_key, u.day, u.tool
 )
 SELECT

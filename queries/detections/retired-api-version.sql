@@ -5,7 +5,7 @@ family = "credential"
 severity = "low"
 status = "active"
 version = 1
-control = ["threats 8"]
+control = ["P.1"]
 attack = ["T1078.004"]
 description = """
 Old API versions are switched off on known dates, and the integration that still calls one stops on that day. \

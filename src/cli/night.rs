@@ -211,7 +211,8 @@ fn note_outcomes(lake: &mut Lake, report: &DetectReport, run_id: RunId) -> anyho
 }
 
 /// Pushes every rule's own positive case through the program and notes in the ledger what came
-/// of each. None where canaries are switched off: the ledger keeps what it knew.
+/// of each. None where canaries are switched off: the ledger keeps what it knew. A night that is
+/// run again on its day, with nothing changed, takes the canaries from there.
 pub fn release_canaries(
     lake: &mut Lake,
     rules: &RuleSet,
@@ -233,11 +234,45 @@ pub fn release_canaries(
         threads: *place.settings.limits.threads,
         refresh_rollups: &refresh,
     };
-    let list = runner.canaries(rules, place.clock.now());
-    lake.ledger_mut().replace_canaries(&list)?;
+    let now = place.clock.now();
+    let of = format!(
+        "{} {}",
+        program_and_catalog(place),
+        runner.canaries_of(rules)
+    );
+    if let Some((list, before)) = lake.ledger().canaries()?
+        && before == of
+        && list
+            .iter()
+            .all(|c| c.checked_at.date_naive() == now.date_naive())
+    {
+        return Ok(Some(Canaries {
+            list,
+            elapsed_ms: None,
+        }));
+    }
+    let list = runner.canaries(rules, now);
+    lake.ledger_mut().replace_canaries(&list, &of)?;
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(canaries = list.len(), elapsed_ms, "canaries are back");
-    Ok(Some(Canaries { list, elapsed_ms }))
+    Ok(Some(Canaries {
+        list,
+        elapsed_ms: Some(elapsed_ms),
+    }))
+}
+
+/// Names this build of the program and the operator's extension of the catalogue.
+fn program_and_catalog(place: &Workplace<'_>) -> String {
+    let program = std::env::current_exe().and_then(std::fs::metadata);
+    let build = program.ok().map(|file| (file.len(), file.modified().ok()));
+    let catalog = place.settings.catalog_file.value.as_ref();
+    let catalog = catalog.map(|path| std::fs::read(path).unwrap_or_default());
+    let named = format!("{}{build:?}", env!("CARGO_PKG_VERSION"));
+    let mut hash = blake3::Hasher::new();
+    hash.update(named.as_bytes());
+    hash.update(&[0]);
+    hash.update(&catalog.unwrap_or_default());
+    hash.finalize().to_hex().to_string()
 }
 
 /// The bar on stderr as the ingest's progress.

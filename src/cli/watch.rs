@@ -20,7 +20,8 @@ const MAX_LISTED: usize = 50;
 /// Each rule's own positive case, and how long all of them took.
 pub struct Canaries {
     pub list: Vec<Canary>,
-    pub elapsed_ms: u64,
+    /// None where they were tried earlier on this day and nothing has changed since.
+    pub elapsed_ms: Option<u64>,
 }
 
 impl Canaries {
@@ -72,9 +73,10 @@ pub fn write_canaries(
             n => write!(out, ", {n} {what}")?,
         }
     }
-    match verbose {
-        true => writeln!(out, ", in {} ms", canaries.elapsed_ms)?,
-        false => writeln!(out)?,
+    match canaries.elapsed_ms {
+        None => writeln!(out, ", earlier today")?,
+        Some(elapsed_ms) if verbose => writeln!(out, ", in {elapsed_ms} ms")?,
+        Some(_) => writeln!(out)?,
     }
     for (state, what) in others {
         for canary in canaries.of(state) {

@@ -298,6 +298,12 @@ impl RuleSet {
         self.rules.is_empty()
     }
 
+    /// All registries that cases may name.
+    pub fn registries(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.registries.iter();
+        all.map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
     /// A registry that cases name (`registry = "cast"` is `cast.registry.toml`).
     pub fn registry_text(&self, name: &str) -> Option<&str> {
         self.registries.get(name).map(String::as_str)

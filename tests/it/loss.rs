@@ -12,7 +12,8 @@ use arrow::datatypes::Int64Type;
 use chrono::NaiveDate;
 use orgwatch::catalog::Catalog;
 
-use orgwatch::detect::{Coverage, Family, RuleSet, RunOptions, Suppressions, Window, Windows, run};
+use orgwatch::config::Family;
+use orgwatch::detect::{Coverage, RuleSet, RunOptions, Suppressions, Window, Windows, run};
 use orgwatch::engine::{EngineOptions, Session};
 use orgwatch::lake::{Lake, LedgerTable};
 use orgwatch::registry::Registry;
@@ -117,10 +118,7 @@ impl Night {
             temp_dir: folder.join("orgwatch-loss"),
         };
         let parts = lake.ledger().snapshot(LedgerTable::Parts).unwrap();
-        let types = parts
-            .column_by_name("event_type")
-            .unwrap()
-            .as_string_view();
+        let types = parts.column_by_name("event_type").unwrap().as_string_view();
         let paths = parts.column_by_name("path").unwrap().as_string_view();
         let part_files = (0..parts.num_rows())
             .map(|row| match types.value(row).starts_with("rollup") {
@@ -245,7 +243,10 @@ fn untold(night: &Night) -> Vec<LogFile> {
             true => untold.push(file),
             // A repetition brought no row: without it every row is there.
             false if file.kept == 0 => {}
-            false => by_type.entry(file.event_type.clone()).or_default().push(file),
+            false => by_type
+                .entry(file.event_type.clone())
+                .or_default()
+                .push(file),
         }
     }
     let rounds = by_type.values().map(Vec::len).max().unwrap();
@@ -327,7 +328,9 @@ fn the_loss_of_any_log_file_is_told_or_costs_no_detection() {
     let untold = untold(&night);
     let grouped = |file: &LogFile| {
         let name = name_of(file);
-        GROUPS.iter().any(|group| group.iter().any(|lost| name.starts_with(lost)))
+        GROUPS
+            .iter()
+            .any(|group| group.iter().any(|lost| name.starts_with(lost)))
     };
     let silent: Vec<&str> = untold.iter().filter(|f| !grouped(f)).map(name_of).collect();
     assert!(silent.is_empty(), "nothing tells the loss of {silent:?}");

@@ -19,6 +19,7 @@ mod rules;
 mod sample;
 mod suggest;
 mod traps;
+mod watch;
 mod workbench;
 
 /// The program's own allocator: planning is mostly small allocations.

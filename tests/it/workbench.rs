@@ -161,7 +161,9 @@ fn settings_neither_break_the_cases_of_a_rule_nor_hide_that_it_was_silenced() {
     config("");
     expect(0, orgwatch(dir, &["rules", "test", "own"]));
     expect(0, lint());
-    config(&entry("user = \"int_mkt@example.com\""));
+    config(&entry(
+        "user = \"int_erp@example.com\"\nwhere = { network = \"198.51.100.0/24\" }",
+    ));
     expect(0, lint());
     config(&entry("where = { network = \"192.0.2.0/24\" }"));
     let silenced = lint();

@@ -38,6 +38,26 @@ impl CaseRunner<'_> {
         })
     }
 
+    /// Names all that the canaries depend on beside the program and the catalogue: rules, their
+    /// cases and settings, and the registries of the cases.
+    pub fn canaries_of(&self, rules: &RuleSet) -> String {
+        let mut hash = blake3::Hasher::new();
+        let mut part = |text: &str| {
+            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        };
+        for rule in rules.iter().filter(|rule| rule.status != RuleStatus::Off) {
+            part(&rule.sql);
+            part(rule.cases.as_ref().map_or("", |cases| &cases.text));
+            part(&format!("{:?}", rule.params));
+        }
+        for (name, text) in rules.registries() {
+            part(name);
+            part(text);
+        }
+        hash.finalize().to_hex().to_string()
+    }
+
     /// A canary must not end the night that it is there to watch.
     fn state_or_panic(&self, rule: &Rule, case: &Case) -> (CanaryState, Option<String>) {
         let state = std::panic::AssertUnwindSafe(|| self.state(rule, case));

@@ -2,7 +2,7 @@
 //! accounts that work like machines. Each is replaced as a whole.
 
 use chrono::{DateTime, Utc};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::Ledger;
 use super::values::{int, ms, opt_ms, opt_time_at, time_at};
@@ -37,6 +37,13 @@ pub enum CanaryState {
 }
 
 impl CanaryState {
+    const ALL: [CanaryState; 4] = [
+        CanaryState::Fired,
+        CanaryState::Silent,
+        CanaryState::Failed,
+        CanaryState::SilencedBySettings,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             CanaryState::Fired => "fired",
@@ -75,6 +82,17 @@ pub struct InferredRole {
 
 /// Remembers which release inferred the roles, so that the next one does it anew.
 const INFERRED_BY: &str = "inferred_roles";
+/// Remembers what the canaries were tried with.
+const CANARIES_OF: &str = "canaries";
+
+fn remember(conn: &Connection, key: &str, value: &str) -> Result<()> {
+    conn.execute(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2)
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [key, value],
+    )?;
+    Ok(())
+}
 
 impl Ledger {
     pub fn replace_suppressions(&mut self, states: &[SuppressionState]) -> Result<()> {
@@ -101,7 +119,8 @@ impl Ledger {
         Ok(())
     }
 
-    pub fn replace_canaries(&mut self, canaries: &[Canary]) -> Result<()> {
+    /// Replaces the canaries; `of` names all that they depend on.
+    pub fn replace_canaries(&mut self, canaries: &[Canary], of: &str) -> Result<()> {
         let tx = self.write()?;
         tx.execute("DELETE FROM canaries", [])?;
         for canary in canaries {
@@ -116,8 +135,31 @@ impl Ledger {
                 ],
             )?;
         }
+        remember(&tx, CANARIES_OF, of)?;
         tx.commit()?;
         Ok(())
+    }
+
+    /// The canaries, by rule, and all that they depended on; none before the first time.
+    pub fn canaries(&self) -> Result<Option<(Vec<Canary>, String)>> {
+        let Some(of) = self.meta(CANARIES_OF)?.filter(|_| self.version >= 2) else {
+            return Ok(None);
+        };
+        let mut statement = self.conn.prepare(
+            "SELECT rule_id, case_name, state, reason, checked_at FROM canaries ORDER BY rule_id",
+        )?;
+        let canaries = statement.query_map([], |row| {
+            let word: String = row.get("state")?;
+            let state = CanaryState::ALL.into_iter().find(|s| s.as_str() == word);
+            Ok(Canary {
+                rule_id: row.get("rule_id")?,
+                case_name: row.get("case_name")?,
+                state: state.unwrap_or(CanaryState::Failed),
+                reason: row.get("reason")?,
+                checked_at: time_at(row, "checked_at")?,
+            })
+        })?;
+        Ok(Some((canaries.collect::<rusqlite::Result<_>>()?, of)))
     }
 
     /// Replaces the inferred roles; `release` is whose criteria they follow.
@@ -137,11 +179,7 @@ impl Ledger {
                 ],
             )?;
         }
-        tx.execute(
-            "INSERT INTO meta (key, value) VALUES (?1, ?2)
-             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            [INFERRED_BY, release],
-        )?;
+        remember(&tx, INFERRED_BY, release)?;
         tx.commit()?;
         Ok(())
     }
