@@ -129,10 +129,10 @@ missing_days AS (
     WHERE s.days_before + s.days_after >= $min_history_days
     GROUP BY s.day, s.event_type
     HAVING count(*) >= $min_share * max(s.days_before + s.days_after)
-       -- Weekends weigh little in a short time before the day.
+       -- A weekend weighs little in a short time: the weekday itself must be one that usually has rows.
        AND (max(s.days_after) = 0
             OR count(*) FILTER (WHERE date_part('dow', h.day) = date_part('dow', s.day))
-               >= $min_share * (max(s.days_before) / 7 + max(s.days_after) / 7))
+               >= 0.5 * (max(s.days_before) / 7 + max(s.days_after) / 7))
        AND median(h.rows) >= $min_expected
        -- A neighbour's file may carry a stray row over midnight: that is not the day's file.
        AND coalesce(max(present.rows), 0) * 100 < median(h.rows)

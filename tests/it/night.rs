@@ -53,7 +53,7 @@ fn serious(findings: &str, planted: &Incidents) -> Incidents {
 #[test]
 fn the_sample_org_gives_the_planted_incidents_and_no_others_at_high_or_above() {
     let planted = planted();
-    assert!(planted.len() > 20);
+    assert!(planted.len() > 40);
     assert_eq!(serious(&WholeNight::get().findings, &planted), planted);
 }
 
@@ -78,7 +78,7 @@ fn a_night_accounts_for_every_row_and_says_what_it_found() {
         assert!(summary.contains(words), "no {words:?} in\n{summary}");
     }
     assert!(
-        summary.contains("Exit      1: 24 findings at or above high"),
+        summary.contains("Exit      1: 48 findings at or above high"),
         "{summary}"
     );
 }
@@ -101,7 +101,7 @@ fn a_night_writes_one_mail_that_a_mail_client_opens() {
     assert_eq!(mail.date().unwrap().to_rfc3339(), "2026-01-31T03:00:00Z");
     let subject = mail.subject().unwrap();
     assert!(
-        subject.starts_with("[orgwatch CRITICAL] 27 new findings"),
+        subject.starts_with("[orgwatch CRITICAL] 75 new findings"),
         "{subject}"
     );
     assert_eq!((mail.text_body_count(), mail.html_body_count()), (1, 1));
@@ -123,7 +123,7 @@ fn the_same_night_again_reads_raises_and_mails_nothing_and_says_so() {
     for words in [
         "Files     0 read, ",
         "Rows      0 read = 0 kept + 0 duplicate + 0 quarantined",
-        "Findings  nothing new, 28 ongoing, 0 resolved, 0 suppressed",
+        "Findings  nothing new, 76 ongoing, 0 resolved, 0 suppressed",
         "Mail      none: nothing new",
         "Exit      0: ",
     ] {
