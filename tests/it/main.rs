@@ -5,6 +5,7 @@ mod canary;
 mod command_line;
 mod corpus;
 mod ingest;
+mod invariants;
 mod late;
 mod logs;
 mod loss;
