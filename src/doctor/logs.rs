@@ -64,14 +64,11 @@ pub fn data_sets(
         let roster = catalog
             .event_type(&event_type)
             .is_some_and(|e| e.family == LogFamily::Roster);
-        let Some(newest) = lake
-            .parts(&event_type)?
-            .iter()
-            .map(|p| p.last_event_at)
-            .max()
-        else {
+        let parts = lake.parts(&event_type)?;
+        let Some(newest) = parts.iter().map(|p| p.last_event_at).max() else {
             continue;
         };
+        let seen: BTreeSet<NaiveDate> = parts.iter().map(|p| p.day).collect();
         let days = (now - newest).num_days();
         let detail = format!("newest {}", newest.format("%Y-%m-%d %H:%M UTC"));
         let limit = if roster {
@@ -86,7 +83,7 @@ pub fn data_sets(
                 format!("{detail}, which has not come yet"),
                 "check the clock of this machine, and the files' time zone ([inputs] timezone)",
             )
-        } else if days > limit {
+        } else if days > limit && (roster || comes_daily(&seen)) {
             let fix = if roster {
                 "export it again: its rules are blind"
             } else {
@@ -114,6 +111,15 @@ pub fn data_sets(
         ));
     }
     Ok(checks)
+}
+
+/// Whether a log has rows on most days between its first and its last: others come now and then.
+fn comes_daily(seen: &BTreeSet<NaiveDate>) -> bool {
+    let span = seen.first().zip(seen.last());
+    span.is_none_or(|(first, last)| {
+        let days = (*last - *first).num_days() + 1;
+        seen.len() as i64 * 2 > days
+    })
 }
 
 /// Days without rows among the last four weeks of the logs that come every day.
