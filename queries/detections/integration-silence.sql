@@ -84,29 +84,44 @@ signs AS (
     WHERE occurred_at >= $window_end - $look_back AND occurred_at < $window_end
       AND occurred_at <= $now AND role = 'integration' AND outcome = 'success'
 ),
+-- Who has said nothing for long enough, in whatever log. The others are out before their signs are
+-- counted by the minute.
+quiet_users AS (
+    SELECT user_key, max(occurred_at) AS last_seen
+    FROM signs
+    GROUP BY user_key
+    -- Hours are counted whole: one more or less.
+    HAVING max(occurred_at) + CAST($min_silence AS INTERVAL) - INTERVAL '1 hour' <= least($window_end, $now)
+),
 minutes AS (
     SELECT
-        user_key, log, date_trunc('minute', occurred_at) AS minute,
-        max(file_id) AS file_id, max(line_no) AS line_no
-    FROM signs
-    GROUP BY user_key, log, date_trunc('minute', occurred_at)
+        q.user_key, s.log, date_trunc('minute', s.occurred_at) AS minute,
+        date_trunc('minute', q.last_seen) AS last_seen,
+        max(s.file_id) AS file_id, max(s.line_no) AS line_no, max(s.app) AS app
+    FROM quiet_users q
+    JOIN signs s ON s.user_key = q.user_key
+    GROUP BY q.user_key, s.log, date_trunc('minute', s.occurred_at), date_trunc('minute', q.last_seen)
 ),
 active_hours AS (
-    SELECT DISTINCT user_key, log, date_trunc('hour', occurred_at) AS hour FROM signs
+    SELECT q.user_key, s.log, date_trunc('hour', s.occurred_at) AS hour, max(q.last_seen) AS last_seen
+    FROM quiet_users q
+    JOIN signs s ON s.user_key = q.user_key
+    GROUP BY q.user_key, s.log, date_trunc('hour', s.occurred_at)
 ),
 series AS (
     SELECT
         user_key, log, last_seen,
         min(minute) AS first_seen,
         coalesce(percentile_cont(0.95) WITHIN GROUP (ORDER BY gap_minutes), 0) AS usual_gap,
-        last_value(file_id || ':' || line_no ORDER BY minute) AS last_row
+        last_value(file_id || ':' || line_no ORDER BY minute) AS last_row,
+        max(app) AS app
     FROM (
         -- One order for all three, so that the rows are sorted once.
         SELECT
-            *,
-            max(minute) OVER (
+            user_key, log, minute, last_seen, file_id, line_no,
+            max(app) OVER (
                 PARTITION BY user_key ORDER BY log, minute
-                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS last_seen,
+                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS app,
             CASE WHEN lag(log) OVER (PARTITION BY user_key ORDER BY log, minute) = log
                  THEN date_part('epoch', minute)
                     - date_part('epoch', lag(minute) OVER (PARTITION BY user_key ORDER BY log, minute))
@@ -131,7 +146,7 @@ silent_hours AS (
     SELECT
         s.user_key, s.log, s.last_seen, s.hour,
         count(*) FILTER (WHERE s.hour - weeks.back >= s.first_seen) AS weeks, count(a.hour) AS active_weeks,
-        max(s.usual_gap) AS usual_gap, max(s.last_row) AS last_row
+        max(s.usual_gap) AS usual_gap, max(s.last_row) AS last_row, max(s.app) AS app
     FROM (
         SELECT s.*, c.hour
         FROM series s
@@ -148,7 +163,7 @@ silent_hours AS (
 silences AS (
     SELECT
         user_key, log, last_seen,
-        max(usual_gap) AS usual_gap, max(last_row) AS last_row,
+        max(usual_gap) AS usual_gap, max(last_row) AS last_row, max(app) AS app,
         count(*) AS hours_silent,
         count(*) FILTER (WHERE weeks >= 2 AND active_weeks >= 0.75 * weeks) AS hours_missed,
         max(hour) + INTERVAL '1 hour' AS silent_until
@@ -183,7 +198,7 @@ quiet AS (
         first_value(hours_silent ORDER BY usual_gap, log) AS hours_silent,
         first_value(hours_missed ORDER BY usual_gap, log) AS hours_missed,
         first_value(silent_until ORDER BY usual_gap, log) AS silent_until,
-        min(usual_gap) AS usual_gap, max(allowed_minutes) AS allowed_minutes
+        min(usual_gap) AS usual_gap, max(allowed_minutes) AS allowed_minutes, max(app) AS last_app
     FROM declared
     WHERE CASE
               WHEN allowed_minutes IS NOT NULL
@@ -195,18 +210,17 @@ quiet AS (
 ),
 with_app AS (
     SELECT
-        q.*, coalesce(a.app_name, seen.app) AS app,
+        q.*, coalesce(a.app_name, q.last_app) AS app,
         -- Users of one app that fell silent within an hour of each other.
-        CASE WHEN coalesce(a.app_name, seen.app) IS NULL THEN 1 ELSE
+        CASE WHEN coalesce(a.app_name, q.last_app) IS NULL THEN 1 ELSE
             count(*) OVER (
-                PARTITION BY app_name_key(coalesce(a.app_name, seen.app)) ORDER BY q.last_seen
+                PARTITION BY app_name_key(coalesce(a.app_name, q.last_app)) ORDER BY q.last_seen
                 RANGE BETWEEN INTERVAL '1 hour' PRECEDING AND INTERVAL '1 hour' FOLLOWING)
         END AS stopped_together
     FROM quiet q
     LEFT JOIN (
         SELECT user_key, max(app_name) AS app_name FROM registry_apps GROUP BY user_key HAVING count(*) = 1
     ) a ON a.user_key = q.user_key
-    LEFT JOIN (SELECT user_key, max(app) AS app FROM signs GROUP BY user_key) seen ON seen.user_key = q.user_key
 ),
 -- Why: what refused logins of the user say.
 causes AS (

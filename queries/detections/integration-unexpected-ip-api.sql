@@ -76,29 +76,24 @@ default = 48
 meaning = "size of an IPv6 network in learned mode"
 */
 WITH
--- A login explains an address when it came from there under the very login key of the calls. The
--- same key from another address explains nothing: that is the theft.
-key_logins AS (
-    SELECT DISTINCT login_key, user_key, ip
-    FROM logins
-    WHERE occurred_at >= $window_start - $login_lookback AND occurred_at < $window_end
-      AND outcome = 'success'
-      AND role = 'integration'
-      AND login_key IS NOT NULL AND ip IS NOT NULL
-),
 -- Only public addresses: calls without one are counted as unattributable traffic, and
 -- Salesforce's own addresses are callouts of the platform to itself.
 calls AS (
-    SELECT
-        occurred_at, day, user_key, user_id, username, role, role_source, system, owner, ip,
-        in_networks(user_key, ip, occurred_at) AS inside,
-        event_type, calls, api_family, entity_name, rows_processed, login_key,
-        coalesce(nullif(nullif(trim(app), ''), 'N/A'), nullif(nullif(trim(app_id), ''), 'N/A')) AS app,
-        file_id, line_no
-    FROM api_calls
-    WHERE occurred_at >= $window_start AND occurred_at < $window_end
-      AND role = 'integration'
-      AND ip_kind = 'public'
+    SELECT *
+    FROM (
+        SELECT
+            occurred_at, day, user_key, user_id, username, role, role_source, system, owner, ip,
+            in_networks(user_key, ip, occurred_at) AS inside,
+            event_type, calls, api_family, entity_name, rows_processed, login_key,
+            coalesce(nullif(nullif(trim(app), ''), 'N/A'), nullif(nullif(trim(app_id), ''), 'N/A')) AS app,
+            file_id, line_no
+        FROM api_calls
+        WHERE occurred_at >= $window_start AND occurred_at < $window_end
+          AND role = 'integration'
+          AND ip_kind = 'public'
+    ) c
+    -- From a declared network: as it should be.
+    WHERE inside IS NOT TRUE
 ),
 addresses AS (
     SELECT
@@ -112,7 +107,6 @@ addresses AS (
         greatest(sum(c.calls), count(*) - sum(c.calls)) AS calls,
         -- Rows come from the detail types.
         coalesce(sum(c.rows_processed) FILTER (WHERE c.event_type <> 'BulkApi2'), 0) AS detail_rows,
-        bool_or(k.login_key IS NOT NULL) AS key_seen,
         array_agg(DISTINCT c.event_type ORDER BY c.event_type) AS event_types,
         array_agg(DISTINCT c.api_family ORDER BY c.api_family) FILTER (WHERE c.api_family IS NOT NULL) AS api_families,
         array_agg(DISTINCT printable(c.app) ORDER BY printable(c.app)) FILTER (WHERE c.app IS NOT NULL) AS apps,
@@ -122,10 +116,24 @@ addresses AS (
         array_slice(array_agg(c.file_id || ':' || c.line_no ORDER BY c.occurred_at, c.file_id, c.line_no), 1, 20)
             AS proof
     FROM calls c
-    LEFT JOIN key_logins k ON k.login_key = c.login_key AND k.user_key = c.user_key AND k.ip = c.ip
-    WHERE c.inside IS NOT TRUE
     GROUP BY c.user_key, c.day, c.ip, coalesce(NOT c.inside, false)
     HAVING greatest(sum(c.calls), count(*) - sum(c.calls)) >= $min_calls
+),
+-- A login explains an address when it came from there under the very login key of the calls. The
+-- same key from another address explains nothing: that is the theft.
+key_logins AS (
+    SELECT k.user_key, k.day, k.ip, k.declared
+    FROM (
+        SELECT user_key, day, ip, coalesce(NOT inside, false) AS declared, login_key
+        FROM calls
+        WHERE login_key IS NOT NULL
+        GROUP BY user_key, day, ip, coalesce(NOT inside, false), login_key
+    ) k
+    JOIN logins l ON l.login_key = k.login_key AND l.user_key = k.user_key AND l.ip = k.ip
+    WHERE l.occurred_at >= $window_start - $login_lookback AND l.occurred_at < $window_end
+      AND l.outcome = 'success'
+      AND l.role = 'integration'
+    GROUP BY k.user_key, k.day, k.ip, k.declared
 ),
 -- A job of Bulk API 2.0 writes a row for each of its states, with the count so far.
 job_rows AS (
@@ -190,13 +198,15 @@ judged AS (
         nearest_network(a.user_key, a.ip, a.first_at) AS nearest_network,
         -- A login from the address explains its calls when it came before the last one, on the same
         -- day or in the 24 hours before the first.
-        coalesce(a.key_seen
+        coalesce(k.user_key IS NOT NULL
                  OR today.first_at <= a.last_at
                  OR yesterday.last_at >= a.first_at - CAST($replay_lookback AS INTERVAL), false) AS login_seen
     FROM addresses a
     LEFT JOIN learned l ON l.user_key = a.user_key AND l.day = a.day AND l.ip = a.ip AND NOT a.declared
     LEFT JOIN covered v ON v.day = a.day
     LEFT JOIN job_rows j ON j.user_id = a.user_key AND j.day = a.day AND j.ip = a.ip
+    LEFT JOIN key_logins k
+      ON k.user_key = a.user_key AND k.day = a.day AND k.ip = a.ip AND k.declared = a.declared
     LEFT JOIN logins_by_day today
       ON today.user_key = a.user_key AND today.ip = a.ip AND today.day = a.day
     LEFT JOIN logins_by_day yesterday

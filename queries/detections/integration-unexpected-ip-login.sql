@@ -58,20 +58,26 @@ default = 48
 meaning = "size of an IPv6 network in learned mode"
 */
 WITH
+-- Logins from a declared network are as they should be: nearly all are out here.
 tries AS (
     SELECT
-        occurred_at, day, user_key, user_id, username, role, role_source, system, owner,
-        ip, coalesce(ip_kind, 'missing') AS ip_kind, country, app, login_path, outcome,
+        *,
         CASE WHEN outcome IN ('success', 'challenge') THEN 'signed in' ELSE 'failed' END AS result,
-        -- NULL where the address is unusable or no network is declared and valid at that time.
-        in_networks(user_key, ip, occurred_at) AS inside,
         nearest_network(user_key, ip, occurred_at) AS nearest,
-        CASE WHEN ip_kind = 'public' THEN network_of(ip, $prefix_v4, $prefix_v6) END AS network,
-        forwarded_for_ip IS NOT NULL AND forwarded_for_ip <> '' AS forwarded_for_present,
-        file_id, line_no
-    FROM logins
-    WHERE occurred_at >= $window_start AND occurred_at < $window_end
-      AND role = 'integration'
+        CASE WHEN ip_kind = 'public' THEN network_of(ip, $prefix_v4, $prefix_v6) END AS network
+    FROM (
+        SELECT
+            occurred_at, day, user_key, user_id, username, role, role_source, system, owner,
+            ip, coalesce(ip_kind, 'missing') AS ip_kind, country, app, login_path, outcome,
+            -- NULL where the address is unusable or no network is declared and valid at that time.
+            in_networks(user_key, ip, occurred_at) AS inside,
+            forwarded_for_ip IS NOT NULL AND forwarded_for_ip <> '' AS forwarded_for_present,
+            file_id, line_no
+        FROM logins
+        WHERE occurred_at >= $window_start AND occurred_at < $window_end
+          AND role = 'integration'
+    ) l
+    WHERE inside IS NOT TRUE
 ),
 -- Which tries can only be judged by what is normal for the user.
 learners AS (

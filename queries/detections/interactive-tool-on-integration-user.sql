@@ -115,8 +115,8 @@ named AS (
 tool_logins AS (
     SELECT
         l.user_key, l.day, l.occurred_at, l.login_key, l.ip, l.role_source, n.tool, n.seen_name, l.file_id, l.line_no
-    FROM logins l
-    JOIN named n
+    FROM named n
+    JOIN logins l
       ON n.kind = 'login' AND n.app = coalesce(l.app, '') AND n.browser = coalesce(l.browser, '')
      AND n.tool IS NOT NULL
     WHERE l.occurred_at >= $window_start - $session_period AND l.occurred_at < $window_end
@@ -134,8 +134,8 @@ used AS (
         -- The call names nobody: it belongs to the tool of its login.
         coalesce(n.tool, k.tool) AS tool, n.seen_name, c.entity_name,
         0 AS logins, c.calls AS counted_calls, 1 - c.calls AS detail_calls, c.file_id, c.line_no
-    FROM api_calls c
-    JOIN named n
+    FROM named n
+    JOIN api_calls c
       ON n.kind = 'call' AND n.app = coalesce(c.app, '') AND n.app_id = coalesce(c.app_id, '')
      AND n.client_name = coalesce(c.client_name, '')
     LEFT JOIN (

@@ -79,34 +79,55 @@ used AS (
       -- A call that was refused for want of a session used no credential.
       AND status_code IS DISTINCT FROM 401
 ),
--- Most users have one address: they are out before anything is sorted by time.
+-- Users with enough events in the period beside their busiest network. Most have none: they are out
+-- before anything is sorted by time. Counted by the hour, which finds too many and never too few.
 movers AS (
-    SELECT user_key FROM used GROUP BY user_key HAVING min(ip) <> max(ip)
+    SELECT user_key
+    FROM (
+        SELECT user_key, hour, sum(events) - max(events) AS beside
+        FROM (
+            SELECT user_key, network, inside, hour, sum(events) AS events
+            FROM (
+                SELECT
+                    user_key, network_of(ip) AS network, inside, events,
+                    unnest(generate_series(
+                        hour, hour + CAST($period AS INTERVAL) + INTERVAL '59 minutes', INTERVAL '1 hour')) AS hour
+                FROM (
+                    SELECT
+                        user_key, ip, in_networks(user_key, ip, occurred_at) AS inside,
+                        date_trunc('hour', occurred_at) AS hour, count(*) AS events
+                    FROM used
+                    GROUP BY user_key, ip, in_networks(user_key, ip, occurred_at), date_trunc('hour', occurred_at)
+                ) by_address
+            ) in_reach
+            GROUP BY user_key, network, inside, hour
+        ) by_network
+        GROUP BY user_key, hour
+    ) by_period
+    GROUP BY user_key
+    HAVING max(beside) >= $min_events
 ),
 events AS (
     SELECT
         *, CAST(at AS DATE) AS day, network_of(ip) AS network, in_networks(user_key, ip, at) AS inside
     FROM (
         SELECT
-            u.user_key, u.ip, date_trunc('second', u.occurred_at) AS at, max(u.role_source) AS role_source,
+            m.user_key, u.ip, date_trunc('second', u.occurred_at) AS at, max(u.role_source) AS role_source,
             min(u.file_id || ':' || u.line_no) AS proof
-        FROM used u
-        JOIN movers m ON m.user_key = u.user_key
-        GROUP BY u.user_key, u.ip, date_trunc('second', u.occurred_at)
+        FROM movers m
+        JOIN used u ON u.user_key = m.user_key
+        GROUP BY m.user_key, u.ip, date_trunc('second', u.occurred_at)
     ) e
 ),
 -- From where each user logged in, and called, in the past.
 past AS (
-    SELECT
-        user_key, network_of(ip) AS network, day,
-        -- One country is written in two ways.
-        CASE upper(trim(country)) WHEN '' THEN NULL WHEN 'UK' THEN 'GB' ELSE upper(trim(country)) END AS country
+    SELECT user_key, ip, day, country
     FROM logins
     WHERE occurred_at >= $window_start - $learn_period AND occurred_at < $window_end
       AND outcome = 'success' AND ip_kind = 'public'
       AND user_key IS NOT NULL
     UNION ALL
-    SELECT user_key, network_of(ip) AS network, day, CAST(NULL AS VARCHAR) AS country
+    SELECT user_key, ip, day, CAST(NULL AS VARCHAR) AS country
     FROM api_calls
     WHERE occurred_at >= $window_start - $call_learn_period AND occurred_at < $window_end
       AND role = 'integration' AND ip_kind = 'public'
@@ -115,10 +136,12 @@ past AS (
 ),
 networks AS (
     SELECT
-        user_key, network, max(country) AS country, min(day) AS first_day,
-        min(min(day)) OVER (PARTITION BY user_key) AS user_first_day
-    FROM past
-    GROUP BY user_key, network
+        user_key, network_of(ip) AS network, min(first_day) AS first_day,
+        -- One country is written in two ways.
+        max(CASE upper(trim(country)) WHEN '' THEN NULL WHEN 'UK' THEN 'GB' ELSE upper(trim(country)) END) AS country,
+        min(min(first_day)) OVER (PARTITION BY user_key) AS user_first_day
+    FROM (SELECT user_key, ip, country, min(day) AS first_day FROM past GROUP BY user_key, ip, country) p
+    GROUP BY user_key, network_of(ip)
 ),
 covered AS (
     SELECT d.day, count(*) AS covered_days
@@ -130,11 +153,12 @@ covered AS (
 ),
 placed AS (
     SELECT
-        -- Text with nothing added to it is a copy: a slice of a whole file's text counts against the
-        -- memory of a sort in full.
-        e.user_key || '' AS user_key, e.at, e.day, e.ip || '' AS ip, e.role_source || '' AS role_source,
-        e.proof || '' AS proof, e.inside, n.country || '' AS country, e.ip LIKE '%:%' AS is_v6,
-        CASE
+        -- Plain text is copied when it is sorted; views of text hold on to the whole buffers of their files,
+        -- and each counts against the memory of the sort.
+        arrow_cast(e.user_key, 'Utf8') AS user_key, e.at, e.day, arrow_cast(e.ip, 'Utf8') AS ip,
+        arrow_cast(e.role_source, 'Utf8') AS role_source, arrow_cast(e.proof, 'Utf8') AS proof, e.inside,
+        arrow_cast(n.country, 'Utf8') AS country, e.ip LIKE '%:%' AS is_v6,
+        arrow_cast(CASE
             -- A declared network that is wider than the usual one is one place.
             WHEN e.inside
                  AND CAST(split_part(nearest_network(e.user_key, e.ip, e.at), '/', 2) AS INT)
@@ -142,7 +166,7 @@ placed AS (
                 THEN nearest_network(e.user_key, e.ip, e.at)
             WHEN e.inside IS FALSE THEN e.network || ' (undeclared)'
             ELSE e.network
-        END AS place,
+        END, 'Utf8') AS place,
         -- NULL where the past is too short to say.
         CASE
             WHEN c.covered_days >= $min_covered_days AND n.user_first_day < e.day - INTERVAL '1 day'

@@ -13,6 +13,8 @@ WITH people AS (
     INNER JOIN (SELECT file_id FROM roster_user ORDER BY occurred_at DESC, file_id DESC LIMIT 1) AS newest
         ON newest.file_id = u.file_id
     WHERE u.user_id IS NOT NULL AND coalesce(u.isactive, true)
+      -- Guests and the platform's own users stay what they are, whatever they hold.
+      AND inferred_role(u.usertype, u.username) = 'human'
 ),
 profiles AS (
     SELECT p.*

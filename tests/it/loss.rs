@@ -316,7 +316,7 @@ fn lowered(group: &[&str], coverage_rules: &BTreeSet<String>) -> (Vec<String>, b
             let replaces = |new: &&Value| {
                 new["username"] == f["username"] && day(new) == day(f) && level(new) >= level(f)
             };
-            !came.iter().any(|new| replaces(new))
+            !came.iter().any(replaces)
         })
         .map(|(_, f)| format!("{} {} {}", f["rule_id"], f["username"], day(f)))
         .collect();
