@@ -1,7 +1,7 @@
 //! orgwatch watches a Salesforce org's logs for misuse of its integration users.
 //!
 //! Modules import only from the floors below them:
-//! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`]; floor 1 [`registry`], [`lake`];
+//! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`], [`words`]; floor 1 [`registry`], [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
 //! [`suggest`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
 
@@ -19,3 +19,4 @@ pub mod privacy;
 pub mod registry;
 pub mod rollup;
 pub mod suggest;
+pub mod words;

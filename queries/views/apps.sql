@@ -46,28 +46,14 @@ WITH listed AS (
     WHERE a.data_set = 'ConnectedApplication'
 ),
 -- Settings come one app at a time: all files of their day count together.
-settings_rows AS (
+settings_files AS (
     SELECT
         a.day, a.previous_day, a.next_day, 'connected' AS kind, m.id AS app_id,
         coalesce(m.label, m.fullname) AS app_name,
-        coalesce(m.is_admin_approved, CASE
-            WHEN lower(m.permitteduserspolicytype) LIKE 'admin%' THEN true
-            WHEN lower(m.permitteduserspolicytype) LIKE 'all%' THEN false
-        END) AS admin_approved_only,
-        lower(regexp_replace(m.ip_relaxation, '[^A-Za-z]+', '', 'g')) AS ip_policy,
-        lower(m.refresh_token_policy) AS refresh_policy,
-        m.refreshtokenvalidityperiod AS refresh_period,
-        lower(m.refreshtokenvalidityunit) AS refresh_unit,
-        CAST(NULL AS BOOLEAN) AS refresh_by_inactivity,
-        m.scopes,
-        CASE
-            WHEN NOT m.is_secret_required_for_refresh_token OR m.is_consumer_secret_optional
-                THEN false
-            WHEN m.is_secret_required_for_refresh_token OR NOT m.is_consumer_secret_optional
-                THEN true
-        END AS secret_required,
-        m.is_pkce_required AS pkce_required,
-        m.is_user_agent_flow_enabled AS user_agent_flow,
+        m.is_admin_approved, m.permitteduserspolicytype, m.ip_relaxation, m.refresh_token_policy,
+        m.refreshtokenvalidityperiod, m.refreshtokenvalidityunit, m.scopes,
+        m.is_secret_required_for_refresh_token, m.is_consumer_secret_optional,
+        m.is_pkce_required, m.is_user_agent_flow_enabled,
         arrow_cast(NULL, 'Timestamp(Millisecond, Some("UTC"))') AS created_at, m.file_id, m.line_no
     FROM roster_as_of AS a
     INNER JOIN roster_connected_app AS m ON m.day = a.snapshot_day
@@ -77,28 +63,38 @@ settings_rows AS (
         a.day, a.previous_day, a.next_day, 'external' AS kind,
         CASE WHEN e.id LIKE '0H4%' OR e.externalclientapplication IS NULL THEN e.id END AS app_id,
         coalesce(e.externalclientapplication, e.label, e.fullname) AS app_name,
-        coalesce(e.is_admin_approved, CASE
-            WHEN lower(e.permitteduserspolicytype) LIKE 'admin%' THEN true
-            WHEN lower(e.permitteduserspolicytype) LIKE 'all%' THEN false
-        END) AS admin_approved_only,
-        lower(regexp_replace(e.ip_relaxation, '[^A-Za-z]+', '', 'g')) AS ip_policy,
-        lower(e.refresh_token_policy) AS refresh_policy,
-        e.refreshtokenvalidityperiod AS refresh_period,
-        lower(e.refreshtokenvalidityunit) AS refresh_unit,
-        CAST(NULL AS BOOLEAN) AS refresh_by_inactivity,
-        e.scopes,
-        CASE
-            WHEN NOT e.is_secret_required_for_refresh_token OR e.is_consumer_secret_optional
-                THEN false
-            WHEN e.is_secret_required_for_refresh_token OR NOT e.is_consumer_secret_optional
-                THEN true
-        END AS secret_required,
-        e.is_pkce_required AS pkce_required,
-        e.is_user_agent_flow_enabled AS user_agent_flow,
+        e.is_admin_approved, e.permitteduserspolicytype, e.ip_relaxation, e.refresh_token_policy,
+        e.refreshtokenvalidityperiod, e.refreshtokenvalidityunit, e.scopes,
+        e.is_secret_required_for_refresh_token, e.is_consumer_secret_optional,
+        e.is_pkce_required, e.is_user_agent_flow_enabled,
         e.createddate AS created_at, e.file_id, e.line_no
     FROM roster_as_of AS a
     INNER JOIN roster_external_client_application AS e ON e.day = a.snapshot_day
     WHERE a.data_set = 'ExternalClientApplication'
+),
+settings_rows AS (
+    SELECT
+        day, previous_day, next_day, kind, app_id, app_name,
+        coalesce(is_admin_approved, CASE
+            WHEN lower(permitteduserspolicytype) LIKE 'admin%' THEN true
+            WHEN lower(permitteduserspolicytype) LIKE 'all%' THEN false
+        END) AS admin_approved_only,
+        lower(regexp_replace(ip_relaxation, '[^A-Za-z]+', '', 'g')) AS ip_policy,
+        lower(refresh_token_policy) AS refresh_policy,
+        refreshtokenvalidityperiod AS refresh_period,
+        lower(refreshtokenvalidityunit) AS refresh_unit,
+        CAST(NULL AS BOOLEAN) AS refresh_by_inactivity,
+        scopes,
+        CASE
+            WHEN NOT is_secret_required_for_refresh_token OR is_consumer_secret_optional
+                THEN false
+            WHEN is_secret_required_for_refresh_token OR NOT is_consumer_secret_optional
+                THEN true
+        END AS secret_required,
+        is_pkce_required AS pkce_required,
+        is_user_agent_flow_enabled AS user_agent_flow,
+        created_at, file_id, line_no
+    FROM settings_files
 ),
 settings AS (
     SELECT

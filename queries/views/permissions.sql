@@ -8,13 +8,17 @@ source_id, source_name              the profile, the permission set (its label) 
 file_id, line_no   the row of the profile or permission set that has the permission
 The other columns are those of `users`.
 */
-WITH set_grants AS (
+WITH sets AS (
     SELECT
         a.day,
+        a.snapshot_day,
         s.id,
+        s.isownedbyprofile,
+        s.profileid,
+        s.profile_name,
         s.file_id,
         s.line_no,
-        unnest(make_array(
+        make_array(
             CASE WHEN s.permissionsmodifyalldata THEN 'ModifyAllData' END,
             CASE WHEN s.permissionsviewalldata THEN 'ViewAllData' END,
             CASE WHEN s.permissionsmanageusers THEN 'ManageUsers' END,
@@ -94,10 +98,15 @@ WITH set_grants AS (
             CASE WHEN s.permissionsviewflowusageandfloweventdata THEN 'ViewFlowUsageAndFlowEventData' END,
             CASE WHEN s.permissionsdebugapex THEN 'DebugApex' END,
             CASE WHEN s.permissionslightningexperienceuser THEN 'LightningExperienceUser' END
-        )) AS permission
+        ) AS granted
     FROM roster_as_of AS a
     INNER JOIN roster_permission_set AS s ON s.file_id = a.file_id AND s.day = a.snapshot_day
-    WHERE a.data_set = 'PermissionSet' AND s.id IS NOT NULL
+    WHERE a.data_set = 'PermissionSet'
+),
+set_grants AS (
+    SELECT day, id, file_id, line_no, unnest(granted) AS permission
+    FROM sets
+    WHERE id IS NOT NULL
 ),
 -- A profile is known by its own row or by the hidden permission set that it has; the newer counts.
 profile_rows AS (
@@ -189,92 +198,10 @@ profile_rows AS (
     WHERE a.data_set = 'Profile' AND p.id IS NOT NULL
     UNION ALL
     SELECT
-        a.day, a.snapshot_day, 2 AS preference, s.profileid AS id, s.profile_name AS name,
-        s.file_id, s.line_no,
-        make_array(
-            CASE WHEN s.permissionsmodifyalldata THEN 'ModifyAllData' END,
-            CASE WHEN s.permissionsviewalldata THEN 'ViewAllData' END,
-            CASE WHEN s.permissionsmanageusers THEN 'ManageUsers' END,
-            CASE WHEN s.permissionsmanageinternalusers THEN 'ManageInternalUsers' END,
-            CASE WHEN s.permissionscustomizeapplication THEN 'CustomizeApplication' END,
-            CASE WHEN s.permissionsauthorapex THEN 'AuthorApex' END,
-            CASE WHEN s.permissionsmanagesharing THEN 'ManageSharing' END,
-            CASE WHEN s.permissionsmanageauthproviders THEN 'ManageAuthProviders' END,
-            CASE WHEN s.permissionsbulkapiharddelete THEN 'BulkApiHardDelete' END,
-            CASE WHEN s.permissionsuseanyapiclient THEN 'UseAnyApiClient' END,
-            CASE WHEN s.permissionsuseanyapiauth THEN 'UseAnyApiAuth' END,
-            CASE WHEN s.permissionsapproveuninstalledconnectedapps THEN 'ApproveUninstalledConnectedApps' END,
-            CASE WHEN s.permissionstransactionsecurityexempt THEN 'TransactionSecurityExempt' END,
-            CASE WHEN s.permissionsviewallusers THEN 'ViewAllUsers' END,
-            CASE WHEN s.permissionsqueryallfiles THEN 'QueryAllFiles' END,
-            CASE WHEN s.permissionsmanageencryptionkeys THEN 'ManageEncryptionKeys' END,
-            CASE WHEN s.permissionsapienabled THEN 'ApiEnabled' END,
-            CASE WHEN s.permissionsapiuseronly THEN 'ApiUserOnly' END,
-            CASE WHEN s.permissionsisssoenabled THEN 'IsSsoEnabled' END,
-            CASE WHEN s.permissionspasswordneverexpires THEN 'PasswordNeverExpires' END,
-            CASE WHEN s.permissionsviewsetup THEN 'ViewSetup' END,
-            CASE WHEN s.permissionsmanageprofilespermissionsets THEN 'ManageProfilesPermissionsets' END,
-            CASE WHEN s.permissionsassignpermissionsets THEN 'AssignPermissionSets' END,
-            CASE WHEN s.permissionsresetpasswords THEN 'ResetPasswords' END,
-            CASE WHEN s.permissionsfreezeusers THEN 'FreezeUsers' END,
-            CASE WHEN s.permissionsmanagesessionpermissionsets THEN 'ManageSessionPermissionSets' END,
-            CASE WHEN s.permissionsvieweventlogfiles THEN 'ViewEventLogFiles' END,
-            CASE WHEN s.permissionsdeleteeventmonitoring THEN 'DeleteEventMonitoring' END,
-            CASE WHEN s.permissionsdeleteeventmonitoringrecords THEN 'DeleteEventMonitoringRecords' END,
-            CASE WHEN s.permissionsviewrealtimeeventmonitoringdata THEN 'ViewRealTimeEventMonitoringData' END,
-            CASE WHEN s.permissionsmanageremoteaccess THEN 'ManageRemoteAccess' END,
-            CASE WHEN s.permissionsmanageipaddresses THEN 'ManageIpAddresses' END,
-            CASE WHEN s.permissionsmanagepasswordpolicies THEN 'ManagePasswordPolicies' END,
-            CASE WHEN s.permissionsmanageloginaccesspolicies THEN 'ManageLoginAccessPolicies' END,
-            CASE WHEN s.permissionsmanageroles THEN 'ManageRoles' END,
-            CASE WHEN s.permissionsmanagetwofactor THEN 'ManageTwoFactor' END,
-            CASE WHEN s.permissionsforcetwofactor THEN 'ForceTwoFactor' END,
-            CASE WHEN s.permissionstwofactorapi THEN 'TwoFactorApi' END,
-            CASE WHEN s.permissionsdelegatedtwofactor THEN 'DelegatedTwoFactor' END,
-            CASE WHEN s.permissionsbypassmfaforuilogins THEN 'BypassMFAForUiLogins' END,
-            CASE WHEN s.permissionsmodifymetadata THEN 'ModifyMetadata' END,
-            CASE WHEN s.permissionsinstallpackaging THEN 'InstallPackaging' END,
-            CASE WHEN s.permissionscreatepackaging THEN 'CreatePackaging' END,
-            CASE WHEN s.permissionspublishpackaging THEN 'PublishPackaging' END,
-            CASE WHEN s.permissionsmanagecertificates THEN 'ManageCertificates' END,
-            CASE WHEN s.permissionsmanagenamedcredentials THEN 'ManageNamedCredentials' END,
-            CASE WHEN s.permissionsmanagesandboxes THEN 'ManageSandboxes' END,
-            CASE WHEN s.permissionsmanagedataintegrations THEN 'ManageDataIntegrations' END,
-            CASE WHEN s.permissionsdataexport THEN 'DataExport' END,
-            CASE WHEN s.permissionsexportreport THEN 'ExportReport' END,
-            CASE WHEN s.permissionsviewencrypteddata THEN 'ViewEncryptedData' END,
-            CASE WHEN s.permissionsviewallprofiles THEN 'ViewAllProfiles' END,
-            CASE WHEN s.permissionsviewroles THEN 'ViewRoles' END,
-            CASE WHEN s.permissionsviewhealthcheck THEN 'ViewHealthCheck' END,
-            CASE WHEN s.permissionsmanagehealthcheck THEN 'ManageHealthCheck' END,
-            CASE WHEN s.permissionsmanagesecuritycenter THEN 'ManageSecurityCenter' END,
-            CASE WHEN s.permissionsviewsecuritycenter THEN 'ViewSecurityCenter' END,
-            CASE WHEN s.permissionsmanagesecuritycommandcenter THEN 'ManageSecurityCommandCenter' END,
-            CASE WHEN s.permissionsviewsecuritycommandcenter THEN 'ViewSecurityCommandCenter' END,
-            CASE WHEN s.permissionsmonitorloginhistory THEN 'MonitorLoginHistory' END,
-            CASE WHEN s.permissionsmanagenetworks THEN 'ManageNetworks' END,
-            CASE WHEN s.permissionsmanagecustompermissions THEN 'ManageCustomPermissions' END,
-            CASE WHEN s.permissionsmanageexternalconnections THEN 'ManageExternalConnections' END,
-            CASE WHEN s.permissionseditreadonlyfields THEN 'EditReadonlyFields' END,
-            CASE WHEN s.permissionsmodifydataclassification THEN 'ModifyDataClassification' END,
-            CASE WHEN s.permissionsviewdataleakageevents THEN 'ViewDataLeakageEvents' END,
-            CASE WHEN s.permissionsmanagereleaseupdates THEN 'ManageReleaseUpdates' END,
-            CASE WHEN s.permissionsimportcustomobjects THEN 'ImportCustomObjects' END,
-            CASE WHEN s.permissionsprivacydataaccess THEN 'PrivacyDataAccess' END,
-            CASE WHEN s.permissionscontentadministrator THEN 'ContentAdministrator' END,
-            CASE WHEN s.permissionsmanagecontentpermissions THEN 'ManageContentPermissions' END,
-            CASE WHEN s.permissionsmanagefilesandattachments THEN 'ManageFilesAndAttachments' END,
-            CASE WHEN s.permissionscreateauditfields THEN 'CreateAuditFields' END,
-            CASE WHEN s.permissionsupdatewithinactiveowner THEN 'UpdateWithInactiveOwner' END,
-            CASE WHEN s.permissionsrunflow THEN 'RunFlow' END,
-            CASE WHEN s.permissionsmanageinteraction THEN 'ManageInteraction' END,
-            CASE WHEN s.permissionsviewflowusageandfloweventdata THEN 'ViewFlowUsageAndFlowEventData' END,
-            CASE WHEN s.permissionsdebugapex THEN 'DebugApex' END,
-            CASE WHEN s.permissionslightningexperienceuser THEN 'LightningExperienceUser' END
-        ) AS granted
-    FROM roster_as_of AS a
-    INNER JOIN roster_permission_set AS s ON s.file_id = a.file_id AND s.day = a.snapshot_day
-    WHERE a.data_set = 'PermissionSet' AND s.isownedbyprofile AND s.profileid IS NOT NULL
+        day, snapshot_day, 2 AS preference, profileid AS id, profile_name AS name,
+        file_id, line_no, granted
+    FROM sets
+    WHERE isownedbyprofile AND profileid IS NOT NULL
 ),
 profile_grants AS (
     SELECT day, id, name, file_id, line_no, unnest(granted) AS permission

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::digest::{Digest, DigestFinding, News, RunHealth, StillActive};
 use super::{MAX_SHOWN, QUIET_DAYS};
 use crate::privacy::printable;
+use crate::words::counted;
 
 /// Longest text of one field, in characters.
 const MAX_TEXT: usize = 400;
@@ -284,11 +285,6 @@ fn colour(finding: &DigestFinding) -> &'static str {
         Low => "#1d5b8f",
         Info => "#555555",
     }
-}
-
-fn counted(n: impl TryInto<u64>, noun: &str) -> String {
-    let n = n.try_into().unwrap_or(u64::MAX);
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
 fn events(n: u64) -> String {

@@ -6,12 +6,12 @@ use std::fmt::Write;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
 
-use super::telling::counted;
 use super::terminal::Terminal;
 use crate::alert::wrap;
 use crate::ingest::IngestReport;
 use crate::lake::{FileState, Lake, LakeError, LedgerTable};
 use crate::privacy::printable;
+use crate::words::counted;
 
 const MAX_LISTED: usize = 20;
 const MAX_REASONS: usize = 3;

@@ -10,7 +10,6 @@ use super::failure::UsageError;
 use super::findings::{Listed, print_findings};
 use super::mailing::Teller;
 use super::night::{Judges, ask_rules, refresh_rollups, set_damaged_aside, unknown_machines};
-use super::telling::counted;
 use super::terminal::Terminal;
 use super::watch::{write_suppressed, write_times};
 use super::workplace::{Flags, Workplace};
@@ -18,6 +17,7 @@ use super::{EngineFlags, Global, RuleFlags};
 use crate::detect::{Coverage, DetectReport, RuleSet, Windows};
 use crate::lake::{Lake, RuleStatus, Status};
 use crate::privacy::printable;
+use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
 Examples:

@@ -5,16 +5,15 @@ use std::path::Path;
 use clap::Args;
 
 use super::exit::Exit;
-use super::interrupt::Leftover;
 use super::output::{Format, Rows};
+use super::rules::linted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, HiddenNow, RuleFlags, print_rows_as};
-use crate::detect::lint;
 use crate::doctor::{self, Check, Verdict};
 use crate::lake::{Lake, LakeError};
 use crate::privacy::printable;
-use crate::registry::{Registry, Resolution};
+use crate::registry::Resolution;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -124,19 +123,11 @@ fn of_lake(lake: &Lake, place: &Workplace<'_>) -> anyhow::Result<Vec<Check>> {
 fn of_rules(place: &Workplace<'_>) -> anyhow::Result<Vec<Check>> {
     let rules = place.rules()?;
     let catalog = place.catalog()?;
-    // The real schema needs a lake, not its rows.
-    let folder = Leftover::new(
-        tempfile::Builder::new()
-            .prefix("orgwatch-")
-            .tempdir()?
-            .keep(),
-    );
-    let lake = Lake::open_writer(&folder.path().join("data"))?;
-    let session = place.session(&lake, &catalog, &Registry::empty())?;
-    let faults: Vec<String> = rules
+    let all: Vec<_> = rules.iter().collect();
+    let faults: Vec<String> = linted(place, &catalog, &all)?
         .iter()
-        .flat_map(|rule| lint(rule, &session, &catalog))
-        .map(|fault| fault.to_string())
+        .flatten()
+        .map(ToString::to_string)
         .collect();
     Ok(doctor::rules(&rules, &faults))
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::exit::Exit;
 use super::mailing::Teller;
 use super::output::{Destination, Format, Rows, writer};
-use super::telling::{counted, instant, short, write_news};
+use super::telling::{instant, short, write_news};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{Global, HiddenNow};
@@ -17,6 +17,7 @@ use crate::config::Severity;
 use crate::detect::{to_json, to_jsonl};
 use crate::lake::{FindingEvent, FindingFilter, FindingRow, Lake, Status};
 use crate::privacy::printable;
+use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
 Examples:

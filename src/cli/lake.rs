@@ -5,12 +5,12 @@ use clap::{Args, Subcommand};
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::output::Rows;
-use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{Global, HiddenNow, print_rows};
 use crate::lake::{Depth, Lake};
 use crate::privacy::printable;
+use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
 Examples:

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use indicatif::ProgressBar;
 
-use super::telling::counted;
 use super::watch::Canaries;
 use super::workplace::Workplace;
 use crate::catalog::Catalog;
@@ -18,6 +17,7 @@ use crate::lake::{FindingFilter, Lake, RuleStatus, RunId, Status};
 use crate::privacy::printable;
 use crate::registry::{ProblemKind, Registry, Resolution};
 use crate::rollup;
+use crate::words::counted;
 
 /// A rule is blind when its input is missing for this many days.
 pub const BLIND_DAYS: u32 = 3;
@@ -158,7 +158,7 @@ pub fn ask_rules(
             suppressions: &suppressions,
             stage: Some(stage),
         };
-        let mut report = detect::run(
+        detect::run(
             &session,
             judges.rules,
             windows,
@@ -168,12 +168,11 @@ pub fn ask_rules(
                 bar.set_message(rule.id.clone());
                 tracing::info!(rule = rule.id, "asking");
             },
-        );
-        detect::void_suppressions(&mut report, &open);
-        report.count_suppressed(&suppressions, now);
-        report
+        )
     };
     let mut report = ask(Stage::Logs);
+    detect::void_suppressions(&mut report, &open);
+    report.count_suppressed(&suppressions, now);
     note_outcomes(lake, &report, run_id)?;
     if !report.partial {
         // Counts of a few rules would say that the suppressions of the others hide nothing.
@@ -223,16 +222,11 @@ pub fn release_canaries(
         return Ok(None);
     }
     let started = Instant::now();
-    let refresh = |lake: &mut Lake, options: &_, run_id, at| {
-        rollup::refresh(lake, catalog, options, run_id, at)
-            .map(drop)
-            .map_err(|e| e.to_string())
-    };
     let runner = CaseRunner {
         catalog,
         rules,
         threads: *place.settings.limits.threads,
-        refresh_rollups: &refresh,
+        refresh_rollups: &rollup::of_cases(catalog),
     };
     let now = place.clock.now();
     let of = format!(

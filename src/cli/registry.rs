@@ -8,13 +8,13 @@ use super::exit::Exit;
 use super::failure::UsageError;
 use super::output::Rows;
 use super::suggest::{self, look, registry_file};
-use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, HiddenNow, print_rows};
 use crate::lake::{Lake, LakeError};
 use crate::registry::{Problem, ProblemKind, Registry, Resolution};
 use crate::suggest::differences;
+use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
 Examples:

@@ -20,6 +20,7 @@ use super::{EngineFlags, Global, HiddenNow, RuleFlags, print_rows};
 use crate::detect::{Origin, Rule, RuleSet};
 use crate::privacy::printable;
 
+pub use lint::linted;
 pub use param::ParamFlag;
 
 pub const EXAMPLES: &str = "\

@@ -12,13 +12,13 @@ use super::night::{
 };
 use super::output::Format;
 use super::summary::{NightSummary, health};
-use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, InputFlags, RuleFlags, watch};
 use crate::alert::Recipients;
 use crate::detect::{Coverage, Windows};
 use crate::lake::{FindingFilter, Lake, LakeError, Status};
+use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
 Examples:

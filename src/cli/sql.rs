@@ -14,7 +14,6 @@ use super::interrupt::Leftover;
 use super::night::{read_inputs, refresh_rollups};
 use super::output::{Destination, writer};
 use super::rules::{ParamFlag, one, param::moment};
-use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, HiddenNow, InputFlags};
@@ -24,6 +23,7 @@ use crate::engine::{Params, Session};
 use crate::ingest::Input;
 use crate::lake::Lake;
 use crate::privacy::printable;
+use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
 Examples:

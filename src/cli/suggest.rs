@@ -10,7 +10,6 @@ use clap::Args;
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::output::{Destination, Format};
-use super::telling::counted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, HiddenNow};
@@ -19,6 +18,7 @@ use crate::detect::{Coverage, ParamValue, RuleSet};
 use crate::lake::Lake;
 use crate::registry::{Bounds, Registry, RegistryError, Resolution, Role};
 use crate::suggest::{Criteria, Proposal, Question, Reality, Style, observe, propose};
+use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
 Examples:

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::account::{ingest_troubles, reasons_of, write_ingest, write_quarantine, write_reasons};
 use super::exit::Exit;
 use super::mailing::{Deliveries, Mailer};
-use super::telling::{counted, instant, write_news};
+use super::telling::{instant, write_news};
 use super::terminal::Terminal;
 use super::watch::{Canaries, suppressions_json, write_canaries, write_suppressed, write_times};
 use super::workplace::Workplace;
@@ -19,6 +19,7 @@ use crate::detect::DetectReport;
 use crate::ingest::IngestReport;
 use crate::lake::{FileState, FindingChanges, FindingRow, RuleStatus, RunId};
 use crate::privacy::printable;
+use crate::words::counted;
 
 /// Findings shown in full on the terminal.
 const MAX_SHOWN: usize = 200;

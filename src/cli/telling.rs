@@ -7,6 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use super::terminal::Terminal;
 use crate::alert::{News, wrap};
 use crate::privacy::printable;
+use crate::words::counted;
 
 /// Width of wrapped text.
 const WIDTH: usize = 100;
@@ -89,10 +90,4 @@ pub fn instant(at: DateTime<Utc>) -> String {
 
 pub fn short(finding_id: &str) -> String {
     printable(finding_id, 400).chars().take(12).collect()
-}
-
-/// `1 file`, `2 files`.
-pub fn counted(n: impl TryInto<u64>, noun: &str) -> String {
-    let n = n.try_into().unwrap_or(u64::MAX);
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }

@@ -5,11 +5,12 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::telling::{counted, short};
+use super::telling::short;
 use crate::alert::wrap;
 use crate::detect::{DetectReport, STAGING};
 use crate::lake::{Canary, CanaryState, FindingRow, SuppressionState};
 use crate::privacy::printable;
+use crate::words::counted;
 
 /// Width of wrapped text.
 const WIDTH: usize = 100;

@@ -108,7 +108,7 @@ const ROSTER_VIEWS: &[(&str, &[&[&str]])] = &[
 ];
 
 /// A snapshot of the org holds until the next one, but not for longer than this many days.
-const ROSTER_DAYS: u64 = 8;
+pub const ROSTER_DAYS: u64 = 8;
 
 /// Tables that hold no log: what the operator or the program itself wrote.
 const ALWAYS_THERE: &[&str] = &[

@@ -38,7 +38,7 @@ pub use error::RuleError;
 pub use evidence::rfc3339;
 pub use finding::{to_json, to_jsonl};
 pub use front_matter::Bucket;
-pub use inputs::{Coverage, Input, Sight};
+pub use inputs::{Coverage, Input, ROSTER_DAYS, Sight};
 pub use lint::{Plans, lint};
 pub use params::{Param, ParamType, ParamValue, RuleParams};
 pub use rule::{CasesText, Origin, Rule, RuleSet};

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
-use super::{Check, counted};
+use super::Check;
 use crate::catalog::{Catalog, LogFamily};
+use crate::detect::ROSTER_DAYS;
 use crate::ingest::Input;
 use crate::lake::{Lake, LakeError};
+use crate::words::counted;
 
 /// A log whose newest event is older than this many days is not coming any more.
-const OLD_LOG_DAYS: i64 = 2;
-/// A roster data set older than this leaves its rules blind.
-const OLD_ROSTER_DAYS: i64 = 8;
+const OLD_LOG_DAYS: u64 = 2;
 /// Days before the newest one in which gaps are looked for.
 const GAP_DAYS: u64 = 28;
 /// Days of a gap that are named.
@@ -69,13 +69,9 @@ pub fn data_sets(
             continue;
         };
         let seen: BTreeSet<NaiveDate> = parts.iter().map(|p| p.day).collect();
-        let days = (now - newest).num_days();
+        let days = u64::try_from((now - newest).num_days()).unwrap_or(0);
         let detail = format!("newest {}", newest.format("%Y-%m-%d %H:%M UTC"));
-        let limit = if roster {
-            OLD_ROSTER_DAYS
-        } else {
-            OLD_LOG_DAYS
-        };
+        let limit = if roster { ROSTER_DAYS } else { OLD_LOG_DAYS };
         checks.push(if newest > now + chrono::TimeDelta::hours(1) {
             Check::warn(
                 "inputs",
@@ -92,10 +88,7 @@ pub fn data_sets(
             Check::warn(
                 "inputs",
                 event_type,
-                format!(
-                    "{detail}, {} ago",
-                    counted(days.unsigned_abs() as usize, "day")
-                ),
+                format!("{detail}, {} ago", counted(days, "day")),
                 fix,
             )
         } else {

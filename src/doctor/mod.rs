@@ -96,11 +96,3 @@ impl Check {
         }
     }
 }
-
-/// `1 file`, `2 files`.
-fn counted(n: usize, thing: &str) -> String {
-    match n {
-        1 => format!("1 {thing}"),
-        n => format!("{n} {thing}s"),
-    }
-}

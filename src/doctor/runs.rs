@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Check, counted};
+use super::Check;
 use crate::lake::{Depth, Lake, LakeError, RunState};
+use crate::words::counted;
 
 /// A nightly job that last ran longer ago than this does not run every night.
 const NIGHT_HOURS: i64 = 26;
@@ -13,9 +14,9 @@ pub fn lake(lake: &Lake) -> Result<Check, LakeError> {
     let report = lake.verify(Depth::Quick)?;
     let detail = format!(
         "{}, {} rows, {}",
-        counted(report.parts as usize, "part"),
+        counted(report.parts, "part"),
         report.rows,
-        counted(report.files as usize, "input file")
+        counted(report.files, "input file")
     );
     Ok(if report.is_sound() {
         Check::pass("lake", "verify (quick)", detail)

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Check, counted};
+use super::Check;
 use crate::alert::Recipients;
 use crate::config::{RuleStatus, Settings};
 use crate::detect::RuleSet;
 use crate::registry::{ProblemKind, Registry, Resolution};
+use crate::words::counted;
 
 /// Days before its end at which a suppression is worth a look.
 const SOON_DAYS: i64 = 14;

@@ -94,9 +94,13 @@ impl LazyTables {
         DataFusionError::External(Box::new(EngineError::BuiltIn { name, message }))
     }
 
-    async fn rows(&self, sql: &str) -> Result<Arc<dyn TableProvider>> {
+    fn state(&self) -> Result<SessionState> {
         let gone = || DataFusionError::Internal("the session is gone".to_owned());
-        let state = (self.state)().ok_or_else(gone)?;
+        (self.state)().ok_or_else(gone)
+    }
+
+    async fn rows(&self, sql: &str) -> Result<Arc<dyn TableProvider>> {
+        let state = self.state()?;
         let plan = state.create_logical_plan(sql).await?;
         let schema = Arc::clone(plan.schema().inner());
         let plan = state.create_physical_plan(&plan).await?;
@@ -105,8 +109,7 @@ impl LazyTables {
     }
 
     async fn view(&self, sql: &str) -> Result<Arc<dyn TableProvider>> {
-        let gone = || DataFusionError::Internal("the session is gone".to_owned());
-        let state = (self.state)().ok_or_else(gone)?;
+        let state = self.state()?;
         let plan = state.create_logical_plan(sql).await?;
         let plan = prune::without_empty_branches(plan, &state)?;
         Ok(Arc::new(ViewTable::new(plan, None)))

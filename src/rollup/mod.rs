@@ -192,6 +192,17 @@ pub fn refresh(
     Ok(report)
 }
 
+/// [`refresh`] as the rules' cases ask for it: they stand on this floor and are handed it.
+pub fn of_cases(
+    catalog: &Arc<Catalog>,
+) -> impl Fn(&mut Lake, &EngineOptions, RunId, DateTime<Utc>) -> Result<(), String> + Sync + '_ {
+    |lake, options, run_id, at| {
+        refresh(lake, catalog, options, run_id, at)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+}
+
 /// Tells machines from people anew. A damaged file leaves the roles as they were; its days stay
 /// dirty, so that they are tried again.
 fn infer_roles(

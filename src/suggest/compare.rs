@@ -9,10 +9,10 @@ use ipnet::IpNet;
 
 use super::model::{Account, App, Days, Reality, Sight, label_key};
 use super::toml_text::remark;
-use super::write::counted;
 use crate::registry::{
     AllowedApp, Cadence, Problem, ProblemKind, Registry, RegistryUser, Resolution, Role, Validity,
 };
+use crate::words::counted;
 
 /// Days that the logs must cover before "never" means anything.
 const MIN_COVERED_DAYS: usize = 28;
@@ -141,7 +141,7 @@ impl Entry<'_> {
         if works && !rests && known && self.is_current() && covered >= MIN_COVERED_DAYS {
             let message = format!(
                 "no login and no call in {}: is it still needed? freeze it and end the entry, or declare its `cadence`",
-                counted(covered as u64, "covered day")
+                counted(covered, "covered day")
             );
             self.add(ProblemKind::SilentUser, self.user.at, message);
         }
@@ -290,10 +290,7 @@ impl Entry<'_> {
             let (first, last) = (days.first(), days.last());
             let when = match (first, last) {
                 (Some(first), Some(last)) if first != last => {
-                    format!(
-                        "{} from {first} to {last}",
-                        counted(days.len() as u64, "day")
-                    )
+                    format!("{} from {first} to {last}", counted(days.len(), "day"))
                 }
                 (Some(day), _) => day.to_string(),
                 _ => continue,

@@ -125,7 +125,7 @@ pub(super) fn confidence(account: &Account, proven: bool) -> (Confidence, String
         reasons.push(why);
     };
     let days = account.days().len();
-    let told = super::write::counted(days as u64, "day");
+    let told = crate::words::counted(days, "day");
     if days == 0 {
         lower(Confidence::Low, "the logs have not seen it".to_owned());
     } else if days < MIN_DAYS_FOR_MEDIUM {

@@ -11,9 +11,9 @@ use super::networks::{Proposed, Refused, networks};
 use super::rhythm::{cadence, hours, longest_pause};
 use super::toml_text::{is_plain, quoted, remark};
 use super::trust::{Scale, Trust, why_not};
-use super::write::counted;
 use crate::config::{parse_id, parse_user_id, parse_username};
 use crate::registry::{Bounds, LOGIN_PATHS};
+use crate::words::counted;
 
 /// Lines about addresses that are not proposed, for each account.
 const MAX_REFUSED: usize = 20;
@@ -97,7 +97,7 @@ pub(super) fn machine_entry(
         let _ = writeln!(
             out,
             "allow_salesforce_ip = true  # traffic from Salesforce's own addresses on {}",
-            counted(account.salesforce.days.len() as u64, "day")
+            counted(account.salesforce.days.len(), "day")
         );
     }
     rhythm(&mut out, account, lists.covered);
@@ -143,7 +143,7 @@ fn evidence(account: &Account, lists: &Lists, has_networks: bool) -> String {
             out,
             "# seen        {first} to {last}, on {} of {}: {}, {}",
             days.len(),
-            counted(lists.covered as u64, "day"),
+            counted(lists.covered, "day"),
             counted(account.logins, "login"),
             counted(account.calls, "call"),
         );
@@ -290,12 +290,12 @@ fn network_item(own: &Proposed) -> Item {
     let mut evidence = match (bits, own.net.addr().is_ipv4()) {
         (0, _) => String::new(),
         (bits, true) => format!("{} of {} addresses seen, ", own.addresses, 1u64 << bits),
-        (_, false) => format!("{} seen, ", counted(own.addresses as u64, "address")),
+        (_, false) => format!("{} seen, ", counted(own.addresses, "address")),
     };
     let _ = write!(
         evidence,
         "{}, {}",
-        counted(own.sight.days.len() as u64, "day"),
+        counted(own.sight.days.len(), "day"),
         told(&own.sight)
     );
     if !own.by_neighbours.is_empty() {
@@ -347,7 +347,7 @@ fn app_items(account: &Account, scale: &Scale, lists: &Lists) -> Vec<Item> {
         let mut evidence = match trust {
             Trust::Proven => format!(
                 "{}, {}",
-                counted(app.sight.days.len() as u64, "day"),
+                counted(app.sight.days.len(), "day"),
                 told(&app.sight)
             ),
             trust => format!("{}, {}", why_not(trust, &app.sight), told(&app.sight)),
@@ -391,7 +391,7 @@ fn flow_items(account: &Account, scale: &Scale) -> Vec<Item> {
             value: quoted(path),
             evidence: match trust {
                 Trust::Proven => {
-                    format!("{}, {seen}", counted(flow.sight.days.len() as u64, "day"))
+                    format!("{}, {seen}", counted(flow.sight.days.len(), "day"))
                 }
                 trust => format!("NOT PROPOSED: {}, {seen}", why_not(trust, &flow.sight)),
             },

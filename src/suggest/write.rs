@@ -12,6 +12,7 @@ use super::toml_text::{is_plain, quoted, remark};
 use super::trust::Scale;
 use crate::config::parse_id;
 use crate::registry::{Bounds, Registry, Resolution};
+use crate::words::counted;
 
 const HEAD: &str = "\
 # A registry proposed by `orgwatch registry suggest`. Read it before you use it:
@@ -135,7 +136,7 @@ fn head(reality: &Reality) -> String {
         (Some(first), Some(last)) => writeln!(
             head,
             "# From the logs of {first} to {last}: {} covered. Times are UTC.",
-            counted(reality.covered.len() as u64, "day")
+            counted(reality.covered.len(), "day")
         ),
         _ => writeln!(
             head,
@@ -225,13 +226,4 @@ fn org_apps(
         entries.push(entry);
     }
     entries
-}
-
-/// `1 day`, `2 days`.
-pub(super) fn counted(n: u64, noun: &str) -> String {
-    match n {
-        1 => format!("1 {noun}"),
-        n if noun.ends_with('s') => format!("{n} {noun}es"),
-        n => format!("{n} {noun}s"),
-    }
 }

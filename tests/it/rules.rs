@@ -3,31 +3,27 @@
 use std::sync::Arc;
 
 use orgwatch::catalog::Catalog;
-use orgwatch::detect::{CaseResult, CaseRunner, RuleSet, lint};
+use orgwatch::detect::{CaseResult, CaseRunner, Rule, RuleSet, lint};
 use orgwatch::engine::{EngineOptions, Session};
 use orgwatch::lake::Lake;
 use orgwatch::registry::Registry;
 use orgwatch::rollup;
 
-fn run_cases(rules: &RuleSet) -> Vec<CaseResult> {
+fn run_cases<'r>(rules: &RuleSet, of: impl IntoIterator<Item = &'r Rule>) -> Vec<CaseResult> {
     let catalog = Arc::new(Catalog::embedded());
     let runner = CaseRunner {
         catalog: &catalog,
         rules,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
-        refresh_rollups: &|lake, options, run_id, at| {
-            rollup::refresh(lake, &catalog, options, run_id, at)
-                .map(|_| ())
-                .map_err(|e| e.to_string())
-        },
+        refresh_rollups: &rollup::of_cases(&catalog),
     };
-    runner.run(rules.iter()).unwrap()
+    runner.run(of).unwrap()
 }
 
 #[test]
 fn every_case_of_every_rule_passes() {
     let rules = RuleSet::embedded().unwrap();
-    let results = run_cases(&rules);
+    let results = run_cases(&rules, rules.iter());
     let failed: Vec<String> = results
         .iter()
         .filter(|result| !result.passed())
@@ -143,18 +139,7 @@ fn own_rules(cases: &str) -> Vec<CaseResult> {
         .unwrap()
         .with_dir(folder.path())
         .unwrap();
-    let catalog = Arc::new(Catalog::embedded());
-    let runner = CaseRunner {
-        catalog: &catalog,
-        rules: &all,
-        threads: 2,
-        refresh_rollups: &|lake, options, run_id, at| {
-            rollup::refresh(lake, &catalog, options, run_id, at)
-                .map(|_| ())
-                .map_err(|e| e.to_string())
-        },
-    };
-    runner.run(all.get("own-rule")).unwrap()
+    run_cases(&all, all.get("own-rule"))
 }
 
 #[test]

@@ -13,7 +13,6 @@ use crate::cli::detect::parse_day;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::night::BLIND_DAYS;
-use crate::cli::telling::counted;
 use crate::cli::terminal::Terminal;
 use crate::cli::workplace::{Flags, Workplace};
 use crate::cli::{EngineFlags, Global, HiddenNow, RuleFlags};
@@ -22,6 +21,7 @@ use crate::detect::{Backtest, Conditions, Coverage, Rule, RuleSet, Suppressions,
 use crate::engine::Session;
 use crate::lake::Lake;
 use crate::privacy::printable;
+use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
 Examples:

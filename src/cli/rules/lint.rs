@@ -1,13 +1,16 @@
 //! `orgwatch rules lint`: whether each rule is fit for use.
 
-use super::{SomeRules, chosen, test};
+use std::sync::Arc;
+
+use super::{SomeRules, chosen, open, test};
+use crate::catalog::Catalog;
 use crate::cli::Global;
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Leftover;
 use crate::cli::terminal::Terminal;
-use crate::cli::workplace::{Flags, Workplace};
+use crate::cli::workplace::Workplace;
 use crate::config::Suppression;
-use crate::detect::{CasePick, CaseResult, RuleError, Suppressions, lint};
+use crate::detect::{CasePick, CaseResult, Rule, RuleError, Suppressions, lint};
 use crate::lake::Lake;
 use crate::privacy::printable;
 use crate::registry::Registry;
@@ -27,35 +30,18 @@ Exit codes:
   2  a rule has a fault or cannot be read";
 
 pub fn run(args: &SomeRules, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let flags = Flags {
-        rules: Some(&args.rules),
-        engine: Some(&args.engine),
-        ..Flags::default()
-    };
-    let place = Workplace::open(terminal, global, args.now.now, &flags)?;
-    place.rules()?;
+    let (place, _) = open(args, global, terminal)?;
     let rules = place.rules_as_written()?;
     let chosen = chosen(&rules, &args.ids)?;
     let catalog = place.catalog()?;
-    // The real schema needs a lake, not its rows.
-    let folder = Leftover::new(
-        tempfile::Builder::new()
-            .prefix("orgwatch-")
-            .tempdir()?
-            .keep(),
-    );
-    let lake = Lake::open_scratch(&folder.path().join("data"))?;
-    let session = place.session(&lake, &catalog, &Registry::empty())?;
     let mut faults = vec![];
     let mut sound = vec![];
-    for rule in &chosen {
-        let found = lint(rule, &session, &catalog);
+    for (rule, found) in chosen.iter().zip(linted(&place, &catalog, &chosen)?) {
         if found.is_empty() {
             sound.push(*rule);
         }
         faults.extend(found);
     }
-    drop(session);
 
     let now = place.clock.now();
     let in_force = |s: &&Suppression| s.is_active(now);
@@ -88,6 +74,27 @@ pub fn run(args: &SomeRules, global: &Global, terminal: &Terminal) -> anyhow::Re
     } else {
         Exit::Usage
     })
+}
+
+/// The faults of each rule, planned against the real tables; none of its cases is run.
+pub fn linted(
+    place: &Workplace<'_>,
+    catalog: &Arc<Catalog>,
+    rules: &[&Rule],
+) -> anyhow::Result<Vec<Vec<RuleError>>> {
+    // The real schema needs a lake, not its rows.
+    let folder = Leftover::new(
+        tempfile::Builder::new()
+            .prefix("orgwatch-")
+            .tempdir()?
+            .keep(),
+    );
+    let lake = Lake::open_scratch(&folder.path().join("data"))?;
+    let session = place.session(&lake, catalog, &Registry::empty())?;
+    Ok(rules
+        .iter()
+        .map(|rule| lint(rule, &session, catalog))
+        .collect())
 }
 
 /// A positive case that does not fire, or that nobody would hear of.

@@ -3,17 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{SomeRules, chosen, junit};
+use super::{SomeRules, chosen, junit, open};
 use crate::catalog::Catalog;
 use crate::cli::exit::Exit;
 use crate::cli::output::{Format, Rows};
 use crate::cli::terminal::Terminal;
-use crate::cli::workplace::{Flags, Workplace};
+use crate::cli::workplace::Workplace;
 use crate::cli::{Global, print_rows};
 use crate::detect::{
     CaseKind, CasePick, CaseResult, CaseRunner, Rule, RuleError, RuleSet, Suppressions,
 };
-use crate::lake::Lake;
 use crate::privacy::printable;
 use crate::rollup;
 
@@ -35,14 +34,8 @@ Exit codes:
 const SLOWEST: usize = 10;
 
 pub fn run(args: &SomeRules, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let flags = Flags {
-        rules: Some(&args.rules),
-        engine: Some(&args.engine),
-        ..Flags::default()
-    };
-    let place = Workplace::open(terminal, global, args.now.now, &flags)?;
     // A name that the settings give to no rule is a mistake here too.
-    place.rules()?;
+    let (place, _) = open(args, global, terminal)?;
     let rules = place.rules_as_written()?;
     let chosen = chosen(&rules, &args.ids)?;
     let catalog = place.catalog()?;
@@ -84,16 +77,11 @@ pub fn results(
     pick: CasePick,
     suppressions: &Suppressions,
 ) -> Result<Vec<CaseResult>, RuleError> {
-    let refresh = |lake: &mut Lake, options: &_, run_id, at| {
-        rollup::refresh(lake, catalog, options, run_id, at)
-            .map(drop)
-            .map_err(|e| e.to_string())
-    };
     let runner = CaseRunner {
         catalog,
         rules,
         threads: *place.settings.limits.threads,
-        refresh_rollups: &refresh,
+        refresh_rollups: &rollup::of_cases(catalog),
     };
     runner.run_some(chosen.iter().copied(), pick, suppressions)
 }
