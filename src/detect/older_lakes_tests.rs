@@ -46,22 +46,18 @@ const AS_A_WHOLE: &str = "Apex REST, not named in the log";
 
 #[test]
 fn apex_paths_without_names_are_judged_as_a_whole_as_before() {
+    let without_names = |uri: &str| [past(uri), vec![call(16, uri)]].concat();
+    let class = "endpoints = [\"CaseService\"]";
     for uri in [
-        "/{name}/{id}",
         "/services/apexrest/{name}/{n}",
         "{host}/services/apexrest/v1/{name}",
     ] {
-        let mut calls = past(uri);
-        calls.push(call(16, uri));
-        assert!(endpoints(&calls, "").is_empty(), "{uri}");
-        let rest = "endpoints = [\"/services/apexrest/CaseCreation/*\"]";
-        assert!(endpoints(&calls, rest).is_empty(), "{uri}");
-        assert_eq!(
-            endpoints(&calls, "endpoints = [\"CaseService\"]"),
-            [AS_A_WHOLE],
-            "{uri}"
-        );
+        assert_eq!(endpoints(&without_names(uri), class), [AS_A_WHOLE], "{uri}");
     }
+    let calls = without_names("/{name}/{id}");
+    assert!(endpoints(&calls, "").is_empty());
+    let rest = "endpoints = [\"/services/apexrest/CaseCreation/*\"]";
+    assert!(endpoints(&calls, rest).is_empty());
 }
 
 #[test]
