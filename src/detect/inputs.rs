@@ -80,6 +80,32 @@ const VIEWS: &[(&str, &[&str])] = &[
             "Console",
         ],
     ),
+    (
+        "queries",
+        &[
+            "RestApi",
+            "API",
+            "ApexRestApi",
+            "ApexSoap",
+            "UniqueQuery",
+            "Search",
+        ],
+    ),
+    ("aura_actions", &["AuraRequest"]),
+    (
+        "threat_events",
+        &[
+            "ApiAnomalyEventStore",
+            "ReportAnomalyEventStore",
+            "SessionHijackingEventStore",
+            "CredentialStuffingEventStore",
+            "GuestUserAnomalyEventStore",
+            "LoginAnomalyEventStore",
+            "PermissionSetEventStore",
+            "UniversalAnomalyEventStore",
+            "ThreatEventStore",
+        ],
+    ),
     ("login_key_apps", &["Login", "LoginHistory"]),
 ];
 

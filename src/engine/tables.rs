@@ -88,7 +88,12 @@ fn headings_as_columns(event: &EventType, stored: &SchemaRef) -> Vec<Expr> {
             _ if heading == "event_type" => add(heading, lit(event.name.clone())),
             Treatment::OccurredAt => add(heading, quoted("occurred_at")),
             Treatment::UserId => add(heading, quoted("user_id")),
-            Treatment::Drop | Treatment::QueryShape | Treatment::Mentions => {}
+            Treatment::Drop
+            | Treatment::QueryShape
+            | Treatment::QueryClasses
+            | Treatment::ActionTally
+            | Treatment::Contributors
+            | Treatment::Mentions => {}
             _ => add(heading, quoted(&column.name)),
         }
     }

@@ -16,6 +16,15 @@ pub(super) const VIEWS: &[(&str, &str)] = &[
         "ui_activity",
         include_str!("../../queries/views/ui_activity.sql"),
     ),
+    ("queries", include_str!("../../queries/views/queries.sql")),
+    (
+        "aura_actions",
+        include_str!("../../queries/views/aura_actions.sql"),
+    ),
+    (
+        "threat_events",
+        include_str!("../../queries/views/threat_events.sql"),
+    ),
     (
         "login_key_apps",
         include_str!("../../queries/views/login_key_apps.sql"),
