@@ -99,7 +99,7 @@ WITH events AS (
         occurred_at, user_id, username, usertype AS user_type, ip, ip_key, ip_kind,
         'UniversalAnomalyEventStore' AS event_type, coalesce(anomalysubtype, 'untold') AS threat, score,
         coalesce(contributors, featurename) AS contributors, policyoutcome AS policy_outcome,
-        entities AS entities, operation AS operation,
+        coalesce(entities, requestedentities) AS entities, operation AS operation,
         CAST(rowsprocessed AS BIGINT) AS rows_processed,
         CAST(NULL AS VARCHAR) AS previous_ip, useragent AS ua,
         uri AS page, eventidentifier AS event_identifier,
