@@ -69,14 +69,15 @@ fn parts(cell: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|part| !part.is_empty())
 }
 
-/// Whether the numbers in front are 1, 2, 3, …: the places of the actions, not how often each ran.
+/// Whether the numbers in front are 1, 2, 3, … of three actions or more: then they are the places of
+/// the actions, not how often each ran.
 fn is_numbered(cell: &[u8]) -> bool {
     let mut numbers = parts(cell).filter_map(|part| action(part).map(|(number, _)| number));
     let mut count = 0;
     numbers.all(|number| {
         count += 1;
         number == count
-    }) && count > 1
+    }) && count > 2
 }
 
 /// The number in front and the short name of a part; none where it is no action.
@@ -160,6 +161,7 @@ mod tests {
         let cell = "1$apex://A/ACTION$a=1;2$apex://A/ACTION$b=1;3$apex://A/ACTION$a=1";
         assert_eq!(text(cell), "A.a=2;A.b=1");
         assert_eq!(text("3$apex://A/ACTION$a=1"), "A.a=3");
+        assert_eq!(text("1$apex://A/ACTION$a=1;2$apex://A/ACTION$b=1"), "A.a=1;A.b=2");
     }
 
     #[test]

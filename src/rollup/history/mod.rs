@@ -29,8 +29,9 @@ const ACTIVITY: &str = include_str!("../../../queries/rollups/activity.sql");
 /// Two rows of one of its jobs may lie on two days.
 const BULK_API_2: &str = "BulkApi2";
 
-/// What the rollups are made from. Each of its rows is counted in `rollup_activity`.
-const SOURCES: [&str; 13] = [
+/// What the rollups are made from. Each of its rows is counted in `rollup_activity`, but for those
+/// of [`SELECTED`].
+const SOURCES: [&str; 15] = [
     ROLLUP_LOGINS,
     "ApiTotalUsage",
     "RestApi",
@@ -44,10 +45,12 @@ const SOURCES: [&str; 13] = [
     "MetadataApiOperation",
     "ReportExport",
     "Report",
+    "UniqueQuery",
+    "AuraRequest",
 ];
 
-/// Event types of which some rows only are counted.
-const SELECTED: [&str; 1] = ["Report"];
+/// Event types of which some rows only are counted, or none: what they show is not counted.
+const SELECTED: [&str; 3] = ["Report", "UniqueQuery", "AuraRequest"];
 
 /// The days to make anew, and what they are made from.
 pub(super) struct Plan {
