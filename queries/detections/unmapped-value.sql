@@ -20,7 +20,7 @@ response = [
   "Unknown: look at the users and addresses that carry it",
 ]
 references = ["https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_eventlogfile.htm"]
-inputs = ["logins | Logout | api_calls"]
+inputs = ["logins | Logout | api_calls | threat_events"]
 dedupe = ["field", "value"]
 bucket = "day"
 */

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::lookup::{self, Catalog};
-use super::roster;
+use super::{roster, threat_events};
 use super::{Column, ColumnKind, EventType, LogFamily, PrivacyClass, Treatment};
 
 const COLUMNS: &str = include_str!("data/columns.csv");
@@ -73,7 +73,7 @@ struct ColumnRow {
 #[derive(Deserialize)]
 pub(super) struct ExportRow {
     /// The event types that have this column, separated by blanks.
-    event: String,
+    pub(super) event: String,
     column: String,
     aliases: String,
     name: String,
@@ -157,6 +157,7 @@ pub(super) fn embedded() -> Catalog {
     let audit_page = audit_page(&audit);
     events.extend([history, audit]);
     events.extend(roster::event_types());
+    events.extend(threat_events::event_types());
     Catalog::assemble(events, audit_page, common)
 }
 
@@ -293,6 +294,9 @@ mod tests {
                             | Treatment::UriTemplate
                             | Treatment::ApexTemplate
                             | Treatment::QueryShape
+                            | Treatment::QueryClasses
+                            | Treatment::ActionTally
+                            | Treatment::Contributors
                             | Treatment::Mentions
                     ),
                     "{}.{}",

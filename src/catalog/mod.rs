@@ -7,6 +7,7 @@
 //! | `event_types.toml` | EventLogFile types and their headings, newest order |
 //! | `columns.csv` | every heading of those types: type, privacy class, treatment |
 //! | `exports.csv` | LoginHistory and SetupAuditTrail columns in all spellings of their headings |
+//! | `threat_events.csv` | the same of the events of Salesforce's own Threat Detection |
 //! | `roster.csv` | the same of the org's users, permissions and apps, and of VerificationHistory |
 //! | `login_types.csv`, `login_sub_types.csv` | login codes, API names and labels |
 //! | `login_paths.csv` | which of them, with which other facts, mean which login path |
@@ -26,6 +27,7 @@ pub mod login_path;
 mod lookup;
 mod roster;
 mod schema;
+mod threat_events;
 pub mod uri;
 
 pub use id::{has_own_suffix, sf_id18, sf_id18_bytes};
@@ -41,6 +43,8 @@ pub enum LogFamily {
     LoginHistory,
     SetupAuditTrail,
     VerificationHistory,
+    /// Salesforce's own detections, as exports of its `…EventStore` objects.
+    ThreatDetection,
     /// What the org says of itself: users, permissions, apps. A file is a snapshot, whose rows
     /// have no time of their own but that of the snapshot.
     Roster,
@@ -102,8 +106,16 @@ pub enum Treatment {
     ApexTemplate,
     /// A sentence: of it only the usernames (`name@domain`), each as a keyed digest.
     Mentions,
-    /// SOQL text: kept as `query_object` and `query_shape` (keyed digest).
+    /// SOQL text: kept as `query_object`, `query_shape` (keyed digest) and `query_classes`.
     QueryShape,
+    /// What somebody typed into a search: kept as `query_classes` and in no other form. A digest of
+    /// a word or two would be guessed.
+    QueryClasses,
+    /// ACTION_MESSAGE: kept as `actions`, a tally of the names of code in it, with `action_count`
+    /// and `actions_malformed`.
+    ActionTally,
+    /// SecurityEventData: of its JSON the names of what contributed, never a value.
+    Contributors,
     /// Never kept.
     Drop,
 }

@@ -80,7 +80,70 @@ const VIEWS: &[(&str, &[&str])] = &[
             "Console",
         ],
     ),
+    (
+        "queries",
+        &[
+            "RestApi",
+            "API",
+            "ApexRestApi",
+            "ApexSoap",
+            "UniqueQuery",
+            "Search",
+        ],
+    ),
+    ("aura_actions", &["AuraRequest"]),
+    (
+        "threat_events",
+        &[
+            "ApiAnomalyEventStore",
+            "ReportAnomalyEventStore",
+            "SessionHijackingEventStore",
+            "CredentialStuffingEventStore",
+            "GuestUserAnomalyEventStore",
+            "LoginAnomalyEventStore",
+            "PermissionSetEventStore",
+            "UniversalAnomalyEventStore",
+            "ThreatEventStore",
+        ],
+    ),
     ("login_key_apps", &["Login", "LoginHistory"]),
+    ("sightings", HISTORY),
+    ("first_seen", HISTORY),
+    ("activity_hourly", HISTORY_AND_EXPORTS),
+    ("expected_activity", HISTORY_AND_EXPORTS),
+];
+
+/// What the accounts' history is made from.
+const HISTORY: &[&str] = &[
+    "Login",
+    "LoginHistory",
+    "ApiTotalUsage",
+    "RestApi",
+    "API",
+    "ApexRestApi",
+    "ApexSoap",
+    "BulkApi",
+    "BulkApi2",
+    "BulkApiRequest",
+    "CompositeApi",
+    "MetadataApiOperation",
+];
+
+const HISTORY_AND_EXPORTS: &[&str] = &[
+    "Login",
+    "LoginHistory",
+    "ApiTotalUsage",
+    "RestApi",
+    "API",
+    "ApexRestApi",
+    "ApexSoap",
+    "BulkApi",
+    "BulkApi2",
+    "BulkApiRequest",
+    "CompositeApi",
+    "MetadataApiOperation",
+    "ReportExport",
+    "Report",
 ];
 
 /// Data sets behind each view of the roster: of each group one at least, for what lacks one of
@@ -139,6 +202,8 @@ const ALWAYS_THERE: &[&str] = &[
     "suppressions",
     "canaries",
     "inferred_roles",
+    "departed_rows",
+    "covered_days",
 ];
 
 /// Views that tell which snapshots there are.
@@ -205,7 +270,8 @@ impl Coverage {
     pub fn of_lake(lake: &Lake, catalog: &Catalog) -> Result<Self, LakeError> {
         let mut coverage = Self::default();
         for event_type in lake.event_types()? {
-            if !catalog.is_roster(&event_type) {
+            // Rollups are no logs, and some outlive theirs.
+            if !catalog.is_roster(&event_type) && !event_type.starts_with("rollup_") {
                 for part in lake.parts(&event_type)? {
                     coverage.add(&event_type, part.day);
                 }

@@ -16,6 +16,15 @@ pub(super) const VIEWS: &[(&str, &str)] = &[
         "ui_activity",
         include_str!("../../queries/views/ui_activity.sql"),
     ),
+    ("queries", include_str!("../../queries/views/queries.sql")),
+    (
+        "aura_actions",
+        include_str!("../../queries/views/aura_actions.sql"),
+    ),
+    (
+        "threat_events",
+        include_str!("../../queries/views/threat_events.sql"),
+    ),
     (
         "login_key_apps",
         include_str!("../../queries/views/login_key_apps.sql"),
@@ -23,6 +32,22 @@ pub(super) const VIEWS: &[(&str, &str)] = &[
     (
         "unmapped_values",
         include_str!("../../queries/views/unmapped_values.sql"),
+    ),
+    (
+        "sightings",
+        include_str!("../../queries/views/sightings.sql"),
+    ),
+    (
+        "first_seen",
+        include_str!("../../queries/views/first_seen.sql"),
+    ),
+    (
+        "activity_hourly",
+        include_str!("../../queries/views/activity_hourly.sql"),
+    ),
+    (
+        "covered_days",
+        include_str!("../../queries/views/covered_days.sql"),
     ),
     ("users", include_str!("../../queries/views/users.sql")),
     (
@@ -55,6 +80,7 @@ pub(super) const MADE_ONCE: &[(&str, &str)] = &[
         "roster_as_of",
         include_str!("../../queries/views/roster_as_of.sql"),
     ),
+    ("app_ids", include_str!("../../queries/views/app_ids.sql")),
 ];
 
 /// The inferred roles of accounts that the registry did not declare when they were last seen.

@@ -18,6 +18,7 @@ mod questions;
 mod roster;
 mod rules;
 mod sample;
+mod shapes;
 mod suggest;
 mod traps;
 mod watch;
