@@ -16,7 +16,7 @@ use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, InputFlags, RuleFlags, watch};
 use crate::alert::Recipients;
-use crate::detect::{Coverage, Windows};
+use crate::detect::Windows;
 use crate::lake::{FindingFilter, Lake, LakeError, Status};
 use crate::words::counted;
 
@@ -75,6 +75,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let email = &place.settings.email;
     let recipients = Recipients::parse(&email.from, &email.to)?;
     let inputs = place.inputs()?;
+    place.enrichment()?;
 
     let mut lake = Lake::open_writer(place.data_dir())?;
     let at = place.clock.now();
@@ -85,7 +86,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let ingest = read_inputs(&mut lake, &catalog, &inputs, run_id, &place)?;
     refresh_rollups(&mut lake, &catalog, run_id, &place)?;
 
-    let coverage = Coverage::of_lake(&lake, &catalog)?;
+    let coverage = place.coverage(&lake, &catalog)?;
     let dirty = lake.ledger().dirty("detect")?;
     let lookback = *place.settings.detect.lookback_days;
     let windows = Windows::of_dirty_days(&dirty.days, &coverage, at, lookback);

@@ -15,6 +15,7 @@ use super::lake_table::{DAY, LakeTable};
 use super::lazy::{EventPlace, LazyTables, Slot};
 use super::rollup_schema::{ROLLUP_LOGINS, login_attempt_schema};
 use crate::catalog::{Catalog, EventType, Treatment, lake_schema};
+use crate::enrich::Enrichment;
 use crate::lake::{Lake, LedgerTable, Part};
 use crate::registry::{Registry, Resolution};
 
@@ -146,6 +147,21 @@ pub(super) fn register_registry(
     let tables = registry
         .tables(resolution)
         .map_err(|error| built_in(&error.into()))?;
+    for (name, batch) in tables {
+        register_batch(context, name, batch).map_err(|error| built_in(&error))?;
+    }
+    Ok(())
+}
+
+/// The tables of [`Enrichment::tables`].
+pub(super) fn register_enrichment(
+    context: &SessionContext,
+    known: &Enrichment,
+) -> Result<(), EngineError> {
+    let tables = known.tables().map_err(|error| EngineError::BuiltIn {
+        name: "tables",
+        message: error.to_string(),
+    })?;
     for (name, batch) in tables {
         register_batch(context, name, batch).map_err(|error| built_in(&error))?;
     }
