@@ -24,7 +24,9 @@ pub use fault::{Fault, Position, hint_for_word, nearest};
 pub use network::parse_network;
 pub use origin::{Origin, Setting};
 pub use rule::{ParamValue, RuleParam, RuleSetting, RuleStatus};
-pub use settings::{ConfigError, Detect, Email, Enrich, Inputs, Limits, Org, Overrides, Settings, Store};
+pub use settings::{
+    ConfigError, Detect, Email, Enrich, Inputs, Limits, Org, Overrides, Settings, Store,
+};
 pub use severity::Severity;
 pub use suppress::{LONGEST_SUPPRESSION_DAYS, Suppression};
 pub use value::{

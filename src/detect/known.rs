@@ -86,7 +86,10 @@ mod tests {
                 radius_km: None,
                 class: crate::enrich::NetworkClass::from_word("tor"),
                 valid: crate::clock::Validity {
-                    to_ms: day(valid_to).and_time(Default::default()).and_utc().timestamp_millis(),
+                    to_ms: day(valid_to)
+                        .and_time(Default::default())
+                        .and_utc()
+                        .timestamp_millis(),
                     ..crate::clock::Validity::ALWAYS
                 },
             };
@@ -94,7 +97,10 @@ mod tests {
         };
         let known = listed("2026-02-01");
         assert_eq!(known.judge("asn", last), Sight::Sees);
-        assert!(matches!(known.judge("locations", last), Sight::NeverHadInput(_)));
+        assert!(matches!(
+            known.judge("locations", last),
+            Sight::NeverHadInput(_)
+        ));
         assert_eq!(known.judge("network_lists", last), Sight::Sees);
         let Sight::Blind(reason) = listed("2026-01-31").judge("network_lists", last) else {
             panic!("lists that ended must be told");

@@ -48,8 +48,17 @@ impl<'a> CsvRows<'a> {
     ) -> Result<Self, Fault> {
         // Editors on Windows begin a file with a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let hint = || Some(format!("the first line names the columns: {}", known.join(",")));
-        let mut lines = Lines { text, at: 0, line: 0 };
+        let hint = || {
+            Some(format!(
+                "the first line names the columns: {}",
+                known.join(",")
+            ))
+        };
+        let mut lines = Lines {
+            text,
+            at: 0,
+            line: 0,
+        };
         let Some((line, range)) = lines.find(|(_, range)| is_row(&text[range.clone()])) else {
             let at = Position { line: 1, column: 1 };
             return Err(fault(file, at, "the file is empty", hint()));
@@ -65,7 +74,9 @@ impl<'a> CsvRows<'a> {
             let Some(place) = known.iter().position(|name| *name == heading) else {
                 let shown = printable(&cell.text, SHOWN_CHARS);
                 let near = nearest(&heading, known.iter().copied());
-                let hint = near.map(|name| format!("did you mean `{name}`?")).or_else(hint);
+                let hint = near
+                    .map(|name| format!("did you mean `{name}`?"))
+                    .or_else(hint);
                 return Err(fault(file, at, format!("unknown column `{shown}`"), hint));
             };
             if columns[place].replace(n).is_some() {
@@ -76,7 +87,12 @@ impl<'a> CsvRows<'a> {
         for (name, column) in known.iter().zip(&columns).take(required) {
             if column.is_none() {
                 let at = Position { line, column: 1 };
-                return Err(fault(file, at, format!("the column `{name}` is missing"), hint()));
+                return Err(fault(
+                    file,
+                    at,
+                    format!("the column `{name}` is missing"),
+                    hint(),
+                ));
             }
         }
         Ok(Self {
@@ -197,7 +213,12 @@ fn split(file: &str, line: usize, text: &str) -> Result<Vec<Cell>, Fault> {
             column: chars.peek().map_or(text.chars().count() + 1, |(_, at)| *at),
         };
         let wrong = |column: usize, message: &str, hint: &str| {
-            fault(file, Position { line, column }, message, Some(hint.to_owned()))
+            fault(
+                file,
+                Position { line, column },
+                message,
+                Some(hint.to_owned()),
+            )
         };
         while chars.next_if(|(c, _)| *c == ' ' || *c == '\t').is_some() {}
         if let Some((_, quote)) = chars.next_if(|(c, _)| *c == '"') {

@@ -9,6 +9,10 @@ use serde::Deserialize;
 
 use super::error::EnrichError;
 use super::place::{Place, Point, country_code};
+use crate::privacy::printable;
+
+/// Longest name of an autonomous system that is kept, in characters.
+const LONGEST_NAME: usize = 100;
 
 /// Networks of a new file that are looked at to learn what it tells.
 const PROBED: usize = 20_000;
@@ -183,8 +187,12 @@ fn place_of(record: Record<'_>) -> Place {
     Place {
         // 0 is reserved: it stands for no system at all.
         asn: asn.filter(|asn| *asn != 0),
-        as_name: name.filter(|name| !name.is_empty()).map(Into::into),
-        country: record.country.and_then(|country| country_code(country.iso_code?)),
+        as_name: name
+            .filter(|name| !name.is_empty())
+            .map(|name| printable(name, LONGEST_NAME).into()),
+        country: record
+            .country
+            .and_then(|country| country_code(country.iso_code?)),
         point,
     }
 }
@@ -196,7 +204,9 @@ fn problem(error: &MaxMindDbError) -> String {
             Some(offset) => format!("it is no MaxMind database or a damaged one (byte {offset})"),
             None => "it is no MaxMind database or a damaged one".to_owned(),
         },
-        MaxMindDbError::Decoding { .. } => "a record in it is damaged, or of unknown form".to_owned(),
+        MaxMindDbError::Decoding { .. } => {
+            "a record in it is damaged, or of unknown form".to_owned()
+        }
         _ => "it cannot be read".to_owned(),
     }
 }

@@ -149,8 +149,21 @@ impl Indicators {
         if kind == IndicatorKind::UserAgent && is_code(value) {
             return vec![];
         }
-        let key = text_key(kind, value);
-        let exact = self.exact.get(&id_of(kind, &key)).into_iter();
+        // Some logs write parts of a user agent as a URL would.
+        if kind == IndicatorKind::UserAgent
+            && let Some(plain) = percent_decoded(value)
+        {
+            let mut found = self.of_key(kind, &text_key(kind, value));
+            found.extend(self.of_key(kind, &text_key(kind, &plain)));
+            found.sort_unstable();
+            found.dedup();
+            return found;
+        }
+        self.of_key(kind, &text_key(kind, value))
+    }
+
+    fn of_key(&self, kind: IndicatorKind, key: &str) -> Vec<&str> {
+        let exact = self.exact.get(&id_of(kind, key)).into_iter();
         let mut found: Vec<&str> = exact.map(String::as_str).collect();
         if kind == IndicatorKind::UserAgent {
             let lengths = self.prefix_lengths.iter();
@@ -163,14 +176,23 @@ impl Indicators {
     }
 
     fn id(&self, id: &str) -> Option<&str> {
-        let at = self.rows.binary_search_by(|row| row.id.as_str().cmp(id)).ok()?;
+        let at = self
+            .rows
+            .binary_search_by(|row| row.id.as_str().cmp(id))
+            .ok()?;
         Some(&self.rows[at].id)
     }
 }
 
 fn order(row: &Indicator) -> (&str, i64, i64, &str, &str) {
     let valid = row.valid;
-    (&row.id, valid.from_ms, valid.to_ms, &row.source, row.confidence)
+    (
+        &row.id,
+        valid.from_ms,
+        valid.to_ms,
+        &row.source,
+        row.confidence,
+    )
 }
 
 fn id_of(kind: IndicatorKind, key: &str) -> String {
@@ -182,6 +204,29 @@ fn text_key(kind: IndicatorKind, value: &str) -> String {
         IndicatorKind::App | IndicatorKind::Client => app_name_key(value),
         IndicatorKind::Ip | IndicatorKind::UserAgent => value.trim().to_lowercase(),
     }
+}
+
+/// `rv%3A50` as `rv:50`; None where nothing is written so, or it would be no text.
+fn percent_decoded(value: &str) -> Option<String> {
+    let bytes = value.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = |place: usize| char::from(*bytes.get(place)?).to_digit(16);
+        match (bytes[at], hex(at + 1).zip(hex(at + 2))) {
+            (b'%', Some((high, low))) => {
+                out.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (byte, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    (out.len() < bytes.len())
+        .then(|| String::from_utf8(out).ok())
+        .flatten()
 }
 
 fn is_code(value: &str) -> bool {
@@ -199,7 +244,9 @@ fn read_file(file: &str, text: &str) -> Result<Vec<Indicator>, Fault> {
         let read = indicator(&row, &name)?;
         // Two weights for one claim: nobody could say which one was meant.
         let claim = format!("{}\n{}\n{:?}", read.id, read.source, read.valid);
-        let (known, line) = *confidences.entry(claim).or_insert((read.confidence, row.line()));
+        let (known, line) = *confidences
+            .entry(claim)
+            .or_insert((read.confidence, row.line()));
         if known != read.confidence {
             let message = format!("line {line} says the same with confidence `{known}`");
             return Err(row.fault("confidence", message, Some("keep one of the two".into())));
@@ -229,7 +276,10 @@ fn indicator(row: &CsvRow<'_>, file: &str) -> Result<Indicator, Fault> {
         }
     };
     for heading in ["source", "note"] {
-        if row.get(heading).is_some_and(|text| text.chars().count() > LONGEST_TEXT) {
+        if row
+            .get(heading)
+            .is_some_and(|text| text.chars().count() > LONGEST_TEXT)
+        {
             let message = format!("longer than {LONGEST_TEXT} characters");
             return Err(row.fault(heading, message, None));
         }
@@ -255,8 +305,12 @@ fn canonical(kind: IndicatorKind, written: &str) -> Result<String, BadValue> {
         });
     }
     if written.chars().count() > CUT_CHARS {
-        let message = format!("the lake keeps {CUT_CHARS} characters of such a text, this is longer");
-        return Err(BadValue::new(message, "write its beginning, and `*` at the end"));
+        let message =
+            format!("the lake keeps {CUT_CHARS} characters of such a text, this is longer");
+        return Err(BadValue::new(
+            message,
+            "write its beginning, and `*` at the end",
+        ));
     }
     let bare = match kind {
         IndicatorKind::UserAgent => written.strip_suffix('*').unwrap_or(written),
@@ -264,20 +318,30 @@ fn canonical(kind: IndicatorKind, written: &str) -> Result<String, BadValue> {
     };
     if bare.contains('*') {
         let message = "a `*` stands at the end of a user agent only";
-        return Err(BadValue::new(message, "write the text as it is, or its beginning and `*`"));
+        return Err(BadValue::new(
+            message,
+            "write the text as it is, or its beginning and `*`",
+        ));
     }
     if kind == IndicatorKind::UserAgent {
         if is_code(bare) {
             let message = "a number in USER_AGENT is a client code of Salesforce's own";
-            return Err(BadValue::new(message, "many clients share it: leave the row out"));
+            return Err(BadValue::new(
+                message,
+                "many clients share it: leave the row out",
+            ));
         }
         if bare.len() < written.len() && bare.trim().chars().count() < SHORTEST_PREFIX {
-            let message = format!("a beginning of less than {SHORTEST_PREFIX} characters fits too much");
+            let message =
+                format!("a beginning of less than {SHORTEST_PREFIX} characters fits too much");
             return Err(BadValue::new(message, "write more of it"));
         }
     }
     if text_key(kind, bare).is_empty() {
-        return Err(BadValue::new("nothing is left to compare", "write the name itself"));
+        return Err(BadValue::new(
+            "nothing is left to compare",
+            "write the name itself",
+        ));
     }
     Ok(written.to_owned())
 }
@@ -292,19 +356,27 @@ mod tests {
     }
 
     fn texts(all: &Indicators, kind: IndicatorKind, value: &str) -> Vec<String> {
-        all.of_text(kind, value).into_iter().map(str::to_owned).collect()
+        all.of_text(kind, value)
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
     }
 
     #[test]
     fn an_address_matches_itself_and_the_networks_around_it() {
-        let all = read("ip,192.0.2.66,,,a,high,\nip,192.0.2.0/24,,,a,low,\nip,2001:db8::/32,,,,,\n");
+        let all =
+            read("ip,192.0.2.66,,,a,high,\nip,192.0.2.0/24,,,a,low,\nip,2001:db8::/32,,,,,\n");
         let all = all.unwrap();
         let of = |ip: &str| all.of_address(ip.parse().unwrap());
         assert_eq!(of("192.0.2.66"), ["ip:192.0.2.0/24", "ip:192.0.2.66"]);
         assert_eq!(of("192.0.2.1"), ["ip:192.0.2.0/24"]);
         assert_eq!(of("2001:db8::9"), ["ip:2001:db8::/32"]);
         assert!(of("192.0.3.1").is_empty());
-        let six = all.rows().iter().find(|row| row.value.contains(':')).unwrap();
+        let six = all
+            .rows()
+            .iter()
+            .find(|row| row.value.contains(':'))
+            .unwrap();
         assert_eq!((six.source.as_str(), six.confidence), ("own", "medium"));
     }
 
@@ -318,6 +390,8 @@ mod tests {
         for value in ["python-urllib/3.", "Python-urllib/3.14"] {
             assert_eq!(texts(&all, agent, value), ["user_agent:python-urllib/3.*"]);
         }
+        assert_eq!(texts(&all, agent, "python%2Durllib%2F3.12").len(), 1);
+        assert!(texts(&all, agent, "100%").is_empty() && texts(&all, agent, "%zz%é").is_empty());
         assert!(texts(&all, agent, "Python-urllib/2.7").is_empty());
         assert!(texts(&all, agent, "evil/1.0*").is_empty());
         assert!(texts(&all, agent, "5238").is_empty() && texts(&all, agent, "").is_empty());
@@ -331,17 +405,28 @@ mod tests {
         let found = texts(&all, IndicatorKind::App, "ＭY  ticket portal");
         assert_eq!(found, ["app:my ticket portal"]);
         assert!(texts(&all, IndicatorKind::App, "My Ticket Portal 2").is_empty());
-        assert_eq!(texts(&all, IndicatorKind::Client, "EVIL/1"), ["client:evil/1"]);
+        assert_eq!(
+            texts(&all, IndicatorKind::Client, "EVIL/1"),
+            ["client:evil/1"]
+        );
     }
 
     #[test]
     fn a_later_file_overrides_what_it_names_and_adds_the_rest() {
         let head = "value,kind,confidence,source\n";
-        let first = format!("{head}192.0.2.1,ip,high,a\n192.0.2.1,ip,medium,b\n192.0.2.2,ip,high,a\n");
+        let first =
+            format!("{head}192.0.2.1,ip,high,a\n192.0.2.1,ip,medium,b\n192.0.2.2,ip,high,a\n");
         let second = format!("{head}192.0.2.1/32,ip,low,own\n192.0.2.3,ip,low,own\n");
         let all = Indicators::read([("a", first.as_str()), ("b", second.as_str())]).unwrap();
-        let shown = all.rows().iter().map(|row| (row.value.as_str(), row.confidence));
-        let wanted = [("192.0.2.1", "low"), ("192.0.2.2", "high"), ("192.0.2.3", "low")];
+        let shown = all
+            .rows()
+            .iter()
+            .map(|row| (row.value.as_str(), row.confidence));
+        let wanted = [
+            ("192.0.2.1", "low"),
+            ("192.0.2.2", "high"),
+            ("192.0.2.3", "low"),
+        ];
         assert_eq!(shown.collect::<Vec<_>>(), wanted);
     }
 

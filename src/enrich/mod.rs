@@ -148,7 +148,10 @@ impl Enrichment {
         for row in self.indicators.rows() {
             let valid = row.valid;
             let (from, to) = (valid.from_ms, valid.to_ms);
-            let line = format!("{}\n{from} {to}\n{}\n{}\n", row.id, row.source, row.confidence);
+            let line = format!(
+                "{}\n{from} {to}\n{}\n{}\n",
+                row.id, row.source, row.confidence
+            );
             hasher.update(line.as_bytes());
         }
         hasher.finalize().to_hex().to_string()
@@ -188,5 +191,7 @@ fn read_text(path: &Path) -> std::io::Result<String> {
 }
 
 fn named(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
-    files.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+    files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
 }

@@ -240,6 +240,11 @@ mod tests {
         assert_eq!(at("exit,192.0.2.7,,"), (2, 1));
         assert_eq!(at("tor,192.0.2.7,2026-02-30,"), (2, 15));
         assert_eq!(at("tor,192.0.2.7,2026-02-02,2026-02-01"), (2, 26));
-        assert!(fault("hostin,192.0.2.7,,").hint.unwrap().contains("`hosting`"));
+        assert!(
+            fault("hostin,192.0.2.7,,")
+                .hint
+                .unwrap()
+                .contains("`hosting`")
+        );
     }
 }

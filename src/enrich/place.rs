@@ -68,7 +68,9 @@ pub fn km_between(from: (f64, f64), to: (f64, f64)) -> Option<f64> {
     let to = Point::new(to.0, to.1, None)?;
     let (lat_a, lat_b) = (from.latitude.to_radians(), to.latitude.to_radians());
     let north = ((lat_b - lat_a) / 2.0).sin().powi(2);
-    let east = ((to.longitude - from.longitude).to_radians() / 2.0).sin().powi(2);
+    let east = ((to.longitude - from.longitude).to_radians() / 2.0)
+        .sin()
+        .powi(2);
     let chord = (north + lat_a.cos() * lat_b.cos() * east).clamp(0.0, 1.0);
     Some(2.0 * EARTH_KM * chord.sqrt().asin())
 }
@@ -87,7 +89,12 @@ mod tests {
         // Two sides of the date line, and two ends of the Earth.
         assert_eq!(km((0.0, 179.5), (0.0, -179.5)), 111.0);
         assert_eq!(km((90.0, 0.0), (-90.0, 120.0)), 20_015.0);
-        for wrong in [(91.0, 0.0), (0.0, 181.0), (f64::NAN, 0.0), (0.0, f64::INFINITY)] {
+        for wrong in [
+            (91.0, 0.0),
+            (0.0, 181.0),
+            (f64::NAN, 0.0),
+            (0.0, f64::INFINITY),
+        ] {
             assert_eq!(km_between(wrong, berlin), None);
         }
     }
@@ -100,7 +107,10 @@ mod tests {
             ..Place::default()
         };
         let other = place(Some(64_501), Some("Other"));
-        assert_eq!(place(Some(64_500), None).or(other.clone()), place(Some(64_500), None));
+        assert_eq!(
+            place(Some(64_500), None).or(other.clone()),
+            place(Some(64_500), None)
+        );
         assert_eq!(place(None, None).or(other.clone()), other);
     }
 }

@@ -64,7 +64,9 @@ impl StatedPlaces {
     pub fn place(&self, ip: IpAddr) -> Place {
         let around = self.places.cover_values(&IpNet::from(ip));
         // The widest comes first.
-        around.fold(Place::default(), |wider, narrower| narrower.clone().or(wider))
+        around.fold(Place::default(), |wider, narrower| {
+            narrower.clone().or(wider)
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringViewArray, TimestampMillisecondArray};
 
-use super::{Enrichment, EnrichError};
+use super::{EnrichError, Enrichment};
 
 impl Enrichment {
     /// Tables for SQL. Text is Utf8View; times are Timestamp(ms, UTC), half-open and never NULL
@@ -28,7 +28,11 @@ impl Enrichment {
             ("indicator", text(rows().map(|row| row.id.as_str())), false),
             ("kind", text(rows().map(|row| row.kind.as_str())), false),
             ("value", text(rows().map(|row| row.value.as_str())), false),
-            ("valid_from", times(rows().map(|row| row.valid.from_ms)), false),
+            (
+                "valid_from",
+                times(rows().map(|row| row.valid.from_ms)),
+                false,
+            ),
             ("valid_to", times(rows().map(|row| row.valid.to_ms)), false),
             ("source", text(rows().map(|row| row.source.as_str())), false),
             ("confidence", text(rows().map(|row| row.confidence)), false),
@@ -44,7 +48,11 @@ impl Enrichment {
             ("network", text(networks.iter().map(String::as_str)), false),
             ("class", text(rows().map(|row| row.class.as_str())), false),
             ("list", text(rows().map(|row| lists.name_of(row))), false),
-            ("valid_from", times(rows().map(|row| row.valid.from_ms)), false),
+            (
+                "valid_from",
+                times(rows().map(|row| row.valid.from_ms)),
+                false,
+            ),
             ("valid_to", times(rows().map(|row| row.valid.to_ms)), false),
         ])?)
     }

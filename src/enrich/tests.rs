@@ -23,13 +23,25 @@ fn the_shipped_indicators_can_be_read_and_each_says_when_from_whom_and_how_sure(
     let rows = known.indicators().rows();
     assert!(rows.len() >= 38, "{}", rows.len());
     for row in rows {
-        assert!(!row.source.is_empty() && row.valid.from_ms > 0, "{}", row.id);
+        assert!(
+            !row.source.is_empty() && row.valid.from_ms > 0,
+            "{}",
+            row.id
+        );
         assert!(row.valid.to_ms < crate::clock::OPEN_TO, "{}", row.id);
     }
     let of = |ip: &str| known.indicators().of_address(ip.parse().unwrap()).len();
     assert_eq!((of("208.68.36.90"), of("192.0.2.66")), (1, 0));
-    let agent = |text| known.indicators().of_text(IndicatorKind::UserAgent, text).len();
-    assert_eq!((agent("TruffleHog/3"), agent("5238"), agent("Mozilla/5.0")), (1, 0, 0));
+    let agent = |text| {
+        known
+            .indicators()
+            .of_text(IndicatorKind::UserAgent, text)
+            .len()
+    };
+    assert_eq!(
+        (agent("TruffleHog/3"), agent("5238"), agent("Mozilla/5.0")),
+        (1, 0, 0)
+    );
     // One tool of two campaigns: one indicator, two rows.
     let fetcher = "user_agent:salesforce-multi-org-fetcher/1.0";
     assert_eq!(rows.iter().filter(|row| row.id == fetcher).count(), 2);
@@ -61,12 +73,18 @@ fn databases_of_all_record_sizes_are_read_and_complete_each_other_in_their_order
         };
         assert!(cities.tells().location && cities.tells().country && !cities.tells().asn);
         assert!(systems.tells().asn && !systems.tells().location);
-        assert_eq!(cities.built_at().unwrap().to_rfc3339(), "2026-01-01T00:00:00+00:00");
+        assert_eq!(
+            cities.built_at().unwrap().to_rfc3339(),
+            "2026-01-01T00:00:00+00:00"
+        );
         cities.verify().unwrap();
         systems.verify().unwrap();
 
         let berlin = place(&known, "192.0.2.1");
-        assert_eq!((berlin.asn, berlin.as_name.as_deref()), (Some(64_500), Some("Example Net")));
+        assert_eq!(
+            (berlin.asn, berlin.as_name.as_deref()),
+            (Some(64_500), Some("Example Net"))
+        );
         assert_eq!(berlin.country.as_deref(), Some("DE"));
         let point = berlin.point.unwrap();
         assert_eq!((point.latitude, point.radius_km), (52.52, Some(20.0)));
@@ -89,17 +107,25 @@ fn a_missing_a_foreign_and_a_cut_database_are_refused_with_path_and_remedy() {
         let path = written(dir.path(), name, bytes);
         Database::open(&path).map(|_| ()).unwrap_err().to_string()
     };
-    let missing = Database::open(&dir.path().join("none.mmdb")).unwrap_err().to_string();
-    assert!(missing.contains("none.mmdb") && missing.contains("[enrich]"), "{missing}");
+    let missing = Database::open(&dir.path().join("none.mmdb"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.contains("none.mmdb") && missing.contains("[enrich]"),
+        "{missing}"
+    );
     for bytes in [&b""[..], b"kind,value\n", &whole[..whole.len() / 2]] {
         let told = refusal("asn.mmdb", bytes);
-        assert!(told.contains("asn.mmdb") && told.contains("hint: download"), "{told}");
+        assert!(
+            told.contains("asn.mmdb") && told.contains("hint: download"),
+            "{told}"
+        );
     }
     let mut domains = Writer::new("Example-Domain", BUILT);
-    domains.add("192.0.2.0/24", super::mmdb::Value::Map(vec![(
-        "domain",
-        super::mmdb::Value::Text("example.com"),
-    )]));
+    domains.add(
+        "192.0.2.0/24",
+        super::mmdb::Value::Map(vec![("domain", super::mmdb::Value::Text("example.com"))]),
+    );
     assert!(refusal("domain.mmdb", &domains.bytes()).contains("City, Country or ASN"));
 }
 
@@ -108,7 +134,10 @@ fn no_damage_to_a_database_ends_in_a_crash_or_repeats_what_was_in_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = Writer::new("Example-City", BUILT);
     for n in 0..40 {
-        writer.add(&format!("198.51.{n}.0/24"), city("DE", f64::from(n), 13.4, 10));
+        writer.add(
+            &format!("198.51.{n}.0/24"),
+            city("DE", f64::from(n), 13.4, 10),
+        );
     }
     let whole = writer.bytes();
     let path = dir.path().join("damaged.mmdb");
@@ -189,20 +218,30 @@ fn a_stated_network_within_another_says_its_own_and_keeps_the_rest() {
 #[test]
 fn files_are_named_in_every_refusal_and_come_in_their_order() {
     let dir = tempfile::tempdir().unwrap();
-    let list = [written(dir.path(), "tor.csv", b"network,class\n192.0.2.1,tr\n")];
+    let list = [written(
+        dir.path(),
+        "tor.csv",
+        b"network,class\n192.0.2.1,tr\n",
+    )];
     let error = Enrichment::load(&EnrichFiles {
         networks: &list,
         ..EnrichFiles::default()
     });
     let told = error.unwrap_err().to_string();
-    assert!(told.contains("tor.csv:2:11") && told.contains("`tor`"), "{told}");
+    assert!(
+        told.contains("tor.csv:2:11") && told.contains("`tor`"),
+        "{told}"
+    );
     let gone = [dir.path().join("gone.csv")];
     let error = Enrichment::load(&EnrichFiles {
         indicators: &gone,
         ..EnrichFiles::default()
     });
     let told = error.unwrap_err().to_string();
-    assert!(told.contains("gone.csv") && told.contains("[detect]"), "{told}");
+    assert!(
+        told.contains("gone.csv") && told.contains("[detect]"),
+        "{told}"
+    );
 
     let own = b"kind,value,confidence\nip,208.68.36.90,low\nip,192.0.2.1,high\n";
     let own = [written(dir.path(), "own.csv", own)];

@@ -33,7 +33,11 @@ pub(super) fn end(text: &str) -> Result<i64, BadValue> {
 fn moment(text: &str, days: u64) -> Result<i64, BadValue> {
     let day = || {
         let day: NaiveDate = text.parse().ok()?;
-        Some(day.checked_add_days(Days::new(days))?.and_time(Default::default()).and_utc())
+        Some(
+            day.checked_add_days(Days::new(days))?
+                .and_time(Default::default())
+                .and_utc(),
+        )
     };
     let time = || text.parse::<DateTime<Utc>>().ok();
     let at = day().or_else(time).map(|at| at.timestamp_millis());

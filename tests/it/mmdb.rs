@@ -90,10 +90,7 @@ impl Writer {
             write(record, &mut data);
             let (key, bits) = match address {
                 // As the format has it: IPv4 lies in the first 96 zero bits of IPv6.
-                IpAddr::V4(v4) => (
-                    u128::from(u32::from(*v4)),
-                    usize::from(*bits) + 96,
-                ),
+                IpAddr::V4(v4) => (u128::from(u32::from(*v4)), usize::from(*bits) + 96),
                 IpAddr::V6(v6) => (u128::from(*v6), usize::from(*bits)),
             };
             let bit = |depth: usize| (key >> (127 - depth) & 1) as usize;
@@ -199,7 +196,9 @@ impl Expected {
     }
 
     pub fn asn(&self, key: u128) -> Option<u32> {
-        (1..=128).rev().find_map(|bits| self.0.get(&(bits, key & mask(bits))).copied())
+        (1..=128)
+            .rev()
+            .find_map(|bits| self.0.get(&(bits, key & mask(bits))).copied())
     }
 }
 

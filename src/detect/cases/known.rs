@@ -85,8 +85,11 @@ pub fn enrichment(
 }
 
 fn csv_of(rows: &[IndicatorInfo]) -> Result<String, String> {
-    let headings: std::collections::BTreeSet<&str> =
-        rows.iter().flat_map(BTreeMap::keys).map(String::as_str).collect();
+    let headings: std::collections::BTreeSet<&str> = rows
+        .iter()
+        .flat_map(BTreeMap::keys)
+        .map(String::as_str)
+        .collect();
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let line = |cells: Vec<String>| cells.join(",") + "\n";
     let mut csv = line(headings.iter().map(|heading| quoted(heading)).collect());

@@ -137,7 +137,9 @@ fn network_of() -> ScalarUDF {
 pub(super) fn network_around(ip: IpAddr) -> IpNet {
     let bits = if ip.is_ipv4() { NETWORK_V4 } else { NETWORK_V6 };
     // Both are shorter than their families' addresses.
-    IpNet::new(ip, bits).unwrap_or_else(|_| IpNet::from(ip)).trunc()
+    IpNet::new(ip, bits)
+        .unwrap_or_else(|_| IpNet::from(ip))
+        .trunc()
 }
 
 /// `sf_id18(text)`: the 18-character form of a Salesforce id of 15 or 18 characters, else NULL.

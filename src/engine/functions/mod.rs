@@ -36,6 +36,8 @@ mod codes;
 pub mod login;
 mod networks;
 mod origin;
+#[cfg(test)]
+mod origin_tests;
 mod roles;
 mod scalar;
 #[cfg(test)]

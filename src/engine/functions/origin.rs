@@ -55,7 +55,10 @@ fn ip_asn(known: &Arc<Enrichment>) -> ScalarUDF {
     let known = Arc::clone(known);
     RowFunction::udf("ip_asn", vec![TEXT], DataType::Int64, move |args| {
         let places = Places::of(&known, text(args, 0))?;
-        let values: Int64Array = places.rows().map(|place| place?.asn.map(i64::from)).collect();
+        let values: Int64Array = places
+            .rows()
+            .map(|place| place?.asn.map(i64::from))
+            .collect();
         Ok(Arc::new(values))
     })
 }
@@ -80,11 +83,9 @@ fn origin_of(known: &Arc<Enrichment>) -> ScalarUDF {
     RowFunction::udf("origin_of", vec![TEXT], TEXT, move |args| {
         let ips = text(args, 0);
         let places = Places::of(&known, ips)?;
-        Ok(text_rows(places.len(), |row| {
-            match places.row(row)?.asn {
-                Some(asn) => Some(format!("AS{asn}")),
-                None => Some(network_around(first_address(cell(ips, row)?)?).to_string()),
-            }
+        Ok(text_rows(places.len(), |row| match places.row(row)?.asn {
+            Some(asn) => Some(format!("AS{asn}")),
+            None => Some(network_around(first_address(cell(ips, row)?)?).to_string()),
         }))
     })
 }
@@ -92,7 +93,9 @@ fn origin_of(known: &Arc<Enrichment>) -> ScalarUDF {
 /// `ip_classes(ip, at)`: classes of the network lists that hold the address at that time, sorted;
 /// empty where none does, NULL where there are no lists.
 fn ip_classes(known: &Arc<Enrichment>) -> ScalarUDF {
-    of_lists("ip_classes", known, |_, entry| entry.class.as_str().to_owned())
+    of_lists("ip_classes", known, |_, entry| {
+        entry.class.as_str().to_owned()
+    })
 }
 
 /// `ip_lists(ip, at)`: the same as sentences for evidence: class, list, and since when.
@@ -129,7 +132,9 @@ fn of_lists(
                 return None;
             }
             let written = cell(ips, row)?;
-            let ip = *addresses.entry(written).or_insert_with(|| first_address(written));
+            let ip = *addresses
+                .entry(written)
+                .or_insert_with(|| first_address(written));
             let entries = known.lists().of(ip?, times.value(row));
             let mut found: Vec<String> = entries.map(|entry| shown(&known, entry)).collect();
             found.sort_unstable();
@@ -145,29 +150,34 @@ fn of_lists(
 /// the query.
 fn indicators_of(known: &Arc<Enrichment>) -> ScalarUDF {
     let known = Arc::clone(known);
-    RowFunction::udf("indicators_of", vec![TEXT, TEXT], list_of_text(), move |args| {
-        let (words, values) = (text(args, 0), text(args, 1));
-        let mut answers: HashMap<(IndicatorKind, &str), Vec<&str>> = HashMap::new();
-        let mut wrong = false;
-        let found = lists(values.len(), |row| {
-            let (word, value) = (cell(words, row)?, cell(values, row)?);
-            let Some(kind) = IndicatorKind::from_word(word) else {
-                wrong = true;
-                return None;
-            };
-            let found = answers.entry((kind, value)).or_insert_with(|| match kind {
-                IndicatorKind::Ip => address(value)
-                    .map(|ip| known.indicators().of_address(ip))
-                    .unwrap_or_default(),
-                kind => known.indicators().of_text(kind, value),
+    RowFunction::udf(
+        "indicators_of",
+        vec![TEXT, TEXT],
+        list_of_text(),
+        move |args| {
+            let (words, values) = (text(args, 0), text(args, 1));
+            let mut answers: HashMap<(IndicatorKind, &str), Vec<&str>> = HashMap::new();
+            let mut wrong = false;
+            let found = lists(values.len(), |row| {
+                let (word, value) = (cell(words, row)?, cell(values, row)?);
+                let Some(kind) = IndicatorKind::from_word(word) else {
+                    wrong = true;
+                    return None;
+                };
+                let found = answers.entry((kind, value)).or_insert_with(|| match kind {
+                    IndicatorKind::Ip => address(value)
+                        .map(|ip| known.indicators().of_address(ip))
+                        .unwrap_or_default(),
+                    kind => known.indicators().of_text(kind, value),
+                });
+                Some(found.clone())
             });
-            Some(found.clone())
-        });
-        if wrong {
-            return exec_err!("indicators_of: the kind is ip, user_agent, app or client");
-        }
-        Ok(found)
-    })
+            if wrong {
+                return exec_err!("indicators_of: the kind is ip, user_agent, app or client");
+            }
+            Ok(found)
+        },
+    )
 }
 
 /// `km_between(lat, lon, lat, lon)`: distance along the surface in kilometres; NULL where a
