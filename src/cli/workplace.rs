@@ -94,12 +94,17 @@ impl<'t> Workplace<'t> {
         if let Some(known) = self.enrichment.get() {
             return Ok(Arc::clone(known));
         }
-        let known = Arc::new(Enrichment::load(&EnrichFiles {
+        let known = Arc::new(Enrichment::load(&self.enrich_files())?);
+        Ok(Arc::clone(self.enrichment.get_or_init(|| known)))
+    }
+
+    /// The files of [`Self::enrichment`].
+    pub fn enrich_files(&self) -> EnrichFiles<'_> {
+        EnrichFiles {
             databases: &self.settings.enrich.databases,
             networks: &self.settings.enrich.networks,
             indicators: &self.settings.detect.indicators,
-        })?);
-        Ok(Arc::clone(self.enrichment.get_or_init(|| known)))
+        }
     }
 
     /// What the rules' inputs have.

@@ -312,6 +312,15 @@ impl Coverage {
             .copied()
     }
 
+    /// Earliest day that has rows of any log.
+    pub fn first_day(&self) -> Option<NaiveDate> {
+        self.days
+            .values()
+            .filter_map(BTreeSet::first)
+            .min()
+            .copied()
+    }
+
     pub fn has_day(&self, day: NaiveDate) -> bool {
         self.days.values().any(|days| days.contains(&day))
     }

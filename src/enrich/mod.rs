@@ -42,6 +42,9 @@ use stated::StatedPlaces;
 const SHIPPED: &str = include_str!("data/indicators.csv");
 const SHIPPED_NAME: &str = "shipped indicators.csv";
 
+/// What such a file is called in messages, and where it is named.
+const INDICATORS: (&str, &str) = ("indicators", "`indicators` in [detect]");
+
 /// A database older than this many days misplaces many addresses.
 pub const DATABASE_DAYS: i64 = 60;
 
@@ -80,13 +83,22 @@ impl Enrichment {
         let open = |path: &PathBuf| Database::open(path);
         let databases = files.databases.iter().map(open);
         let lists = texts(files.networks, "network list", "`networks` in [enrich]")?;
-        let own = texts(files.indicators, "indicators", "`indicators` in [detect]")?;
+        let own = texts(files.indicators, INDICATORS.0, INDICATORS.1)?;
         let shipped = [(SHIPPED_NAME, SHIPPED)].into_iter();
         Ok(Self {
             databases: databases.collect::<Result<_, _>>()?,
             lists: NetworkLists::read(named(&lists))?,
             indicators: Indicators::read(shipped.chain(named(&own)))?,
             stated: StatedPlaces::default(),
+        })
+    }
+
+    /// One indicators file alone, without the shipped ones.
+    pub fn own_indicators(path: &Path) -> Result<Self, EnrichError> {
+        let own = texts(&[path.to_owned()], INDICATORS.0, INDICATORS.1)?;
+        Ok(Self {
+            indicators: Indicators::read(named(&own))?,
+            ..Self::default()
         })
     }
 
