@@ -54,7 +54,7 @@ WITH
 seen AS (
     SELECT
         occurred_at, day, user_key, user_id, username, role, role_source, system, owner, ip,
-        source AS log, app, CAST(NULL AS VARCHAR) AS client, browser AS user_agent,
+        CASE source WHEN 'login_history' THEN 'LoginHistory' ELSE 'Login' END AS log, app, CAST(NULL AS VARCHAR) AS client, browser AS user_agent,
         outcome = 'failure' AS is_refused, file_id, line_no
     FROM logins
     WHERE occurred_at >= $window_start AND occurred_at < $window_end

@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton as confusable_skeleton;
 
 use super::scalar::{RowFunction, map_text};
-use crate::catalog::app_name_key;
+pub use crate::catalog::app_name_key;
 use crate::privacy;
 
 /// Longest text that `printable` shows.
