@@ -115,7 +115,7 @@ measured AS (
         greatest(date_part('epoch', occurred_at) - date_part('epoch', from_at), 60.0) / 3600.0 AS hours,
         inside IS NOT NULL OR from_inside IS NOT NULL AS has_networks
     FROM neighbours
-    WHERE ip <> from_ip AND occurred_at - $reach <= from_at
+    WHERE ip <> from_ip AND occurred_at - CAST($reach AS INTERVAL) <= from_at
 ),
 journeys AS (
     SELECT
@@ -148,7 +148,7 @@ by_day AS (
         max(role) AS role, max(role_source) AS role_source, max(system) AS system, max(owner) AS owner,
         min(occurred_at) AS first_at, max(occurred_at) AS last_at, count(*) AS journeys,
         bool_and(has_networks) AS has_networks,
-        bool_or(earlier_at >= occurred_at - $reach AND earlier_at < date_trunc('day', occurred_at)) AS goes_on,
+        bool_or(earlier_at >= occurred_at - CAST($reach AS INTERVAL) AND earlier_at < date_trunc('day', occurred_at)) AS goes_on,
         first_value(from_at ORDER BY occurred_at, ip, file_id, line_no) AS from_at,
         first_value(from_ip ORDER BY occurred_at, ip, file_id, line_no) AS from_ip,
         first_value(ip ORDER BY occurred_at, ip, file_id, line_no) AS to_ip,

@@ -104,8 +104,8 @@ weighed AS (
         m.indicator, i.kind, i.value, i.source, i.confidence, i.valid_from, i.valid_to,
         CASE
             WHEN m.occurred_at >= i.valid_from AND m.occurred_at < i.valid_to THEN 4
-            WHEN m.occurred_at + $slack_before < i.valid_from THEN 1
-            WHEN m.occurred_at - $slack_after >= i.valid_to THEN 2
+            WHEN m.occurred_at + CAST($slack_before AS INTERVAL) < i.valid_from THEN 1
+            WHEN m.occurred_at - CAST($slack_after AS INTERVAL) >= i.valid_to THEN 2
             ELSE 3
         END AS time_rank,
         i.kind <> 'ip' AND i.confidence <> 'high'
