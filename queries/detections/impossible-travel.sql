@@ -167,16 +167,21 @@ by_day AS (
     WHERE occurred_at >= $window_start AND occurred_at < $window_end
     GROUP BY user_key, day, route
 ),
+-- As the roster has them on the day, or had them last.
+privileged AS (
+    SELECT DISTINCT b.user_key, b.day
+    FROM by_day b
+    JOIN permissions p
+      ON p.user_key = b.user_key AND p.day <= b.day AND b.day < p.next_day
+    WHERE array_has($privileged_permissions, p.permission)
+),
 told AS (
     SELECT
         b.*,
-        b.role = 'human_admin' OR EXISTS (
-            SELECT 1 FROM permissions p
-            WHERE p.user_key = b.user_key AND array_has($privileged_permissions, p.permission)
-              AND p.day <= b.day AND b.day < p.next_day
-        ) AS is_privileged,
+        b.role = 'human_admin' OR p.user_key IS NOT NULL AS is_privileged,
         b.role IN ('integration', 'internal_system', 'ci') AND NOT b.has_networks AS is_unbounded_machine
     FROM by_day b
+    LEFT JOIN privileged p ON p.user_key = b.user_key AND p.day = b.day
     WHERE b.goes_on IS NOT TRUE
 )
 SELECT
