@@ -1,7 +1,8 @@
 //! orgwatch watches a Salesforce org's logs for misuse of its integration users.
 //!
 //! Modules import only from the floors below them:
-//! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`], [`words`]; floor 1 [`registry`], [`lake`];
+//! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`], [`words`]; floor 1 [`registry`], [`enrich`],
+//! [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
 //! [`suggest`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
 
@@ -13,6 +14,7 @@ pub mod config;
 pub mod detect;
 pub mod doctor;
 pub mod engine;
+pub mod enrich;
 pub mod ingest;
 pub mod lake;
 pub mod privacy;

@@ -25,6 +25,7 @@ mod ip;
 mod load;
 pub mod login_path;
 mod lookup;
+mod name;
 mod roster;
 mod schema;
 mod threat_events;
@@ -34,6 +35,7 @@ pub use id::{has_own_suffix, sf_id18, sf_id18_bytes};
 pub use identify::Identified;
 pub use ip::{IpKind, classify, ip_key, ip_of_key, parse_ip};
 pub use lookup::{Catalog, CatalogError, LOGIN_HISTORY, SETUP_AUDIT_TRAIL};
+pub use name::app_name_key;
 pub use schema::{lake_schema, timestamp_ms};
 
 /// Which export a file comes from.

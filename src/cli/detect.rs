@@ -64,6 +64,7 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     let registry = place.registry()?;
     let rules = place.rules()?;
     let only = only_known(&args.only, &rules)?;
+    place.enrichment()?;
 
     // A lake is made by `run` and `ingest`; a mistyped folder must not become an empty one.
     drop(Lake::open_reader(place.data_dir())?);
@@ -72,7 +73,7 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     let run_id = lake.ledger_mut().start_run("detect", at)?;
     let notes = set_damaged_aside(&mut lake, run_id, &place)?;
     refresh_rollups(&mut lake, &catalog, run_id, &place)?;
-    let coverage = Coverage::of_lake(&lake, &catalog)?;
+    let coverage = place.coverage(&lake, &catalog)?;
     let windows = windows(args, &coverage, at, *place.settings.detect.lookback_days)?;
     let judges = Judges {
         rules: &rules,

@@ -10,6 +10,7 @@ use crate::catalog::CatalogError;
 use crate::config::{ConfigError, Fault};
 use crate::detect::RuleError;
 use crate::engine::EngineError;
+use crate::enrich::EnrichError;
 use crate::ingest::IngestError;
 use crate::lake::LakeError;
 use crate::privacy::printable;
@@ -127,6 +128,7 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         || cause.is::<Fault>()
         || cause.is::<RegistryError>()
         || cause.is::<CatalogError>()
+        || cause.is::<EnrichError>()
         || cause.is::<RuleError>();
     is_usage.then_some(Exit::Usage)
 }

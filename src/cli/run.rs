@@ -16,7 +16,7 @@ use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, InputFlags, RuleFlags, watch};
 use crate::alert::Recipients;
-use crate::detect::{Coverage, Windows};
+use crate::detect::Windows;
 use crate::lake::{FindingFilter, Lake, LakeError, Status};
 use crate::words::counted;
 
@@ -75,6 +75,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let email = &place.settings.email;
     let recipients = Recipients::parse(&email.from, &email.to)?;
     let inputs = place.inputs()?;
+    let known = place.enrichment()?.indicators_digest();
 
     let mut lake = Lake::open_writer(place.data_dir())?;
     let at = place.clock.now();
@@ -85,10 +86,16 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let ingest = read_inputs(&mut lake, &catalog, &inputs, run_id, &place)?;
     refresh_rollups(&mut lake, &catalog, run_id, &place)?;
 
-    let coverage = Coverage::of_lake(&lake, &catalog)?;
+    let coverage = place.coverage(&lake, &catalog)?;
     let dirty = lake.ledger().dirty("detect")?;
     let lookback = *place.settings.detect.lookback_days;
     let windows = Windows::of_dirty_days(&dirty.days, &coverage, at, lookback);
+    // An indicator that was published today may have been in the logs for months.
+    let hunt = lake.ledger().indicators_asked()?.as_ref() != Some(&known);
+    let windows = match hunt {
+        true => windows.with_archive(&coverage, at),
+        false => windows,
+    };
     let judges = Judges {
         rules: &rules,
         registry: &registry,
@@ -135,6 +142,9 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     if report.may_clear_dirty_days() {
         lake.ledger_mut()
             .clear_dirty("detect", &dirty.days, dirty.marker)?;
+        if hunt {
+            lake.ledger_mut().remember_indicators(&known)?;
+        }
     }
     let tonight = deliver(&mut lake, &place)?;
     deliveries.failed = tonight.failed;

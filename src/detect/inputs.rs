@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Days, NaiveDate};
 
+use super::known::{KNOWLEDGE, Known};
 use crate::catalog::Catalog;
+use crate::enrich::Enrichment;
 use crate::lake::{Lake, LakeError};
 
 /// One input of a rule: `"Login | LoginHistory"` (either will do), `"ApiTotalUsage?"` (used
@@ -213,6 +215,8 @@ const ROSTER_TABLES: [&str; 2] = ["roster_snapshots", "roster_as_of"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     AlwaysThere,
+    /// What others know of addresses and indicators.
+    Knowledge,
     /// Any of these event types.
     Logs(Vec<String>),
     /// Snapshots of the org: of each group any.
@@ -224,6 +228,9 @@ pub fn source_of(name: &str, raw_table: impl Fn(&str) -> Option<String>) -> Sour
     let lower = name.to_lowercase();
     if ALWAYS_THERE.contains(&lower.as_str()) {
         return Source::AlwaysThere;
+    }
+    if KNOWLEDGE.contains(&lower.as_str()) {
+        return Source::Knowledge;
     }
     // `logins` is the view, `Login` the event type: no event type has a view's name.
     if let Some((_, events)) = VIEWS.iter().find(|(view, _)| *view == lower) {
@@ -240,6 +247,7 @@ pub fn source_of(name: &str, raw_table: impl Fn(&str) -> Option<String>) -> Sour
 pub fn is_known_view(name: &str) -> bool {
     let lower = name.to_lowercase();
     ALWAYS_THERE.contains(&lower.as_str())
+        || KNOWLEDGE.contains(&lower.as_str())
         || VIEWS.iter().any(|(view, _)| *view == lower)
         || ROSTER_VIEWS.iter().any(|(view, _)| *view == lower)
 }
@@ -254,6 +262,7 @@ pub struct Coverage {
     tables: BTreeMap<String, String>,
     /// Names of the roster data sets.
     data_sets: BTreeSet<String>,
+    known: Known,
 }
 
 /// Verdict on a rule's inputs.
@@ -298,6 +307,12 @@ impl Coverage {
         coverage.tables = tables.collect();
         coverage.data_sets = catalog.roster().map(|e| e.name.clone()).collect();
         Ok(coverage)
+    }
+
+    /// The same with what is known of addresses and indicators.
+    pub fn enriched(mut self, enrichment: &Enrichment) -> Self {
+        self.known = Known::of(enrichment);
+        self
     }
 
     pub fn add(&mut self, event_type: &str, day: NaiveDate) {
@@ -363,6 +378,15 @@ impl Coverage {
             .copied()
     }
 
+    /// Earliest day that has rows of any log.
+    pub fn first_day(&self) -> Option<NaiveDate> {
+        self.days
+            .values()
+            .filter_map(BTreeSet::first)
+            .min()
+            .copied()
+    }
+
     pub fn has_day(&self, day: NaiveDate) -> bool {
         self.days.values().any(|days| days.contains(&day))
     }
@@ -377,6 +401,9 @@ impl Coverage {
             for name in &input.alternatives {
                 match self.source_of(name) {
                     Source::AlwaysThere => sights.push(Sight::Sees),
+                    Source::Knowledge => {
+                        sights.push(self.known.judge(&name.to_lowercase(), last_day));
+                    }
                     Source::Logs(types) => events.extend(types),
                     Source::Roster(groups) => sights.push(self.judge_snapshots(&groups, last_day)),
                 }

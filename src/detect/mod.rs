@@ -17,6 +17,7 @@ mod evidence;
 mod finding;
 mod front_matter;
 mod inputs;
+mod known;
 mod lint;
 #[cfg(test)]
 mod older_lakes_tests;

@@ -78,6 +78,12 @@ pub enum Stage {
 const WRITTEN_BY_THE_RUN: [&str; 3] = ["suppressions", "canaries", "rule_runs"];
 
 impl Rule {
+    /// Whether the rule compares the logs with indicators: a new one is asked of the whole archive.
+    fn asks_indicators(&self) -> bool {
+        let mut names = self.inputs.iter().flat_map(|input| &input.alternatives);
+        names.any(|name| name.eq_ignore_ascii_case("indicators"))
+    }
+
     pub fn stage(&self) -> Stage {
         let mut names = self.inputs.iter().flat_map(|input| &input.alternatives);
         match names.any(|name| WRITTEN_BY_THE_RUN.contains(&name.to_lowercase().as_str())) {
@@ -235,6 +241,9 @@ fn run_rule(
             (None, Stage::Run) => vec![Window::of_days(last_day, last_day)],
             (None, Stage::Logs) => vec![],
         },
+        Bucket::Day | Bucket::Hour if rule.asks_indicators() && windows.archive.is_some() => {
+            windows.archive.into_iter().collect()
+        }
         Bucket::Day | Bucket::Hour if coverage.reads_roster(&rule.inputs) => {
             windows.roster_ranges.clone()
         }

@@ -59,6 +59,9 @@ pub struct Windows {
     pub last_day: Option<NaiveDate>,
     /// Days that received rows but lie before the look-back: not judged, to be reported.
     pub beyond_lookback: Vec<NaiveDate>,
+    /// Where rules about indicators judge instead of `ranges`: all days that the lake holds, when
+    /// the indicators are not those of the last run.
+    pub archive: Option<Window>,
 }
 
 impl Windows {
@@ -123,6 +126,7 @@ impl Windows {
             standing: last_with_rows.map(|last| Window::of_days(earliest, last)),
             last_day,
             beyond_lookback,
+            archive: None,
         }
     }
 
@@ -135,6 +139,7 @@ impl Windows {
             standing: Some(Window::of_days(back(day, lookback_days), day)),
             last_day: Some(day),
             beyond_lookback: vec![],
+            archive: None,
         }
     }
 
@@ -142,6 +147,18 @@ impl Windows {
     pub fn with_snapshots_until(mut self, last: NaiveDate) -> Self {
         if let Some(range) = self.roster_ranges.last_mut() {
             range.to = range.to.max(midnight(next(last)));
+        }
+        self
+    }
+
+    /// The same, with rules about indicators asked of all that the lake holds.
+    pub fn with_archive(mut self, coverage: &Coverage, now: DateTime<Utc>) -> Self {
+        let last = coverage.last_day(now.date_naive());
+        let span = coverage.first_day().zip(last);
+        self.archive = span.map(|(first, last)| Window::of_days(first, last.max(first)));
+        if let (Some(archive), Some(range)) = (&mut self.archive, self.ranges.last()) {
+            // A row from the future is judged on its own day.
+            archive.to = archive.to.max(range.to);
         }
         self
     }
@@ -155,6 +172,7 @@ impl Windows {
             standing: Some(window),
             last_day: Some(last.max(first)),
             beyond_lookback: vec![],
+            archive: None,
         }
     }
 }

@@ -27,6 +27,7 @@ use super::lazy::{LazyTables, Slot};
 use super::params::Params;
 use super::{functions, prune, tables, views};
 use crate::catalog::Catalog;
+use crate::enrich::Enrichment;
 use crate::lake::{Lake, LedgerTable};
 use crate::registry::{Networks, Registry, Resolution};
 
@@ -81,6 +82,7 @@ impl Session {
             .register_udf(functions::of_machines(machines));
         tables::register_ledger(&session.context, lake)?;
         tables::register_registry(&session.context, registry, &resolution)?;
+        session.enrich(&Arc::new(Enrichment::none()))?;
         if !roles.is_empty() {
             session.hide_registered_machines()?;
         }
@@ -91,6 +93,15 @@ impl Session {
             session.lazy.add(name, Slot::View { name, sql });
         }
         Ok(session)
+    }
+
+    /// Gives the session what is known of addresses and indicators: functions and tables. Until
+    /// then the functions know nothing, and the tables are empty.
+    pub fn enrich(&self, known: &Arc<Enrichment>) -> Result<(), EngineError> {
+        for function in functions::of_enrichment(known) {
+            self.context.register_udf(function);
+        }
+        tables::register_enrichment(&self.context, known)
     }
 
     /// Of an account that the registry declares, nothing is inferred.

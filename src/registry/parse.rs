@@ -1,13 +1,12 @@
 //! `registry.toml` to entries: every key known, every value checked.
 
 use crate::config::{
-    BadValue, Document, Fault, Item, Section, UserRef, hint_for_word, parse_id, parse_user_id,
-    parse_username,
+    BadValue, Document, Fault, Item, Section, UserRef, hint_for_word, parse_id, parse_network,
+    parse_user_id, parse_username,
 };
 use crate::privacy::printable;
 
 use super::Registry;
-use super::cidr::parse_network;
 use super::duplicates;
 use super::model::{
     AllowedApp, Declared, LOGIN_PATHS, OrgApp, OrgDeclared, RegistryUser, Role, Validity, Window,

@@ -7,6 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton as confusable_skeleton;
 
 use super::scalar::{RowFunction, map_text};
+pub use crate::catalog::app_name_key;
 use crate::catalog::uri;
 use crate::privacy::{self, DigestKey};
 
@@ -58,11 +59,4 @@ pub(super) fn skeleton(name: &str) -> String {
         .chars()
         .filter(|c| c.is_alphanumeric())
         .collect()
-}
-
-/// `app_name_key(text)`: names that differ only in case, in runs of blanks or in compatibility
-/// forms have one key. Look-alikes of other scripts keep their own.
-pub fn app_name_key(name: &str) -> String {
-    let folded: String = name.nfkc().collect::<String>().to_lowercase();
-    folded.split_whitespace().collect::<Vec<_>>().join(" ")
 }
