@@ -54,181 +54,152 @@ default = 0.2
 meaning = "how much the gaps between refusals may vary (median deviation by median) for a job's steady beat"
 */
 WITH
-refusals AS (
+-- Half an hour for the count, and half an hour before that to know what was told the day before.
+attempts AS (
     SELECT
-        l.occurred_at, l.day, arrow_cast(l.day, 'Timestamp(Millisecond, Some("UTC"))') AS midnight,
-        l.user_key, l.user_id, l.username, l.role, l.role_source, l.system, l.owner,
-        l.ip, l.ip_kind, l.app, l.browser, l.ua_family, l.login_path,
-        l.file_id || ':' || l.line_no AS proof,
-        CASE WHEN l.role IN ('integration', 'internal_system', 'ci') THEN $machine_failures ELSE $human_failures END AS threshold
+        occurred_at, day, user_key, user_id, username, role, role_source, system, owner,
+        ip, coalesce(ip_kind, 'missing') AS ip_kind, CASE WHEN ip_kind = 'public' THEN network_of(ip) END AS network,
+        country, app, browser, ua_family, login_path,
+        outcome = 'success' AS is_login,
+        file_id || ':' || line_no AS proof
+    FROM logins
+    WHERE occurred_at >= $window_start - INTERVAL '60 minutes' AND occurred_at < $window_end
+      AND (fail_class = 'bad_credential' OR outcome = 'success')
+      AND user_key IS NOT NULL
+),
+suspects AS (
+    SELECT user_key
+    FROM attempts
+    WHERE NOT is_login
+    GROUP BY user_key
+    HAVING count(*) >= least($machine_failures, $human_failures)
+),
+-- Networks that they signed in from, and since when.
+networks_of_user AS (
+    SELECT l.user_key, network_of(l.ip) AS network, min(l.day) AS first_day
     FROM logins l
-    -- Half an hour for the count, and half an hour before that to know whether it was told the day before.
-    WHERE l.occurred_at >= $window_start - INTERVAL '60 minutes' AND l.occurred_at < $window_end
-      AND l.fail_class = 'bad_credential'
-      AND l.user_key IS NOT NULL
+    JOIN suspects s ON s.user_key = l.user_key
+    WHERE l.occurred_at >= $window_start - INTERVAL '2 days' AND l.occurred_at < $window_end
+      AND l.outcome = 'success' AND l.ip_kind = 'public'
+    GROUP BY l.user_key, network_of(l.ip)
+),
+placed AS (
+    SELECT
+        a.*, arrow_cast(a.day, 'Timestamp(Millisecond, Some("UTC"))') AS midnight,
+        CASE WHEN a.role IN ('integration', 'internal_system', 'ci') THEN $machine_failures ELSE $human_failures END AS threshold,
+        -- An address that cannot be judged is never taken for the user's own, and the day itself never teaches.
+        CASE
+            WHEN a.ip_kind = 'salesforce' THEN coalesce(r.allow_salesforce_ip, false)
+            ELSE coalesce(in_networks(a.user_key, a.ip, a.occurred_at), n.first_day < a.day, false)
+        END AS is_own,
+        -- Nothing is new to a user without declared networks and without a past.
+        in_networks(a.user_key, a.ip, a.occurred_at) IS NOT NULL OR a.ip_kind <> 'public'
+            OR coalesce(min(n.first_day) OVER (PARTITION BY a.user_key) < a.day, false) AS can_be_new
+    FROM attempts a
+    JOIN suspects s ON s.user_key = a.user_key
+    LEFT JOIN networks_of_user n ON n.user_key = a.user_key AND n.network = a.network
+    LEFT JOIN registry_users r
+      ON r.user_key = a.user_key AND a.occurred_at >= r.valid_from AND a.occurred_at < r.valid_to
 ),
 counted AS (
     SELECT
         *,
-        count(*) OVER half_hour AS in_half_hour,
-        min(occurred_at) OVER half_hour AS since
-    FROM refusals
-    WINDOW half_hour AS (
-        PARTITION BY user_key ORDER BY occurred_at
-        RANGE BETWEEN INTERVAL '30 minutes' PRECEDING AND CURRENT ROW)
+        count(CASE WHEN NOT is_login THEN 1 END) OVER (
+            PARTITION BY user_key ORDER BY occurred_at
+            RANGE BETWEEN INTERVAL '30 minutes' PRECEDING AND CURRENT ROW) AS in_half_hour,
+        count(CASE WHEN NOT is_login THEN 1 END) OVER (
+            PARTITION BY user_key, coalesce(network, ip, ip_kind) ORDER BY occurred_at
+            RANGE BETWEEN INTERVAL '60 minutes' PRECEDING AND CURRENT ROW) > 0 AS was_refused_there
+    FROM placed
 ),
--- Refusals at which the threshold stands, and when it was first reached in the half hour before.
+-- Since when the threshold stands.
 reached AS (
     SELECT
         *,
-        min(CASE WHEN in_half_hour >= threshold THEN occurred_at END) OVER (
+        min(CASE WHEN NOT is_login AND in_half_hour >= threshold THEN occurred_at END) OVER (
             PARTITION BY user_key ORDER BY occurred_at
-            RANGE BETWEEN INTERVAL '30 minutes' PRECEDING AND CURRENT ROW) AS first_reached
+            RANGE BETWEEN INTERVAL '30 minutes' PRECEDING AND CURRENT ROW) AS reached_at
     FROM counted
 ),
-bursts AS (
-    SELECT user_key, day, min(since) AS from_at, max(occurred_at) AS to_at
-    FROM reached
-    WHERE occurred_at >= $window_start AND in_half_hour >= threshold
-      -- What the day before has told is told again only as far as it is this day's alone.
-      AND (first_reached >= midnight OR occurred_at >= midnight + INTERVAL '30 minutes')
-    GROUP BY user_key, day
-),
-attacked AS (
-    SELECT DISTINCT user_key FROM counted WHERE in_half_hour >= threshold
-),
--- Logins of the attacked users, and when their last refusals above the threshold were.
-timeline AS (
+told AS (
     SELECT
         *,
-        max(over_at) OVER (
-            PARTITION BY user_key ORDER BY occurred_at
-            RANGE BETWEEN INTERVAL '30 minutes' PRECEDING AND CURRENT ROW) AS attack_at,
-        max(refused_at) OVER (
-            PARTITION BY user_key, place ORDER BY occurred_at
-            RANGE BETWEEN INTERVAL '60 minutes' PRECEDING AND CURRENT ROW) IS NOT NULL AS place_refused
-    FROM (
-        SELECT
-            user_key, occurred_at, day, ip, ip_kind,
-            coalesce(CASE WHEN ip_kind = 'public' THEN network_of(ip) ELSE ip END, ip_kind, 'missing') AS place,
-            CASE WHEN in_half_hour >= threshold THEN occurred_at END AS over_at,
-            occurred_at AS refused_at, false AS is_login, NULL AS country, proof
-        FROM counted
-        UNION ALL
-        SELECT
-            l.user_key, l.occurred_at, l.day, l.ip, l.ip_kind,
-            coalesce(CASE WHEN l.ip_kind = 'public' THEN network_of(l.ip) ELSE l.ip END, l.ip_kind, 'missing') AS place,
-            NULL AS over_at, NULL AS refused_at, true AS is_login, l.country, l.file_id || ':' || l.line_no AS proof
-        FROM logins l
-        JOIN attacked a ON a.user_key = l.user_key
-        WHERE l.occurred_at >= $window_start AND l.occurred_at < $window_end AND l.outcome = 'success'
-    ) both
+        -- What the day before has told is told again only as far as it is this day's alone.
+        CASE WHEN NOT is_login AND in_half_hour >= threshold
+                  AND (reached_at >= midnight OR occurred_at >= midnight + INTERVAL '30 minutes') THEN day END AS burst_day,
+        CASE WHEN is_login AND reached_at IS NOT NULL AND NOT is_own AND (can_be_new OR was_refused_there)
+             THEN day END AS break_in_day
+    FROM reached
 ),
-logins_after AS (
-    SELECT * FROM timeline WHERE is_login AND attack_at IS NOT NULL
-),
-spans AS (
-    SELECT user_key, day, min(from_at) AS from_at, max(to_at) AS to_at, bool_or(is_burst) AS is_burst
-    FROM (
-        SELECT user_key, day, from_at, to_at, true AS is_burst FROM bursts
-        UNION ALL
-        SELECT user_key, day, attack_at - INTERVAL '30 minutes' AS from_at, attack_at AS to_at, false AS is_burst
-        FROM logins_after
-    ) each_span
-    GROUP BY user_key, day
-),
--- Networks that the user signed in from on earlier days.
-known AS (
-    SELECT DISTINCT s.user_key, s.day, network_of(l.ip) AS network
-    FROM spans s
-    JOIN logins l ON l.user_key = s.user_key AND l.day < s.day
-    WHERE l.occurred_at >= $window_start - INTERVAL '2 days' AND l.occurred_at < $window_end
-      AND l.outcome = 'success' AND l.ip_kind = 'public'
-),
-with_past AS (
-    SELECT DISTINCT user_key, day FROM known
-),
--- Each refusal of a span, and whether it came from one of the user's own addresses.
-of_span AS (
+-- The days that a refusal is told on: those whose threshold it helped to reach, and those of logins that followed.
+of_days AS (
     SELECT
-        s.day AS span_day, s.is_burst, c.*,
-        CASE
-            WHEN c.ip_kind = 'salesforce' THEN coalesce(r.allow_salesforce_ip, false)
-            ELSE coalesce(in_networks(c.user_key, c.ip, c.occurred_at), k.network IS NOT NULL)
-        END AS is_own,
-        date_part('epoch', c.occurred_at) - date_part('epoch', lag(c.occurred_at) OVER (
-            PARTITION BY c.user_key, s.day ORDER BY c.occurred_at, c.proof)) AS gap
-    FROM spans s
-    JOIN counted c ON c.user_key = s.user_key AND c.occurred_at >= s.from_at AND c.occurred_at <= s.to_at
-    LEFT JOIN known k ON k.user_key = s.user_key AND k.day = s.day AND k.network = network_of(c.ip)
-    LEFT JOIN registry_users r
-      ON r.user_key = c.user_key AND c.occurred_at >= r.valid_from AND c.occurred_at < r.valid_to
+        *,
+        unnest(CASE
+            WHEN is_login THEN make_array(break_in_day)
+            ELSE array_distinct(make_array(burst_first, burst_last, break_in_first, break_in_last))
+        END) AS report_day
+    FROM (
+        SELECT
+            *,
+            min(burst_day) OVER half_hour AS burst_first, max(burst_day) OVER half_hour AS burst_last,
+            min(break_in_day) OVER hour AS break_in_first, max(break_in_day) OVER hour AS break_in_last
+        FROM told
+        WINDOW
+            half_hour AS (PARTITION BY user_key ORDER BY occurred_at RANGE BETWEEN CURRENT ROW AND INTERVAL '30 minutes' FOLLOWING),
+            hour AS (PARTITION BY user_key ORDER BY occurred_at RANGE BETWEEN CURRENT ROW AND INTERVAL '60 minutes' FOLLOWING)
+    ) ahead
 ),
 beats AS (
-    SELECT user_key, span_day, median(gap) AS usual_gap
-    FROM of_span
-    GROUP BY user_key, span_day
+    SELECT *, median(gap) OVER (PARTITION BY user_key, report_day) AS usual_gap
+    FROM (
+        SELECT
+            *,
+            CASE WHEN NOT is_login THEN date_part('epoch', occurred_at) - date_part('epoch', lag(occurred_at) OVER (
+                PARTITION BY user_key, report_day, is_login ORDER BY occurred_at, proof)) END AS gap
+        FROM of_days
+        WHERE report_day IS NOT NULL
+    ) gaps
 ),
 attacks AS (
     SELECT
-        o.user_key, o.span_day AS day,
-        bool_or(o.is_burst) AS is_burst,
-        max(o.user_id) AS user_id, max(o.username) AS username,
-        max(o.role) AS role, max(o.role_source) AS role_source, max(o.system) AS system, max(o.owner) AS owner,
-        min(o.occurred_at) AS first_refusal_at, max(o.occurred_at) AS last_refusal_at,
-        min(o.occurred_at) FILTER (WHERE o.day = o.span_day) AS first_of_day,
-        count(*) AS refusals, max(o.in_half_hour) AS most_in_half_hour, max(o.threshold) AS threshold,
-        bool_and(o.is_own) AS all_own,
-        count(DISTINCT coalesce(o.browser, '')) AS clients, count(DISTINCT o.app) AS app_count,
-        CASE WHEN max(b.usual_gap) > 0 THEN median(abs(o.gap - b.usual_gap)) / max(b.usual_gap) END AS gap_variation,
-        max(b.usual_gap) AS usual_gap,
-        count(DISTINCT o.ip) AS address_count,
-        array_agg(DISTINCT o.ip ORDER BY o.ip) FILTER (WHERE o.ip IS NOT NULL) AS ips,
-        array_agg(DISTINCT printable(o.app) ORDER BY printable(o.app)) FILTER (WHERE o.app IS NOT NULL AND o.app <> '') AS apps,
-        array_agg(DISTINCT o.ua_family ORDER BY o.ua_family) FILTER (WHERE o.ua_family IS NOT NULL) AS ua_families,
-        array_agg(DISTINCT o.login_path ORDER BY o.login_path) FILTER (WHERE o.login_path IS NOT NULL) AS login_paths,
-        array_slice(array_agg(o.proof ORDER BY o.occurred_at, o.proof), 1, 18) AS proof
-    FROM of_span o
-    JOIN beats b ON b.user_key = o.user_key AND b.span_day = o.span_day
-    GROUP BY o.user_key, o.span_day
+        user_key, report_day,
+        max(user_id) AS user_id, max(username) AS username,
+        max(role) AS role, max(role_source) AS role_source, max(system) AS system, max(owner) AS owner,
+        min(occurred_at) FILTER (WHERE NOT is_login) AS first_refusal_at,
+        max(occurred_at) FILTER (WHERE NOT is_login) AS last_refusal_at,
+        min(occurred_at) FILTER (WHERE day = report_day) AS first_of_day, max(occurred_at) AS last_at,
+        count(*) FILTER (WHERE NOT is_login) AS refusals, max(in_half_hour) AS most_in_half_hour, max(threshold) AS threshold,
+        bool_and(is_own) AS all_own,
+        count(DISTINCT coalesce(browser, '')) FILTER (WHERE NOT is_login) AS clients,
+        count(DISTINCT app) FILTER (WHERE NOT is_login) AS app_count,
+        max(usual_gap) AS usual_gap,
+        CASE WHEN max(usual_gap) > 0 THEN median(abs(gap - usual_gap)) / max(usual_gap) END AS gap_variation,
+        count(DISTINCT ip) FILTER (WHERE NOT is_login) AS address_count,
+        array_agg(DISTINCT ip ORDER BY ip) FILTER (WHERE NOT is_login AND ip IS NOT NULL) AS ips,
+        array_agg(DISTINCT printable(app) ORDER BY printable(app)) FILTER (WHERE app IS NOT NULL AND app <> '') AS apps,
+        array_agg(DISTINCT ua_family ORDER BY ua_family) FILTER (WHERE ua_family IS NOT NULL) AS ua_families,
+        array_agg(DISTINCT login_path ORDER BY login_path) FILTER (WHERE login_path IS NOT NULL) AS login_paths,
+        min(occurred_at) FILTER (WHERE is_login) AS success_at, count(*) FILTER (WHERE is_login) AS successes,
+        array_agg(DISTINCT ip ORDER BY ip) FILTER (WHERE is_login AND ip IS NOT NULL) AS success_ips,
+        array_agg(DISTINCT country ORDER BY country) FILTER (WHERE is_login AND country IS NOT NULL) AS success_countries,
+        array_slice(array_agg(proof ORDER BY is_login DESC, occurred_at, proof), 1, 20) AS proof
+    FROM beats
+    WHERE report_day >= CAST($window_start AS DATE) AND report_day < CAST($window_end AS DATE)
+    GROUP BY user_key, report_day
 ),
--- Logins after the refusals that are not the user's own.
-break_ins AS (
+tagged AS (
     SELECT
-        l.user_key, l.day, min(l.occurred_at) AS success_at, max(l.occurred_at) AS last_success_at, count(*) AS successes,
-        array_agg(DISTINCT l.ip ORDER BY l.ip) FILTER (WHERE l.ip IS NOT NULL) AS success_ips,
-        array_agg(DISTINCT l.country ORDER BY l.country) FILTER (WHERE l.country IS NOT NULL) AS success_countries,
-        array_slice(array_agg(l.proof ORDER BY l.occurred_at, l.proof), 1, 2) AS proof
-    FROM logins_after l
-    LEFT JOIN known k ON k.user_key = l.user_key AND k.day = l.day AND k.network = l.place
-    LEFT JOIN with_past p ON p.user_key = l.user_key AND p.day = l.day
-    LEFT JOIN registry_users r
-      ON r.user_key = l.user_key AND l.occurred_at >= r.valid_from AND l.occurred_at < r.valid_to
-    WHERE CASE
-        WHEN l.ip_kind = 'salesforce' AND r.allow_salesforce_ip THEN false
-        -- An address that cannot be judged is never taken for the user's own.
-        WHEN coalesce(l.ip_kind, 'missing') <> 'public' THEN in_networks(l.user_key, l.ip, l.occurred_at) IS NOT TRUE
-        WHEN in_networks(l.user_key, l.ip, l.occurred_at) IS NOT NULL THEN NOT in_networks(l.user_key, l.ip, l.occurred_at)
-        WHEN k.network IS NOT NULL THEN false
-        -- Without a past nothing is new: then only a place that had been refused counts.
-        ELSE l.place_refused OR p.user_key IS NOT NULL
-      END
-    GROUP BY l.user_key, l.day
-),
-judged AS (
-    SELECT
-        a.*, b.success_at, b.last_success_at, b.successes, b.success_ips, b.success_countries, b.proof AS success_proof,
+        *,
         CASE
-            WHEN b.success_at IS NOT NULL OR NOT a.all_own THEN 'none'
-            WHEN a.clients = 1 AND a.app_count <= 1 AND a.gap_variation <= $steady THEN 'credential rot'
+            WHEN NOT all_own THEN 'none'
+            WHEN clients = 1 AND app_count <= 1 AND gap_variation <= $steady THEN 'credential rot'
             ELSE 'own addresses'
         END AS tag
-    FROM attacks a
-    LEFT JOIN break_ins b ON b.user_key = a.user_key AND b.day = a.day
-    WHERE a.is_burst OR b.success_at IS NOT NULL
+    FROM attacks
 )
 SELECT
-    least(coalesce(first_of_day, success_at), coalesce(success_at, first_of_day)) AS occurred_at,
+    first_of_day AS occurred_at,
     user_key, user_id, username,
     -- An account that is only inferred to be an integration counts one level lower.
     ['low', 'medium', 'high', 'critical'][
@@ -237,7 +208,7 @@ SELECT
             - CASE WHEN role = 'integration' AND role_source = 'inferred' THEN 1 ELSE 0 END)
     ] AS severity,
     refusals AS event_count,
-    greatest(last_refusal_at, coalesce(last_success_at, last_refusal_at)) AS last_at,
+    last_at,
     'Fewer than ' || threshold || ' refused passwords within half an hour'
         || CASE WHEN role IN ('integration', 'internal_system', 'ci') THEN ': a machine makes no typing errors' ELSE '' END AS expected,
     refusals || ' refused passwords from ' || to_char(first_refusal_at, '%Y-%m-%d %H:%M') || ' to '
@@ -262,6 +233,6 @@ SELECT
     all_own AS own_addresses_only, gap_variation,
     success_at, successes, success_ips,
     ips, address_count, apps, ua_families, login_paths,
-    CASE WHEN success_proof IS NULL THEN proof ELSE array_concat(success_proof, proof) END AS proof
-FROM judged
+    proof
+FROM tagged
 ORDER BY occurred_at, user_key, tag
