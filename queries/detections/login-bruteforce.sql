@@ -15,7 +15,7 @@ tagged 'credential rot', when all refusals come from the user's own addresses, b
 a job that kept its old password. A finding belongs to the day on which the threshold is reached; a burst over midnight \
 is told once, the next day tells it again only if it goes on for more than half an hour there, and a login that \
 follows is told on its own day. \
-Own are the declared networks; for users without any, networks that the user signed in from on earlier days. \
+Own are the declared networks; for users without any, networks that the user came from on earlier days. \
 Where this leaves the catalogue: a login that follows from one of the user's own addresses is not critical, even if that \
 address had produced refusals; people who forget and jobs that are repaired do exactly this, every week. Refusals \
 that name no user cannot be counted by user: password-spray and credential-stuffing count them by their source."""
@@ -33,7 +33,7 @@ response = [
 references = [
   "https://attack.mitre.org/techniques/T1110/001/",
 ]
-inputs = ["Login | LoginHistory"]
+inputs = ["Login | LoginHistory", "sightings?"]
 # To accept a job's noise must not hide an attack on the same user.
 dedupe = ["user_key", "tag"]
 bucket = "day"
@@ -47,6 +47,11 @@ meaning = "refused passwords within half an hour from which a person's account i
 type = "int"
 default = 5
 meaning = "the same for integration, internal system and ci users, which make no typing errors"
+
+[params.learn_period]
+type = "duration"
+default = "60d"
+meaning = "how far back a network counts as known for users without declared ones"
 
 [params.steady]
 type = "float"
@@ -74,14 +79,14 @@ suspects AS (
     GROUP BY user_key
     HAVING count(*) >= least($machine_failures, $human_failures)
 ),
--- Networks that they signed in from, and since when.
+-- Networks that they came from before, and since when.
 networks_of_user AS (
-    SELECT l.user_key, network_of(l.ip) AS network, min(l.day) AS first_day
-    FROM logins l
-    JOIN suspects s ON s.user_key = l.user_key
-    WHERE l.occurred_at >= $window_start - INTERVAL '2 days' AND l.occurred_at < $window_end
-      AND l.outcome = 'success' AND l.ip_kind = 'public'
-    GROUP BY l.user_key, network_of(l.ip)
+    SELECT h.user_key, h.value AS network, min(h.day) AS first_day
+    FROM sightings h
+    JOIN suspects s ON s.user_key = h.user_key
+    WHERE h.day >= CAST($window_start - $learn_period AS DATE) AND h.day < CAST($window_end AS DATE)
+      AND h.kind = 'network'
+    GROUP BY h.user_key, h.value
 ),
 placed AS (
     SELECT

@@ -15,7 +15,7 @@ user's own, or for a person who never used the app: this is how an attack throug
 stopped; else medium ('revoked app still knocking'). 'broken': invalid tokens, nonces, signatures, code verifiers, \
 consumer keys or too many token requests, `per_hour` or more within any hour of one user, or of one address over several \
 users: medium. 'saml': assertions with a wrong signature or certificate, `saml_per_hour` or more within any hour: \
-medium. Own addresses are the declared networks; for users without any, networks that they signed in from on earlier \
+medium. Own addresses are the declared networks; for users without any, networks that they came from on earlier \
 days, and for people and rows without a user any network that the registry declares for somebody: a vendor's server \
 renews their tokens. Hourly windows slide on event time; a finding belongs to the day that reaches the threshold, and the next day \
 tells it again only if it goes on for more than an hour there."""
@@ -35,7 +35,7 @@ references = [
   "https://attack.mitre.org/techniques/T1550/001/",
   "https://attack.mitre.org/techniques/T1606/002/",
 ]
-inputs = ["Login | LoginHistory"]
+inputs = ["Login | LoginHistory", "sightings?"]
 # Where the row names no user, the address stands for it. A tolerated kind must not hide another.
 dedupe = ["user_key", "source", "kind"]
 bucket = "day"
@@ -44,6 +44,11 @@ bucket = "day"
 type = "int"
 default = 5
 meaning = "refusals of the kind 'broken' within an hour, of one user or one address, from which they are reported"
+
+[params.learn_period]
+type = "duration"
+default = "60d"
+meaning = "how far back a network or an app counts as known for a user"
 
 [params.saml_per_hour]
 type = "int"
@@ -86,15 +91,12 @@ refusals AS (
 ),
 -- What the users of apps that are gone had before: networks and apps of earlier days.
 past AS (
-    SELECT
-        u.user_key, p.network, p.app, min(p.day) AS first_day
-    FROM (SELECT DISTINCT user_key FROM refusals WHERE kind = 'app gone') u
-    JOIN (
-        SELECT user_key, day, CASE WHEN ip_kind = 'public' THEN network_of(ip) END AS network, app_name_key(app) AS app
-        FROM logins
-        WHERE occurred_at >= $window_start - INTERVAL '2 days' AND occurred_at < $window_end AND outcome = 'success'
-    ) p ON p.user_key = u.user_key
-    GROUP BY u.user_key, p.network, p.app
+    SELECT h.user_key, h.kind, CASE h.kind WHEN 'app' THEN h.app_name ELSE h.value END AS value, min(h.day) AS first_day
+    FROM sightings h
+    JOIN (SELECT DISTINCT user_key FROM refusals WHERE kind = 'app gone') u ON u.user_key = h.user_key
+    WHERE h.day >= CAST($window_start - $learn_period AS DATE) AND h.day < CAST($window_end AS DATE)
+      AND h.kind IN ('network', 'app')
+    GROUP BY h.user_key, h.kind, CASE h.kind WHEN 'app' THEN h.app_name ELSE h.value END
 ),
 -- A vendor's server renews the tokens of people, too: then it comes from a network declared for the vendor's user.
 declared AS (
@@ -113,10 +115,8 @@ judged AS (
         r.role NOT IN ('integration', 'internal_system', 'ci', 'guest')
             AND r.app IS NOT NULL AND coalesce(a.first_day >= r.day, true) AS is_new_app
     FROM refusals r
-    LEFT JOIN (SELECT user_key, network, min(first_day) AS first_day FROM past GROUP BY user_key, network) n
-      ON n.user_key = r.user_key AND n.network = r.network
-    LEFT JOIN (SELECT user_key, app, min(first_day) AS first_day FROM past GROUP BY user_key, app) a
-      ON a.user_key = r.user_key AND a.app = app_name_key(r.app)
+    LEFT JOIN past n ON n.kind = 'network' AND n.user_key = r.user_key AND n.value = r.network
+    LEFT JOIN past a ON a.kind = 'app' AND a.user_key = r.user_key AND a.value = app_name_key(r.app)
     LEFT JOIN declared d ON d.ip = r.ip AND d.occurred_at = r.occurred_at
     LEFT JOIN registry_users u
       ON u.user_key = r.user_key AND r.occurred_at >= u.valid_from AND r.occurred_at < u.valid_to
