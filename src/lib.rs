@@ -3,7 +3,7 @@
 //! Modules import only from the floors below them:
 //! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`], [`words`]; floor 1 [`registry`], [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
-//! [`suggest`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
+//! [`suggest`], [`simulate`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
 
 pub mod alert;
 pub mod catalog;
@@ -18,5 +18,6 @@ pub mod lake;
 pub mod privacy;
 pub mod registry;
 pub mod rollup;
+pub mod simulate;
 pub mod suggest;
 pub mod words;
