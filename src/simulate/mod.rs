@@ -25,6 +25,7 @@ mod moment;
 mod mutate;
 mod org;
 mod plan;
+mod roster;
 mod rows;
 mod size;
 mod stories;
@@ -134,6 +135,9 @@ fn days(
             book.put(act, *mark);
         }
         delivery.deliver(&mut book, day, plan.is_labelled(day))?;
+        if request.tier == Tier::Shield && roster::is_due(org, day) {
+            roster::write(org, &plan.declared, &logs, day)?;
+        }
         step(day);
         day = later(day, 1);
     }

@@ -17,7 +17,7 @@ use super::life::Asked;
 use super::moment::{later, start_of};
 use super::mutate::Mutation;
 use super::org::{Change, Org, attacker_host};
-use super::stories::{self, Story};
+use super::stories;
 
 /// A name, and the day that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -101,3 +101,70 @@ pub fn token_replay(stage: &mut Stage<'_>) -> Vec<Scene> {
     let app = app_name(stage, &victim);
     vec![scene(Some(victim.user), app, &ip, thief.acts, expected)]
 }
+
+/// An account that nobody thought of for months wakes up.
+pub fn dormant_token(stage: &mut Stage<'_>) -> Vec<Scene> {
+    let victim = stage.org.machines[stage.org.dormant].clone();
+    let ip = stage.foe(0);
+    let mut thief = Actor::as_machine(stage.org, &victim, &ip, "NL", "python-requests/2.31.0");
+    let mut at = stage.start(0) + stage.draw.between(HOUR, 20 * HOUR);
+    thief.log_in(at, &mut stage.draw);
+    for n in 0..30 + stage.draw.below(80) {
+        at += stage.draw.between(2, 30) * SECOND;
+        let object = if n % 2 == 0 { "Account" } else { "Contact" };
+        thief.query(at, object, 500 + stage.draw.below(1500), &format!("SELECT Id, Name FROM {object} LIMIT 2000"));
+    }
+    let own = ["stale-refresh-grant", "rows-volume-anomaly", "orphan-integration"];
+    let idle = (stage.day - stage.org.first_day).num_days() - 6;
+    let must: &[&'static str] = match idle >= 46 {
+        true => &["dormant-account-wakes", "integration-unexpected-ip-login", "integration-unexpected-ip-api"],
+        // Not idle for long enough yet: what is left is the address.
+        false => &["integration-unexpected-ip-login", "integration-unexpected-ip-api"],
+    };
+    let mut expected = expect(&[&own, &FOREIGN_USE], must, High);
+    if idle >= 46 {
+        expected.rules.push("dormant-account-wakes");
+        expected.rules.dedup();
+    }
+    let app = app_name(stage, &victim);
+    vec![scene(Some(victim.user), app, &ip, thief.acts, expected)]
+}
+
+/// Whoever holds the signing key of a bearer app logs in as anybody.
+pub fn jwt_key_theft(stage: &mut Stage<'_>) -> Vec<Scene> {
+    let victim = pick(stage, &[Door::Bearer], true);
+    let app = app_name(stage, &victim);
+    let subjects: Vec<usize> = match stage.variant {
+        0 => stage.org.admins().map(|p| p.user).take(1).collect(),
+        _ => stage.org.internal.iter().copied().take(1).chain(stage.org.admins().map(|p| p.user).take(1)).collect(),
+    };
+    let ip = stage.foe(0);
+    let mut scenes = vec![];
+    for subject in subjects {
+        let mut thief = Actor::as_machine(stage.org, &victim, &ip, "SG", "Java/17.0");
+        thief.user = Some(subject);
+        let mut at = stage.start(0) + stage.draw.between(HOUR, 20 * HOUR);
+        thief.log_in(at, &mut stage.draw);
+        for n in 0..15 + stage.draw.below(40) {
+            at += stage.draw.between(2, 30) * SECOND;
+            let object = ["User", "Account", "Contact"][n as usize % 3];
+            thief.query(at, object, 200 + stage.draw.below(500), &format!("SELECT Id, Name FROM {object} LIMIT 1000"));
+        }
+        let is_internal = stage.org.internal.contains(&subject);
+        let must: &[&'static str] = match is_internal {
+            true => &["app-new-subject", "internal-user-login"],
+            false => &["app-new-subject"],
+        };
+        let own = [
+            "internal-user-login",
+            "unexpected-apex-endpoint",
+            "rows-volume-anomaly",
+            "first-seen-app",
+            "new-app-then-bulk-export",
+            "secret-store-entity-read",
+        ];
+        let expected = expect(&[&own, &FOREIGN_USE], must, High);
+        scenes.push(scene(Some(subject), app.clone(), &ip, thief.acts, expected));
+    }
+    scenes
+}

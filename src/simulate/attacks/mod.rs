@@ -5,8 +5,12 @@
 
 mod access;
 mod actor;
+mod data;
 mod guessing;
+mod guests;
+mod people;
 mod vendors;
+mod waves;
 
 use chrono::NaiveDate;
 
@@ -42,7 +46,7 @@ pub const ALL: &[Attack] = &[
     },
     Attack {
         name: "token-replay",
-        line: "A vendor's stolen token is used from a network of its thief, with or without a new login",
+        line: "A vendor's stolen token is used from its thief's network, with or without a new login",
         days: 1,
         variants: 2,
         published: None,
@@ -50,19 +54,131 @@ pub const ALL: &[Attack] = &[
     },
     Attack {
         name: "drift",
-        line: "A chat vendor's refresh tokens: probe, list, count, bulk export, job deleted (August 2025, to the minute)",
+        line: "A chat vendor's tokens: probe, list, count, export, job deleted (August 2025, to the minute)",
         days: 9,
         variants: 2,
         published: NaiveDate::from_ymd_opt(2025, 8, 9),
         scenes: vendors::drift,
     },
     Attack {
+        name: "gainsight",
+        line: "A vendor's tokens in waves from new networks after a first look (October 2025)",
+        days: 28,
+        variants: 1,
+        published: waves::GAINSIGHT_BEGAN,
+        scenes: waves::gainsight,
+    },
+    Attack {
+        name: "klue",
+        line: "A vendor's tokens: six hours of pages with an older API version (June 2026)",
+        days: 2,
+        variants: 2,
+        published: waves::KLUE_BEGAN,
+        scenes: waves::klue,
+    },
+    Attack {
+        name: "aura-scrape",
+        line: "A visitor of the public site lists records through its components' endpoints",
+        days: 1,
+        variants: 3,
+        published: None,
+        scenes: guests::aura_scrape,
+    },
+    Attack {
+        name: "vishing",
+        line: "A caller leads a person to approve an app by device code; the app exports all it can",
+        days: 1,
+        variants: 2,
+        published: None,
+        scenes: people::vishing,
+    },
+    Attack {
         name: "brute-force",
-        line: "Many wrong passwords for one user, with a right one at the end or without",
+        line: "Many wrong passwords for one user, with the right one at the end or without",
         days: 1,
         variants: 2,
         published: None,
         scenes: guessing::brute_force,
+    },
+    Attack {
+        name: "password-spray",
+        line: "Few passwords on many users: fast, all day long, or from many addresses",
+        days: 1,
+        variants: 3,
+        published: None,
+        scenes: guessing::password_spray,
+    },
+    Attack {
+        name: "credential-stuffing",
+        line: "A wave of leaked pairs from many networks, most of them of nobody here",
+        days: 1,
+        variants: 1,
+        published: None,
+        scenes: guessing::credential_stuffing,
+    },
+    Attack {
+        name: "guest-flood",
+        line: "A public endpoint is called so often that it eats the allowance of calls",
+        days: 1,
+        variants: 2,
+        published: None,
+        scenes: guests::guest_flood,
+    },
+    Attack {
+        name: "slow-exfiltration",
+        line: "From its own address a machine reads at night what it never read before",
+        days: 5,
+        variants: 1,
+        published: None,
+        scenes: data::slow_exfiltration,
+    },
+    Attack {
+        name: "session-hijack",
+        line: "A person's session works on from a thief's network while its owner uses it",
+        days: 1,
+        variants: 1,
+        published: None,
+        scenes: people::session_hijack,
+    },
+    Attack {
+        name: "mass-delete",
+        line: "Records deleted by the thousand under an integration's identity",
+        days: 1,
+        variants: 2,
+        published: None,
+        scenes: data::mass_delete,
+    },
+    Attack {
+        name: "dormant-token",
+        line: "The token of an integration that was idle for months is used again",
+        days: 1,
+        variants: 1,
+        published: None,
+        scenes: access::dormant_token,
+    },
+    Attack {
+        name: "jwt-key-theft",
+        line: "A bearer app's signing key logs in as users whom the app never served",
+        days: 1,
+        variants: 2,
+        published: None,
+        scenes: access::jwt_key_theft,
+    },
+    Attack {
+        name: "setup-change",
+        line: "An integration's identity assigns permissions, makes a user and an app",
+        days: 1,
+        variants: 1,
+        published: None,
+        scenes: data::setup_change,
+    },
+    Attack {
+        name: "login-as-export",
+        line: "An administrator logs in as somebody and exports that person's reports",
+        days: 1,
+        variants: 2,
+        published: None,
+        scenes: people::login_as_export,
     },
 ];
 

@@ -31,7 +31,7 @@ const CHAIN: [&str; 4] = [
 ];
 
 /// Whether an indicator of that time weighs fully on a day: a week before, a month after.
-fn indicator_holds(day: NaiveDate, window: [&str; 2]) -> bool {
+pub(super) fn indicator_holds(day: NaiveDate, window: [&str; 2]) -> bool {
     let [from, to] = window.map(|day| day.parse::<NaiveDate>().unwrap_or_default());
     (later(from, -7)..=later(to, 30)).contains(&day)
 }

@@ -67,7 +67,7 @@ fn visit(book: &mut Book<'_>, at: i64, mark: Mark, draw: &mut Draw) {
     let mut at = at;
     for _ in 0..1 + draw.below(3) {
         let page = Site {
-            page: draw.pick(&PAGES),
+            page: *draw.pick(&PAGES),
             is_api: false,
             method: "GET",
             is_error: draw.chance(0.01),

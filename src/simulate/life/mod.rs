@@ -13,7 +13,7 @@ use super::book::Book;
 
 pub use guests::{Crowd, guest_act};
 pub use machines::{PAGE_ROWS, query_call};
-pub use people::PasswordMonday;
+pub use people::{PasswordMonday, agent_of};
 
 /// What stories ask of a day beyond its usual life.
 #[derive(Debug, Clone, Default)]

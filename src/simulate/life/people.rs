@@ -187,7 +187,7 @@ impl Seat<'_> {
                 };
                 self.put(book, at, keys, Deed::Report(report));
             }
-            _ => self.put(book, at, keys, page(PageKind::Lightning, draw.pick(&OBJECTS))),
+            _ => self.put(book, at, keys, page(PageKind::Lightning, *draw.pick(&OBJECTS))),
         }
     }
 }

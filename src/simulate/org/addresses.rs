@@ -78,16 +78,8 @@ pub fn crowd_address(number: u64) -> Text {
     ip.to_string().into()
 }
 
-/// The network in which the nth attack of a run sits: the even ones share 192.0.2.0/24 among
-/// them, the odd ones have a /48 each.
-pub fn attacker_network(n: usize) -> String {
-    match n % 2 {
-        0 => "192.0.2.0/24".to_owned(),
-        _ => format!("2001:db8:{:x}::/48", 0xba00 + (n as u16 & 0xff)),
-    }
-}
-
-/// The hth address of that network.
+/// The hth address of the nth attacker of a run: the even ones sit in 192.0.2.0/24, the odd ones
+/// in a /48 of their own each.
 pub fn attacker_host(n: usize, h: u16) -> Text {
     match n % 2 {
         0 => {

@@ -21,10 +21,10 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 
 pub use addresses::{
-    attacker_host, attacker_network, crowd_address, mobile as mobile_address, visitor_address,
+    attacker_host, crowd_address, mobile as mobile_address, visitor_address,
 };
 pub use change::{Change, Effect, Working};
-pub use machine::{Machine, Rhythm, Site};
+pub use machine::{Machine, Rhythm};
 pub use people::Person;
 
 use super::acts::{AppSeen, Text};

@@ -2,8 +2,8 @@
 
 use super::super::acts::Mark;
 use super::super::declare::Network;
-use super::super::moment::{DAY, HOUR};
-use super::super::org::{Effect, Org};
+use super::super::moment::{DAY, HOUR, MINUTE};
+use super::super::org::{Effect, Machine, Org};
 use super::super::plan::Plan;
 use super::{Change, Telling};
 
@@ -18,7 +18,9 @@ pub fn move_machine(plan: &mut Plan, org: &mut Org, machine: usize, from: i64, t
     moved.changes.retain(|c| !matches!(c.effect, Effect::Site(1)));
     moved.moves = true;
     let effect = Effect::Site(1);
-    moved.changes.push(Change { from, to: i64::MAX, effect, mark });
+    let labelled = from + 2 * DAY;
+    moved.changes.push(Change { from, to: labelled, effect: effect.clone(), mark });
+    moved.changes.push(Change { from: labelled, to: i64::MAX, effect, mark: Mark::NONE });
     plan.declared.networks.push(Network {
         machine,
         network,
@@ -28,23 +30,44 @@ pub fn move_machine(plan: &mut Plan, org: &mut Org, machine: usize, from: i64, t
 }
 
 pub fn egress_change(telling: &mut Telling<'_>) {
-    let org = &*telling.org;
-    let vendors: Vec<usize> = org
-        .integrations()
-        .filter(|n| {
-            let machine = &org.machines[*n];
-            let app = machine.app.and_then(|a| org.apps.get(a));
-            machine.declared && app.is_some_and(|a| &*a.vendor != "own")
-        })
-        .collect();
-    let candidates = if vendors.is_empty() { org.integrations().collect() } else { vendors };
-    let machine = *telling.draw.pick(&candidates);
+    let machine = telling.machine(|org, machine| {
+        let app = machine.app.and_then(|a| org.apps.get(a));
+        machine.declared && app.is_some_and(|a| &*a.vendor != "own")
+    });
     // At midnight, in the morning, or in the evening.
     let hour = [0, 9, 19][telling.variant as usize % 3];
     let from = telling.start() + hour * HOUR;
-    let user = telling.org.machines[machine].user;
-    let may = ["integration-fingerprint-drift", "shared-credential-concurrent"];
-    let mark = telling.label(Some(user), "", (from, from + 2 * DAY), &may);
+    let user = telling.user_of(machine);
+    let mark = telling.label(Some(user), "", (from, from + 2 * DAY), &MOVED);
     let ticket = telling.ticket();
     move_machine(telling.plan, telling.org, machine, from, &ticket, mark);
+}
+
+/// What may be said of a machine that works from elsewhere, below high.
+const MOVED: [&str; 2] = ["integration-fingerprint-drift", "shared-credential-concurrent"];
+
+/// A machine with two declared sites that works from the first one.
+fn two_sites(_: &Org, machine: &Machine) -> bool {
+    machine.declared && !machine.moves && machine.sites.len() > 1
+}
+
+pub fn region_failover(telling: &mut Telling<'_>) {
+    let machine = telling.machine(two_sites);
+    let hours = [4, 12, 30][telling.variant as usize % 3];
+    let from = telling.start() + telling.draw.between(0, 20 * 60) * MINUTE;
+    let to = from + hours * HOUR;
+    let user = telling.user_of(machine);
+    let mark = telling.label(Some(user), "", (from, to), &MOVED);
+    telling.change(machine, from, to, Effect::Site(1), mark);
+}
+
+pub fn active_active(telling: &mut Telling<'_>) {
+    let machine = telling.machine(two_sites);
+    let from = telling.start() + telling.draw.between(0, 20 * 60) * MINUTE;
+    let user = telling.user_of(machine);
+    let mark = telling.label(Some(user), "", (from, from + 3 * DAY), &MOVED);
+    match telling.variant {
+        0 => telling.lasting(machine, from, Effect::AllSites, mark),
+        _ => telling.change(machine, from, from + 3 * DAY, Effect::AllSites, mark),
+    }
 }
