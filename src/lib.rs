@@ -4,7 +4,7 @@
 //! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`], [`words`]; floor 1 [`registry`], [`enrich`],
 //! [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
-//! [`suggest`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
+//! [`suggest`], [`simulate`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
 
 pub mod alert;
 pub mod catalog;
@@ -20,5 +20,6 @@ pub mod lake;
 pub mod privacy;
 pub mod registry;
 pub mod rollup;
+pub mod simulate;
 pub mod suggest;
 pub mod words;
