@@ -16,7 +16,7 @@ mod tables;
 mod views;
 
 pub use error::{EngineError, SqlPlace};
-pub use functions::login;
+pub use functions::{app_name_key, login};
 pub use params::Params;
 pub use rollup_schema::{ROLLUP_LOGINS, login_attempt_schema};
 pub use session::{BatchStream, EngineOptions, Session};

@@ -46,7 +46,7 @@ pub(super) fn skeleton(name: &str) -> String {
 
 /// `app_name_key(text)`: names that differ only in case, in runs of blanks or in compatibility
 /// forms have one key. Look-alikes of other scripts keep their own.
-pub(super) fn app_name_key(name: &str) -> String {
+pub fn app_name_key(name: &str) -> String {
     let folded: String = name.nfkc().collect::<String>().to_lowercase();
     folded.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -32,7 +32,8 @@ pub enum LedgerTable {
     /// `finding_id, dedupe_key, rule_id, rule_version, severity, title, status, user_key,
     /// user_id, username, user_kind, bucket_start, first_seen, last_seen, count, expected,
     /// observed, evidence_json, attack` (comma separated), `suppressed_by, held_by,
-    /// first_run, last_run, new_in_run, family`; by first sight and id.
+    /// first_run, last_run, new_in_run, family, case_id, case_subject, raised_from,
+    /// raised_because, gathered_by`; by first sight and id. `severity` is the raised one.
     Findings,
     /// `run_id, rule_id, version, status, reason, findings, elapsed_ms`; by run and rule.
     RuleRuns,
@@ -54,6 +55,10 @@ pub enum LedgerTable {
     /// until` (the role counts for events from `since` on and before `until`; NULL: it still
     /// does), `last_seen`; by user and beginning.
     InferredRoles,
+    /// The findings of one subject and UTC day: `case_id, day` (Date32), `subject, severity` (the
+    /// highest), `findings, rules` (comma separated), `first_at, last_at, status` (of the liveliest),
+    /// `gathered` (findings that an alert only counts); by day, first sight and id.
+    Cases,
 }
 
 #[derive(Clone, Copy)]
@@ -70,7 +75,7 @@ use Kind::{Day, Flag, Integer, Text, Time};
 type Columns = &'static [(&'static str, Kind)];
 
 impl LedgerTable {
-    pub const ALL: [LedgerTable; 10] = [
+    pub const ALL: [LedgerTable; 11] = [
         LedgerTable::Files,
         LedgerTable::Runs,
         LedgerTable::Quarantine,
@@ -81,6 +86,7 @@ impl LedgerTable {
         LedgerTable::Suppressions,
         LedgerTable::Canaries,
         LedgerTable::InferredRoles,
+        LedgerTable::Cases,
     ];
 
     /// Name of the SQL table.
@@ -96,6 +102,7 @@ impl LedgerTable {
             LedgerTable::Suppressions => "suppressions",
             LedgerTable::Canaries => "canaries",
             LedgerTable::InferredRoles => "inferred_roles",
+            LedgerTable::Cases => "cases",
         }
     }
 
@@ -108,6 +115,7 @@ impl LedgerTable {
     fn since(self) -> i64 {
         match self {
             LedgerTable::Suppressions | LedgerTable::Canaries | LedgerTable::InferredRoles => 2,
+            LedgerTable::Cases => 3,
             _ => 1,
         }
     }
@@ -192,6 +200,11 @@ impl LedgerTable {
                 ("last_run", Integer),
                 ("new_in_run", Integer),
                 ("family", Text),
+                ("case_id", Text),
+                ("case_subject", Text),
+                ("raised_from", Text),
+                ("raised_because", Text),
+                ("gathered_by", Text),
             ],
             LedgerTable::RuleRuns => &[
                 ("run_id", Integer),
@@ -254,6 +267,18 @@ impl LedgerTable {
                 ("until", Time),
                 ("last_seen", Time),
             ],
+            LedgerTable::Cases => &[
+                ("case_id", Text),
+                ("day", Day),
+                ("subject", Text),
+                ("severity", Text),
+                ("findings", Integer),
+                ("rules", Text),
+                ("first_at", Time),
+                ("last_at", Time),
+                ("status", Text),
+                ("gathered", Integer),
+            ],
         }
     }
 
@@ -270,7 +295,14 @@ impl LedgerTable {
                  ORDER BY q.file_id, q.line_no, q.quarantine_id"
             }
             LedgerTable::Findings if version < 2 => {
-                "SELECT *, NULL AS family FROM findings ORDER BY first_seen, finding_id"
+                "SELECT *, NULL AS family, NULL AS case_id, NULL AS case_subject,
+                        NULL AS raised_from, NULL AS raised_because, NULL AS gathered_by
+                 FROM findings ORDER BY first_seen, finding_id"
+            }
+            LedgerTable::Findings if version < 3 => {
+                "SELECT *, NULL AS case_id, NULL AS case_subject, NULL AS raised_from,
+                        NULL AS raised_because, NULL AS gathered_by
+                 FROM findings ORDER BY first_seen, finding_id"
             }
             LedgerTable::Findings => "SELECT * FROM findings ORDER BY first_seen, finding_id",
             LedgerTable::RuleRuns => "SELECT * FROM rule_runs ORDER BY run_id, rule_id",
@@ -286,6 +318,7 @@ impl LedgerTable {
             LedgerTable::Suppressions => "SELECT * FROM suppressions ORDER BY position",
             LedgerTable::Canaries => "SELECT * FROM canaries ORDER BY rule_id",
             LedgerTable::InferredRoles => "SELECT * FROM inferred_roles ORDER BY user_key, since",
+            LedgerTable::Cases => include_str!("cases.sql"),
         }
     }
 }
@@ -328,10 +361,10 @@ impl Builder {
             Builder::Text(b) => b.append_option(row.get::<_, Option<String>>(column)?),
             Builder::Integer(b) => b.append_option(row.get(column)?),
             Builder::Time(b) => b.append_option(row.get(column)?),
-            Builder::Day(b) => {
-                let days = day_at(row, column)?.to_epoch_days();
-                b.append_value(days);
-            }
+            Builder::Day(b) => match row.get::<_, Option<String>>(column)? {
+                Some(_) => b.append_value(day_at(row, column)?.to_epoch_days()),
+                None => b.append_null(),
+            },
             Builder::Flag(b) => b.append_option(row.get(column)?),
         }
         Ok(())
