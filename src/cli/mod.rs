@@ -2,12 +2,14 @@
 //! like a table of contents. Data goes to stdout, everything else to stderr.
 
 mod account;
+mod cases;
 mod completions;
 mod detect;
 mod doctor;
 mod exit;
 mod failure;
 mod findings;
+mod gathering;
 mod ingest;
 mod interrupt;
 mod lake;

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::scalar::ScalarValue;
 
+use super::correlate::Privileged;
 use super::finding::{Judged, Merger};
 use super::front_matter::Bucket;
 use super::inputs::{Coverage, Sight};
@@ -125,6 +126,10 @@ pub struct DetectReport {
     pub matches: Vec<(String, usize)>,
     /// The suppressions and how many of these findings each hides; empty until somebody counts.
     pub suppressions: Vec<SuppressionState>,
+    /// The people whose findings weigh more.
+    pub privileged: Privileged,
+    /// What else the reader should know.
+    pub remarks: Vec<String>,
 }
 
 impl DetectReport {

@@ -86,11 +86,20 @@ pub enum Deed {
     Aura(Aura),
     Site(Site),
     Report(Report),
-    LoginAs { by: usize },
-    Metadata { client: Text, operation: &'static str },
+    LoginAs {
+        by: usize,
+    },
+    Metadata {
+        client: Text,
+        operation: &'static str,
+    },
     Setup(Setup),
-    Queued { entry_point: &'static str },
-    Sandbox { status: &'static str },
+    Queued {
+        entry_point: &'static str,
+    },
+    Sandbox {
+        status: &'static str,
+    },
 }
 
 /// The doors through which a login comes.
@@ -139,7 +148,14 @@ impl Door {
                 "UiPasswordReset",
                 "ui_other",
             ],
-            Door::UiSso => ["8", "", "/index.jsp", "SAML Sfdc Initiated SSO", "", "ui_sso"],
+            Door::UiSso => [
+                "8",
+                "",
+                "/index.jsp",
+                "SAML Sfdc Initiated SSO",
+                "",
+                "ui_sso",
+            ],
             Door::Bearer => ["i", "", TOKEN, OAUTH, "", "oauth_bearer"],
             Door::Refresh => [
                 "i",

@@ -51,10 +51,18 @@ pub fn registry(org: &Org, declared: &Declared) -> String {
     );
     let reader = org.users.iter().find(|u| u.role == Role::LogReader);
     line(&mut out, "\n[org]");
-    let profiles: Vec<String> = machines(org).map(|(_, m)| quoted(&profile(org, m.user))).collect();
-    line(&mut out, &format!("base_profiles = [{}]", profiles.join(", ")));
+    let profiles: Vec<String> = machines(org)
+        .map(|(_, m)| quoted(&profile(org, m.user)))
+        .collect();
+    line(
+        &mut out,
+        &format!("base_profiles = [{}]", profiles.join(", ")),
+    );
     if let Some(reader) = reader {
-        line(&mut out, &format!("log_readers = [{}]", quoted(&reader.username)));
+        line(
+            &mut out,
+            &format!("log_readers = [{}]", quoted(&reader.username)),
+        );
     }
     for (n, machine) in machines(org) {
         machine_entry(&mut out, org, declared, n, machine);
@@ -72,11 +80,20 @@ pub fn registry(org: &Org, declared: &Declared) -> String {
     for window in &declared.windows {
         line(&mut out, "\n[[window]]");
         line(&mut out, &format!("kind = {}", quoted(window.kind)));
-        line(&mut out, &format!("user = {}", quoted(&org.user(window.user).username)));
-        line(&mut out, &format!("from = {}", rfc3339_seconds(window.from)));
+        line(
+            &mut out,
+            &format!("user = {}", quoted(&org.user(window.user).username)),
+        );
+        line(
+            &mut out,
+            &format!("from = {}", rfc3339_seconds(window.from)),
+        );
         line(&mut out, &format!("to = {}", rfc3339_seconds(window.to)));
         if !window.networks.is_empty() {
-            line(&mut out, &format!("networks = [{}]", list(&window.networks)));
+            line(
+                &mut out,
+                &format!("networks = [{}]", list(&window.networks)),
+            );
         }
         line(&mut out, &format!("ticket = {}", quoted(&window.ticket)));
     }
@@ -86,7 +103,10 @@ pub fn registry(org: &Org, declared: &Declared) -> String {
 /// The profile of a machine user, a copy of the base profile with its own login ranges.
 pub fn profile(org: &Org, user: usize) -> String {
     let username = &org.user(user).username;
-    format!("API Base {}", username.split('@').next().unwrap_or_default())
+    format!(
+        "API Base {}",
+        username.split('@').next().unwrap_or_default()
+    )
 }
 
 /// Machines with users of their own.
@@ -96,16 +116,32 @@ pub fn machines(org: &Org) -> impl Iterator<Item = (usize, &Machine)> {
 
 fn machine_entry(out: &mut String, org: &Org, declared: &Declared, n: usize, machine: &Machine) {
     let user = org.user(machine.user);
-    let role = if user.role == Role::Ci { "ci" } else { "integration" };
+    let role = if user.role == Role::Ci {
+        "ci"
+    } else {
+        "integration"
+    };
     line(out, "\n[[user]]");
     line(out, &format!("username = {}", quoted(&user.username)));
     line(out, &format!("role = {}", quoted(role)));
     line(out, &format!("system = {}", quoted(&machine.system)));
     let team = user.username.split('@').next().unwrap_or_default();
-    line(out, &format!("owner = {}", quoted(&format!("{team}-team@example.com"))));
+    line(
+        out,
+        &format!("owner = {}", quoted(&format!("{team}-team@example.com"))),
+    );
     if machine.declared {
-        let sites = if machine.moves { 1 } else { machine.sites.len() };
-        let known: Vec<Text> = machine.sites.iter().take(sites).flat_map(|s| s.networks.clone()).collect();
+        let sites = if machine.moves {
+            1
+        } else {
+            machine.sites.len()
+        };
+        let known: Vec<Text> = machine
+            .sites
+            .iter()
+            .take(sites)
+            .flat_map(|s| s.networks.clone())
+            .collect();
         let mut all = list(&known);
         for more in declared.networks.iter().filter(|d| d.machine == n) {
             let _ = write!(
@@ -120,7 +156,11 @@ fn machine_entry(out: &mut String, org: &Org, declared: &Declared, n: usize, mac
     }
     let mut apps = vec![];
     if let Some(app) = machine.app.and_then(|a| org.apps.get(a)) {
-        apps.push(format!("{{ name = {}, id = {} }}", quoted(&app.name), quoted(&app.id18())));
+        apps.push(format!(
+            "{{ name = {}, id = {} }}",
+            quoted(&app.name),
+            quoted(&app.id18())
+        ));
     }
     for more in declared.apps.iter().filter(|d| d.machine == n) {
         if let Some(app) = org.apps.get(more.app) {

@@ -113,14 +113,21 @@ impl<'a> Delivery<'a> {
     ) -> Result<(), SimulateError> {
         let name = format!("{}_{day}", kind.as_str());
         let nights = |n| self.folder.join(later(day, n).to_string());
-        let whole = |folder: PathBuf| self.file(&folder.join(format!("{name}.csv")), table, lines, |_| true);
+        let whole = |folder: PathBuf| {
+            self.file(&folder.join(format!("{name}.csv")), table, lines, |_| true)
+        };
         match how {
             None => whole(nights(1)),
             Some(How::Late) => whole(nights(2)),
             Some(How::Reissued(hour)) => {
                 let early = |line: &Line| hour_of(line.at) < hour;
                 self.file(&nights(1).join(format!("{name}.csv")), table, lines, early)?;
-                self.file(&nights(2).join(format!("{name}_reissued.csv")), table, lines, |_| true)
+                self.file(
+                    &nights(2).join(format!("{name}_reissued.csv")),
+                    table,
+                    lines,
+                    |_| true,
+                )
             }
             Some(How::HourlyToo) => {
                 let hourly = nights(1).join("hourly");

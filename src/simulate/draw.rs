@@ -110,7 +110,9 @@ impl Draw {
             // Ten letters from one number: the last bits are as good as the first.
             let mut rest = self.bits();
             for _ in 0..10.min(length - text.len()) {
-                text.push(char::from(alphabet[(rest % alphabet.len() as u64) as usize]));
+                text.push(char::from(
+                    alphabet[(rest % alphabet.len() as u64) as usize],
+                ));
                 rest /= alphabet.len() as u64;
             }
         }

@@ -98,17 +98,32 @@ pub fn write(
     let mutation = mutation.transpose()?;
     let first = later(request.end, 1 - request.days);
     let mut org = Org::cast(request.seed, request.size, first, request.end);
-    let plan = plan::plan(&mut org, request.tier, &request.attacks, &request.stories, mutation)?;
+    let plan = plan::plan(
+        &mut org,
+        request.tier,
+        &request.attacks,
+        &request.stories,
+        mutation,
+    )?;
 
     claim(&request.out)?;
-    put(&request.out.join("registry.toml"), declare::registry(&org, &plan.declared).as_bytes())?;
-    put(&request.out.join("orgwatch.toml"), declare::config(&org).as_bytes())?;
+    put(
+        &request.out.join("registry.toml"),
+        declare::registry(&org, &plan.declared).as_bytes(),
+    )?;
+    put(
+        &request.out.join("orgwatch.toml"),
+        declare::config(&org).as_bytes(),
+    )?;
     let tallies = days(request, &org, &plan, catalog, &mut step)?;
 
     let mut text = vec![];
     let path = request.out.join("labels.csv");
     let write = labels::write(&mut text, &org, request.tier, &plan.labels, &tallies);
-    write.map_err(|source| SimulateError::Write { path: path.clone(), source })?;
+    write.map_err(|source| SimulateError::Write {
+        path: path.clone(),
+        source,
+    })?;
     put(&path, &text)?;
     Ok(Written {
         labels: plan.labels.len(),

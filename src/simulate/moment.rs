@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn times_are_written_as_salesforce_writes_them() {
-        let at = start_of(NaiveDate::from_ymd_opt(2026, 1, 5).unwrap()) + 13 * HOUR + 4 * SECOND + 7;
+        let at =
+            start_of(NaiveDate::from_ymd_opt(2026, 1, 5).unwrap()) + 13 * HOUR + 4 * SECOND + 7;
         let text = |put: fn(i64, &mut Vec<u8>)| {
             let mut out = vec![];
             put(at, &mut out);

@@ -199,7 +199,10 @@ impl Mutation {
             scene.expected.min = None;
         } else if !self.answers.is_empty() {
             // A finding of coverage instead is worth a medium one.
-            scene.expected.min = scene.expected.min.map(|min| min.min(crate::config::Severity::Medium));
+            scene.expected.min = scene
+                .expected
+                .min
+                .map(|min| min.min(crate::config::Severity::Medium));
         }
         true
     }
@@ -240,7 +243,13 @@ fn code_case(scene: &mut Scene, _: &Org, _: usize) -> bool {
 }
 
 fn leading_space(scene: &mut Scene, _: &Org, _: usize) -> bool {
-    codes(scene, |code| if code.is_empty() { String::new() } else { format!(" {code}") })
+    codes(scene, |code| {
+        if code.is_empty() {
+            String::new()
+        } else {
+            format!(" {code}")
+        }
+    })
 }
 
 fn unknown_code(scene: &mut Scene, _: &Org, _: usize) -> bool {
@@ -250,7 +259,13 @@ fn unknown_code(scene: &mut Scene, _: &Org, _: usize) -> bool {
             login.spelling.history_sub_type = "QuantumFlow".into();
         }
     }
-    codes(scene, |code| if code.is_empty() { String::new() } else { "Q9".to_owned() })
+    codes(scene, |code| {
+        if code.is_empty() {
+            String::new()
+        } else {
+            "Q9".to_owned()
+        }
+    })
 }
 
 fn label_for_code(scene: &mut Scene, _: &Org, _: usize) -> bool {
@@ -294,7 +309,10 @@ fn null_column(scene: &mut Scene, _: &Org, _: usize) -> bool {
 }
 
 fn salesforce_ip(scene: &mut Scene, _: &Org, _: usize) -> bool {
-    scene.acts.iter_mut().for_each(|act| act.from.hidden = Hidden::All);
+    scene
+        .acts
+        .iter_mut()
+        .for_each(|act| act.from.hidden = Hidden::All);
     scene.ip = "".into();
     !scene.acts.is_empty()
 }
@@ -351,7 +369,9 @@ fn look_alike(name: &str) -> String {
     }
     let wide = |c: char| char::from_u32(c as u32 - 0x21 + 0xff01).unwrap_or(c);
     let mut letters = name.chars();
-    let first = letters.next().map(|c| if c.is_ascii_graphic() { wide(c) } else { c });
+    let first = letters
+        .next()
+        .map(|c| if c.is_ascii_graphic() { wide(c) } else { c });
     first.into_iter().chain(letters).collect()
 }
 
@@ -382,10 +402,16 @@ fn over_midnight(scene: &mut Scene, org: &Org, _: usize) -> bool {
     };
     let middle = scene.acts[scene.acts.len() / 2].at;
     let midnight = start_of(day_of(middle));
-    if last.at - first.at > 20 * HOUR || scene.acts.len() < 2 || day_of(midnight - 1) < org.first_day {
+    if last.at - first.at > 20 * HOUR
+        || scene.acts.len() < 2
+        || day_of(midnight - 1) < org.first_day
+    {
         return false;
     }
-    scene.acts.iter_mut().for_each(|act| act.at += midnight - middle);
+    scene
+        .acts
+        .iter_mut()
+        .for_each(|act| act.at += midnight - middle);
     true
 }
 
@@ -398,7 +424,10 @@ fn slower(scene: &mut Scene, _: &Org, _: usize) -> bool {
     if span == 0 || span * 10 > 7 * DAY {
         return false;
     }
-    scene.acts.iter_mut().for_each(|act| act.at = first + (act.at - first) * 10);
+    scene
+        .acts
+        .iter_mut()
+        .for_each(|act| act.at = first + (act.at - first) * 10);
     true
 }
 
@@ -408,7 +437,9 @@ fn spread(scene: &mut Scene, _: &Org, turn: usize) -> bool {
         act.from.ip = match act.from.ip.parse::<Ipv4Addr>() {
             Ok(ip) => {
                 let [a, b, c, _] = ip.octets();
-                Ipv4Addr::new(a, b, c, (n * 7 % 250 + 2) as u8).to_string().into()
+                Ipv4Addr::new(a, b, c, (n * 7 % 250 + 2) as u8)
+                    .to_string()
+                    .into()
             }
             Err(_) => attacker_host(turn, (n * 7 % 4096) as u16),
         };
@@ -417,7 +448,10 @@ fn spread(scene: &mut Scene, _: &Org, turn: usize) -> bool {
 }
 
 fn renamed_agent(scene: &mut Scene, org: &Org, _: usize) -> bool {
-    let machine = org.machines.iter().find(|m| Some(m.user) == scene.user && !m.is_token);
+    let machine = org
+        .machines
+        .iter()
+        .find(|m| Some(m.user) == scene.user && !m.is_token);
     let Some(machine) = machine else {
         return false;
     };
@@ -443,4 +477,3 @@ fn hostile_agent(scene: &mut Scene, _: &Org, _: usize) -> bool {
         ' OR 1=1 -- \t@SUM(1)|cmd";
     agents(scene, &hostile.into())
 }
-

@@ -206,7 +206,11 @@ fn play(
             name: attack.name,
             variant,
             number: number + 1,
-            mutation: if changed { mutation.map_or("", |m| m.name) } else { "" },
+            mutation: if changed {
+                mutation.map_or("", |m| m.name)
+            } else {
+                ""
+            },
             user: scene.user,
             app: scene.app.clone(),
             ip: scene.ip.clone(),
@@ -225,7 +229,11 @@ fn play(
                 _ => continue,
             };
             if !plan.irregular.iter().any(|i| i.day == day) {
-                plan.irregular.push(Irregular { day, kind: None, how });
+                plan.irregular.push(Irregular {
+                    day,
+                    kind: None,
+                    how,
+                });
             }
         }
     }
@@ -291,7 +299,9 @@ impl Calendar {
             });
         }
         let free = |n: i64, apart: i64| {
-            let overlaps = |(from, length_of): &(i64, i64)| n < from + length_of + apart && *from < n + length + apart;
+            let overlaps = |(from, length_of): &(i64, i64)| {
+                n < from + length_of + apart && *from < n + length + apart
+            };
             !self.taken.iter().any(overlaps)
         };
         for apart in [APART, 0] {
@@ -313,11 +323,14 @@ impl Calendar {
         fits: fn(&Org, NaiveDate) -> bool,
     ) -> Result<NaiveDate, SimulateError> {
         let begin = LEARNING.min(self.days * 2 / 5);
-        let found = (begin..self.days - 1).rev().find(|n| fits(org, later(self.first, *n)));
+        let found = (begin..self.days - 1)
+            .rev()
+            .find(|n| fits(org, later(self.first, *n)));
         let n = found.ok_or_else(|| SimulateError::Day {
             name: name.to_owned(),
             day: format!("{} to {}", org.first_day, org.last_day),
-            hint: "no day of the period is one for it; choose another --end, or more --days".to_owned(),
+            hint: "no day of the period is one for it; choose another --end, or more --days"
+                .to_owned(),
         })?;
         self.taken.push((n, 1));
         Ok(later(self.first, n))
@@ -337,7 +350,10 @@ impl Calendar {
         Err(SimulateError::Day {
             name: name.to_owned(),
             day: crate::privacy::printable(wish, 40),
-            hint: format!("give a day from 1 to {}, or a date from {} to {last}", self.days, self.first),
+            hint: format!(
+                "give a day from 1 to {}, or a date from {} to {last}",
+                self.days, self.first
+            ),
         })
     }
 }

@@ -45,7 +45,12 @@ pub fn is_due(org: &Org, day: NaiveDate) -> bool {
 }
 
 /// Writes the export of the night after `day` into that night's folder.
-pub fn write(org: &Org, declared: &Declared, logs: &Path, day: NaiveDate) -> Result<(), SimulateError> {
+pub fn write(
+    org: &Org,
+    declared: &Declared,
+    logs: &Path,
+    day: NaiveDate,
+) -> Result<(), SimulateError> {
     let night = later(day, 1);
     let export = Export {
         org,
@@ -99,7 +104,12 @@ impl Export<'_> {
         });
         self.csv("UserLogin", "Id,UserId,IsFrozen,IsPasswordLocked", states)?;
         let machines = self.machine_users();
-        let rows = machines.iter().map(|user| vec![user.id18.to_string(), "SalesforceAPIIntegrationPsl".to_owned()]);
+        let rows = machines.iter().map(|user| {
+            vec![
+                user.id18.to_string(),
+                "SalesforceAPIIntegrationPsl".to_owned(),
+            ]
+        });
         self.csv(
             "PermissionSetLicenseAssign",
             "AssigneeId,PermissionSetLicense.DeveloperName",
@@ -109,7 +119,9 @@ impl Export<'_> {
 
     fn machine_users(&self) -> Vec<&User> {
         let users = self.org.users.iter();
-        users.filter(|u| matches!(u.role, Role::Integration | Role::Ci | Role::LogReader)).collect()
+        users
+            .filter(|u| matches!(u.role, Role::Integration | Role::Ci | Role::LogReader))
+            .collect()
     }
 
     fn profile_of(&self, user: &User) -> Option<String> {
@@ -129,7 +141,9 @@ impl Export<'_> {
         let idle = self.org.user(self.org.machines[self.org.dormant].user);
         match user.role {
             _ if user.id15 == idle.id15 => match self.org.machines[self.org.dormant].rhythm {
-                Rhythm::Past { days } => Some(start_of(self.org.first_day) + (days - 1) * DAY + 9 * HOUR),
+                Rhythm::Past { days } => {
+                    Some(start_of(self.org.first_day) + (days - 1) * DAY + 9 * HOUR)
+                }
                 _ => None,
             },
             Role::Guest | Role::InternalSystem | Role::AutomatedProcess => None,
@@ -139,18 +153,24 @@ impl Export<'_> {
 
     fn password_set(&self, user: &User) -> Option<i64> {
         let soap = |u: &User| {
-            machines(self.org).any(|(_, m)| m.door == Door::Soap && self.org.user(m.user).id15 == u.id15)
+            machines(self.org)
+                .any(|(_, m)| m.door == Door::Soap && self.org.user(m.user).id15 == u.id15)
         };
         match user.role {
             Role::Admin | Role::Human => Some(start_of(later(self.org.first_day, -30)) + 8 * HOUR),
-            Role::Integration if soap(user) => Some(start_of(later(self.org.first_day, -20)) + 8 * HOUR),
+            Role::Integration if soap(user) => {
+                Some(start_of(later(self.org.first_day, -20)) + 8 * HOUR)
+            }
             _ => None,
         }
     }
 
     /// Each profile with its permissions.
     fn all_profiles(&self) -> Vec<(String, Vec<&'static str>)> {
-        let admin = FLAGS.iter().copied().filter(|f| !matches!(*f, "ApiUserOnly" | "PasswordNeverExpires"));
+        let admin = FLAGS
+            .iter()
+            .copied()
+            .filter(|f| !matches!(*f, "ApiUserOnly" | "PasswordNeverExpires"));
         let mut all = vec![
             (ADMIN.to_owned(), admin.collect()),
             (STANDARD.to_owned(), vec!["ApiEnabled"]),
@@ -158,7 +178,10 @@ impl Export<'_> {
             (INTERNAL.to_owned(), vec!["ApiUserOnly"]),
         ];
         for (_, machine) in machines(self.org) {
-            all.push((profile(self.org, machine.user), vec!["ApiEnabled", "ApiUserOnly"]));
+            all.push((
+                profile(self.org, machine.user),
+                vec!["ApiEnabled", "ApiUserOnly"],
+            ));
         }
         all
     }
@@ -167,7 +190,12 @@ impl Export<'_> {
         let headings = format!("Id,Name,UserType,UserLicense.Name,{}", flag_names());
         let rows = self.all_profiles().into_iter().map(|(name, flags)| {
             let kind = if name == GUEST { "Guest" } else { "Standard" };
-            let mut row = vec![profile_id(&name), name.clone(), kind.to_owned(), licence(&name).to_owned()];
+            let mut row = vec![
+                profile_id(&name),
+                name.clone(),
+                kind.to_owned(),
+                licence(&name).to_owned(),
+            ];
             row.extend(flag_cells(&flags));
             row
         });
@@ -182,7 +210,15 @@ impl Export<'_> {
         let own = self.all_profiles().into_iter().map(|(name, flags)| {
             let id = profile_id(&name);
             let hidden = format!("X{id}");
-            let mut row = vec![set_id(&hidden), hidden.clone(), hidden, "Profile".into(), "true".into(), id, "".into()];
+            let mut row = vec![
+                set_id(&hidden),
+                hidden.clone(),
+                hidden,
+                "Profile".into(),
+                "true".into(),
+                id,
+                "".into(),
+            ];
             row.extend(flag_cells(&flags));
             row
         });
@@ -200,7 +236,14 @@ impl Export<'_> {
         let reader = self.org.users.iter().filter(|u| u.role == Role::LogReader);
         let rows = reader.map(|user| {
             let id = sf_id18(&record_id("0Pa", 1)).unwrap_or_default();
-            vec![id, user.id18.to_string(), set_id("Read_Logs"), "".into(), "true".into(), "".into()]
+            vec![
+                id,
+                user.id18.to_string(),
+                set_id("Read_Logs"),
+                "".into(),
+                "true".into(),
+                "".into(),
+            ]
         });
         self.csv(
             "PermissionSetAssignment",
@@ -232,10 +275,20 @@ impl Export<'_> {
         let mut rows = vec![];
         for (n, machine) in machines(self.org) {
             let name = profile(self.org, machine.user);
-            let sites = if machine.moves { 1 } else { machine.sites.len() };
-            let known = machine.sites.iter().take(sites).flat_map(|s| s.networks.iter().cloned());
+            let sites = if machine.moves {
+                1
+            } else {
+                machine.sites.len()
+            };
+            let known = machine
+                .sites
+                .iter()
+                .take(sites)
+                .flat_map(|s| s.networks.iter().cloned());
             let moved = self.declared.networks.iter().filter(|d| d.machine == n);
-            let moved = moved.filter(|d| d.from <= start_of(self.night)).map(|d| d.network.clone());
+            let moved = moved
+                .filter(|d| d.from <= start_of(self.night))
+                .map(|d| d.network.clone());
             let networks: Vec<Text> = match machine.declared {
                 true => known.chain(moved).collect(),
                 false => vec![],
@@ -284,11 +337,18 @@ impl Export<'_> {
         let path = self.folder.join(format!("OauthToken_{}.json", self.night));
         let mut file = delivery::create(&path)?;
         let written = serde_json::to_writer_pretty(&mut file, &answer).map_err(io::Error::from);
-        let written = written.and_then(|()| file.write_all(b"\n")).and_then(|()| file.flush());
+        let written = written
+            .and_then(|()| file.write_all(b"\n"))
+            .and_then(|()| file.flush());
         written.map_err(|source| SimulateError::Write { path, source })
     }
 
-    fn csv(&self, name: &str, headings: &str, rows: impl Iterator<Item = Vec<String>>) -> Result<(), SimulateError> {
+    fn csv(
+        &self,
+        name: &str,
+        headings: &str,
+        rows: impl Iterator<Item = Vec<String>>,
+    ) -> Result<(), SimulateError> {
         let path = self.folder.join(format!("{name}_{}.csv", self.night));
         let mut file = delivery::create(&path)?;
         let headings: Vec<String> = headings.split(',').map(|h| h.trim().to_owned()).collect();
@@ -333,7 +393,9 @@ fn set_id(name: &str) -> String {
 /// An id that depends on nothing but the name.
 fn named_id(prefix: &str, name: &str) -> String {
     let hash = blake3::hash(name.as_bytes());
-    let number = hash.as_bytes()[..6].iter().fold(0usize, |n, byte| n << 8 | usize::from(*byte));
+    let number = hash.as_bytes()[..6]
+        .iter()
+        .fold(0usize, |n, byte| n << 8 | usize::from(*byte));
     sf_id18(&record_id(prefix, number)).unwrap_or_default()
 }
 
@@ -342,7 +404,10 @@ fn flag_names() -> String {
 }
 
 fn flag_cells(flags: &[&str]) -> Vec<String> {
-    FLAGS.iter().map(|flag| flags.contains(flag).to_string()).collect()
+    FLAGS
+        .iter()
+        .map(|flag| flags.contains(flag).to_string())
+        .collect()
 }
 
 /// First and last address of a network.

@@ -395,5 +395,8 @@ fn classes_of_queries_and_actions_of_guests_are_sightings_and_count_nowhere() {
             "query_class|count|-|1",
         ]
     );
-    assert_eq!(fixture.ask("", "SELECT count(*) FROM activity_hourly"), ["0"]);
+    assert_eq!(
+        fixture.ask("", "SELECT count(*) FROM activity_hourly"),
+        ["0"]
+    );
 }

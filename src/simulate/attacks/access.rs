@@ -15,7 +15,11 @@ pub(super) const FOREIGN_BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleW
 /// org of any size.
 pub(super) fn machines_by(stage: &Stage<'_>, doors: &[Door], declared: bool) -> Vec<usize> {
     let org = &*stage.org;
-    let vendors: Vec<usize> = org.vendors.iter().filter_map(|v| v.machines.first().copied()).collect();
+    let vendors: Vec<usize> = org
+        .vendors
+        .iter()
+        .filter_map(|v| v.machines.first().copied())
+        .collect();
     let fits = |n: &usize, wanted: bool| {
         let machine = &org.machines[*n];
         doors.contains(&machine.door) && !vendors.contains(n) && (machine.declared || !wanted)
@@ -90,13 +94,25 @@ pub fn token_replay(stage: &mut Stage<'_>) -> Vec<Scene> {
             _ => victim.objects.first().copied().unwrap_or("Account"),
         };
         let rows = 200 + stage.draw.below(1800);
-        thief.query(at, object, rows, &format!("SELECT Id, Name, Email FROM {object} LIMIT 2000"));
+        thief.query(
+            at,
+            object,
+            rows,
+            &format!("SELECT Id, Name, Email FROM {object} LIMIT 2000"),
+        );
     }
     let must: &[&'static str] = match stage.variant {
-        0 => &["integration-unexpected-ip-login", "integration-unexpected-ip-api"],
+        0 => &[
+            "integration-unexpected-ip-login",
+            "integration-unexpected-ip-api",
+        ],
         _ => &["integration-unexpected-ip-api"],
     };
-    let own = ["rows-volume-anomaly", "app-token-burst-new-ip", "cross-source-mismatch"];
+    let own = [
+        "rows-volume-anomaly",
+        "app-token-burst-new-ip",
+        "cross-source-mismatch",
+    ];
     let expected = expect(&[&own, &FOREIGN_USE], must, High);
     let app = app_name(stage, &victim);
     vec![scene(Some(victim.user), app, &ip, thief.acts, expected)]
@@ -112,14 +128,30 @@ pub fn dormant_token(stage: &mut Stage<'_>) -> Vec<Scene> {
     for n in 0..30 + stage.draw.below(80) {
         at += stage.draw.between(2, 30) * SECOND;
         let object = if n % 2 == 0 { "Account" } else { "Contact" };
-        thief.query(at, object, 500 + stage.draw.below(1500), &format!("SELECT Id, Name FROM {object} LIMIT 2000"));
+        thief.query(
+            at,
+            object,
+            500 + stage.draw.below(1500),
+            &format!("SELECT Id, Name FROM {object} LIMIT 2000"),
+        );
     }
-    let own = ["stale-refresh-grant", "rows-volume-anomaly", "orphan-integration"];
+    let own = [
+        "stale-refresh-grant",
+        "rows-volume-anomaly",
+        "orphan-integration",
+    ];
     let idle = (stage.day - stage.org.first_day).num_days() - 6;
     let must: &[&'static str] = match idle >= 46 {
-        true => &["dormant-account-wakes", "integration-unexpected-ip-login", "integration-unexpected-ip-api"],
+        true => &[
+            "dormant-account-wakes",
+            "integration-unexpected-ip-login",
+            "integration-unexpected-ip-api",
+        ],
         // Not idle for long enough yet: what is left is the address.
-        false => &["integration-unexpected-ip-login", "integration-unexpected-ip-api"],
+        false => &[
+            "integration-unexpected-ip-login",
+            "integration-unexpected-ip-api",
+        ],
     };
     let mut expected = expect(&[&own, &FOREIGN_USE], must, High);
     if idle >= 46 {
@@ -136,7 +168,14 @@ pub fn jwt_key_theft(stage: &mut Stage<'_>) -> Vec<Scene> {
     let app = app_name(stage, &victim);
     let subjects: Vec<usize> = match stage.variant {
         0 => stage.org.admins().map(|p| p.user).take(1).collect(),
-        _ => stage.org.internal.iter().copied().take(1).chain(stage.org.admins().map(|p| p.user).take(1)).collect(),
+        _ => stage
+            .org
+            .internal
+            .iter()
+            .copied()
+            .take(1)
+            .chain(stage.org.admins().map(|p| p.user).take(1))
+            .collect(),
     };
     let ip = stage.foe(0);
     let mut scenes = vec![];
@@ -148,7 +187,12 @@ pub fn jwt_key_theft(stage: &mut Stage<'_>) -> Vec<Scene> {
         for n in 0..15 + stage.draw.below(40) {
             at += stage.draw.between(2, 30) * SECOND;
             let object = ["User", "Account", "Contact"][n as usize % 3];
-            thief.query(at, object, 200 + stage.draw.below(500), &format!("SELECT Id, Name FROM {object} LIMIT 1000"));
+            thief.query(
+                at,
+                object,
+                200 + stage.draw.below(500),
+                &format!("SELECT Id, Name FROM {object} LIMIT 1000"),
+            );
         }
         let is_internal = stage.org.internal.contains(&subject);
         let must: &[&'static str] = match is_internal {

@@ -188,7 +188,13 @@ impl Actor {
         self.put(at, Deed::Page(page));
     }
 
-    pub fn aura(&mut self, at: i64, actions: Vec<&'static str>, uri: &'static str, user_type: &'static str) {
+    pub fn aura(
+        &mut self,
+        at: i64,
+        actions: Vec<&'static str>,
+        uri: &'static str,
+        user_type: &'static str,
+    ) {
         let aura = Aura {
             actions,
             uri,

@@ -29,7 +29,12 @@ pub fn slow_exfiltration(stage: &mut Stage<'_>) -> Vec<Scene> {
         for n in 0..90 + stage.draw.below(40) {
             at += stage.draw.between(30, 90) * SECOND;
             let object = if n % 4 == 3 { "Contact" } else { "Opportunity" };
-            thief.query(at, object, 80 + stage.draw.below(40), &format!("SELECT Id, Name FROM {object} LIMIT 120"));
+            thief.query(
+                at,
+                object,
+                80 + stage.draw.below(40),
+                &format!("SELECT Id, Name FROM {object} LIMIT 120"),
+            );
         }
         let own = [
             "rows-volume-anomaly",
@@ -43,8 +48,18 @@ pub fn slow_exfiltration(stage: &mut Stage<'_>) -> Vec<Scene> {
             (0, _) => &["entity-breadth-anomaly", "off-schedule-activity"],
             _ => &["off-schedule-activity"],
         };
-        let expected = expect(&[&own, &["entity-breadth-anomaly"]], if night == 0 { must } else { &[] }, Medium);
-        scenes.push(scene(Some(victim.user), app.clone(), &ip, thief.acts, expected));
+        let expected = expect(
+            &[&own, &["entity-breadth-anomaly"]],
+            if night == 0 { must } else { &[] },
+            Medium,
+        );
+        scenes.push(scene(
+            Some(victim.user),
+            app.clone(),
+            &ip,
+            thief.acts,
+            expected,
+        ));
     }
     scenes
 }
@@ -57,7 +72,9 @@ fn quiet_at_night(stage: &mut Stage<'_>) -> Machine {
         .filter(|n| org.machines[*n].rhythm == Rhythm::Office)
         .collect();
     let all: Vec<usize> = org.integrations().collect();
-    let n = *stage.draw.pick(if office.is_empty() { &all } else { &office });
+    let n = *stage
+        .draw
+        .pick(if office.is_empty() { &all } else { &office });
     stage.org.machines[n].clone()
 }
 
@@ -67,8 +84,16 @@ pub fn mass_delete(stage: &mut Stage<'_>) -> Vec<Scene> {
     let app = app_name(stage, &victim);
     // By the machine itself, or from elsewhere.
     let foreign = stage.variant == 1;
-    let ip = if foreign { stage.foe(0) } else { victim.host().clone() };
-    let agent = if foreign { "curl/8.5.0".to_owned() } else { victim.agent.to_string() };
+    let ip = if foreign {
+        stage.foe(0)
+    } else {
+        victim.host().clone()
+    };
+    let agent = if foreign {
+        "curl/8.5.0".to_owned()
+    } else {
+        victim.agent.to_string()
+    };
     let mut actor = Actor::as_machine(stage.org, &victim, &ip, &victim.country.clone(), &agent);
     let mut at = stage.start(0) + stage.draw.between(HOUR, 18 * HOUR);
     actor.log_in(at, &mut stage.draw);
@@ -77,7 +102,11 @@ pub fn mass_delete(stage: &mut Stage<'_>) -> Vec<Scene> {
         at += stage.draw.between(200, 1500);
         let mut call = actor.call("Account", 1);
         call.method = "DELETE";
-        call.resource = format!("sobjects/Account/{}", super::super::org::record_id("001", n as usize)).into();
+        call.resource = format!(
+            "sobjects/Account/{}",
+            super::super::org::record_id("001", n as usize)
+        )
+        .into();
         call.query = "".into();
         call.status = 204;
         actor.put(at, Deed::Call(call));
@@ -98,12 +127,20 @@ pub fn mass_delete(stage: &mut Stage<'_>) -> Vec<Scene> {
         "api-limit-burn",
     ];
     let (must, min): (&[&'static str], _) = match (foreign, stage.tier) {
-        (true, Tier::Free) => (&["integration-unexpected-ip-login", "integration-unexpected-ip-api"], High),
+        (true, Tier::Free) => (
+            &[
+                "integration-unexpected-ip-login",
+                "integration-unexpected-ip-api",
+            ],
+            High,
+        ),
         (false, Tier::Free) => (&["api-call-volume-anomaly"], Medium),
         (_, Tier::Shield) => (&["delete-volume-anomaly", "bulk-job-anomaly"], High),
     };
     let mut expected = expect(&[&own], must, min);
-    expected.rules.extend(FOREIGN_USE.iter().filter(|_| foreign));
+    expected
+        .rules
+        .extend(FOREIGN_USE.iter().filter(|_| foreign));
     vec![scene(Some(victim.user), app, &ip, actor.acts, expected)]
 }
 
@@ -117,16 +154,35 @@ pub fn setup_change(stage: &mut Stage<'_>) -> Vec<Scene> {
     thief.log_in(at, &mut stage.draw);
     let name = stage.org.user(victim.user).username.to_string();
     let changes = [
-        ("PermSetAssign", "Manage Users", format!("Permission set View All: assigned to user {name}")),
-        ("createduser", "Manage Users", "Created new User help.desk@example.com".to_owned()),
-        ("insertConnectedApplication", "Connected Apps", "Created connected app Report Helper".to_owned()),
+        (
+            "PermSetAssign",
+            "Manage Users",
+            format!("Permission set View All: assigned to user {name}"),
+        ),
+        (
+            "createduser",
+            "Manage Users",
+            "Created new User help.desk@example.com".to_owned(),
+        ),
+        (
+            "insertConnectedApplication",
+            "Connected Apps",
+            "Created connected app Report Helper".to_owned(),
+        ),
     ];
     let operations = ["meta_list", "meta_retrieve", "meta_deploy"];
     for ((action, section, display), operation) in changes.into_iter().zip(operations) {
         at += stage.draw.between(40, 300) * SECOND;
         let client = "sf-cli/".into();
         thief.put(at, Deed::Metadata { client, operation });
-        thief.put(at + 2 * SECOND, Deed::Setup(Setup { action, section, display }));
+        thief.put(
+            at + 2 * SECOND,
+            Deed::Setup(Setup {
+                action,
+                section,
+                display,
+            }),
+        );
     }
     let own = [
         "privilege-change-on-integration-user",
@@ -138,8 +194,17 @@ pub fn setup_change(stage: &mut Stage<'_>) -> Vec<Scene> {
         "unattributable-traffic",
     ];
     let must: &[&'static str] = stage.by_tier(
-        &["integration-unexpected-ip-login", "integration-unexpected-ip-api"],
+        &[
+            "integration-unexpected-ip-login",
+            "integration-unexpected-ip-api",
+        ],
         &["integration-changes-setup"],
     );
-    vec![scene(Some(victim.user), app, &ip, thief.acts, expect(&[&own, &FOREIGN_USE], must, High))]
+    vec![scene(
+        Some(victim.user),
+        app,
+        &ip,
+        thief.acts,
+        expect(&[&own, &FOREIGN_USE], must, High),
+    )]
 }

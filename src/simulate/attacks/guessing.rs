@@ -17,12 +17,20 @@ pub fn brute_force(stage: &mut Stage<'_>) -> Vec<Scene> {
         0 => (password_person(stage), false),
         _ => (pick(stage, &[Door::Soap, Door::Bearer], true).user, true),
     };
-    let agent = if machine { "python-requests/2.31.0" } else { FOREIGN_BROWSER };
+    let agent = if machine {
+        "python-requests/2.31.0"
+    } else {
+        FOREIGN_BROWSER
+    };
     let mut thief = Actor::as_person(user, &ip, "BR", agent);
     if machine {
         thief.door = Door::Soap;
     }
-    let failures = if machine { 8 + stage.draw.below(30) } else { 12 + stage.draw.below(40) };
+    let failures = if machine {
+        8 + stage.draw.below(30)
+    } else {
+        12 + stage.draw.below(40)
+    };
     let span = stage.draw.between(6 * MINUTE, 14 * MINUTE);
     thief.new_keys(&mut stage.draw);
     for _ in 0..failures {
@@ -84,7 +92,12 @@ pub fn password_spray(stage: &mut Stage<'_>) -> Vec<Scene> {
     targets.truncate(wanted);
     // Fast from one address; slow all day long from one; fast from many of one network.
     let slow = stage.variant == 1 && wanted >= 22;
-    let start = stage.start(0) + if slow { HOUR } else { stage.draw.between(HOUR, 20 * HOUR) };
+    let start = stage.start(0)
+        + if slow {
+            HOUR
+        } else {
+            stage.draw.between(HOUR, 20 * HOUR)
+        };
     let mut at = start;
     let mut acts = vec![];
     for (n, user) in targets.iter().enumerate() {
@@ -132,7 +145,13 @@ pub fn password_spray(stage: &mut Stage<'_>) -> Vec<Scene> {
 
 /// A wave of leaked pairs, from many networks, most of them of nobody here.
 pub fn credential_stuffing(stage: &mut Stage<'_>) -> Vec<Scene> {
-    let people: Vec<usize> = stage.org.people.iter().filter(|p| !p.sso).map(|p| p.user).collect();
+    let people: Vec<usize> = stage
+        .org
+        .people
+        .iter()
+        .filter(|p| !p.sso)
+        .map(|p| p.user)
+        .collect();
     let attempts = 300 + stage.draw.below(300);
     let start = stage.start(0) + stage.draw.between(HOUR, 21 * HOUR);
     let sources = 90 + stage.draw.below(100);
@@ -147,7 +166,14 @@ pub fn credential_stuffing(stage: &mut Stage<'_>) -> Vec<Scene> {
         let user = *stage.draw.pick(&people);
         let mut thief = Actor::as_person(user, &ip, "ID", agent);
         thief.new_keys(&mut stage.draw);
-        thief.attempt(at, if unknown { "LOGIN_ERROR_INVALID_USERNAME" } else { WRONG });
+        thief.attempt(
+            at,
+            if unknown {
+                "LOGIN_ERROR_INVALID_USERNAME"
+            } else {
+                WRONG
+            },
+        );
         if unknown {
             let name = format!("user{}@example.net", stage.draw.below(1_000_000));
             for act in &mut thief.acts {

@@ -11,7 +11,8 @@ const LIST_OBJECTS: &str = "aura://HostConfigController/ACTION$getConfigData";
 const GET_ITEMS: &str = "aura://SelectableListDataProviderController/ACTION$getItems";
 const LIST_VIEWS: &str = "aura://ListViewPickerDataProviderController/ACTION$getInitialListViews";
 const BOOTSTRAP: &str = "aura://CMCAppController/ACTION$getAppBootstrapData";
-const MAY_REGISTER: &str = "apex://applauncher.LoginFormController/ACTION$getIsSelfRegistrationEnabled";
+const MAY_REGISTER: &str =
+    "apex://applauncher.LoginFormController/ACTION$getIsSelfRegistrationEnabled";
 const REGISTER_AT: &str = "apex://applauncher.LoginFormController/ACTION$getSelfRegistrationUrl";
 
 /// Records are listed through the endpoints of the site's own components.
@@ -37,7 +38,11 @@ pub fn aura_scrape(stage: &mut Stage<'_>) -> Vec<Scene> {
     at += 12 * SECOND;
     // Many actions in one request, where it is not one at a time.
     let boxcar = if stage.variant == 1 { 40 } else { 1 };
-    let requests = if boxcar > 1 { 20 + stage.draw.below(20) } else { 180 + stage.draw.below(300) };
+    let requests = if boxcar > 1 {
+        20 + stage.draw.below(20)
+    } else {
+        180 + stage.draw.below(300)
+    };
     for _ in 0..requests {
         at += stage.draw.between(300, 2000);
         aura(at, vec![GET_ITEMS; boxcar]);
@@ -47,7 +52,11 @@ pub fn aura_scrape(stage: &mut Stage<'_>) -> Vec<Scene> {
         // The guest's profile may use the API: no component is needed at all.
         for n in 0..60 + stage.draw.below(200) {
             at += stage.draw.between(400, 4000);
-            let call = guest_call(Family::Rest, "query", if n % 2 == 0 { "Contact" } else { "Case" });
+            let call = guest_call(
+                Family::Rest,
+                "query",
+                if n % 2 == 0 { "Contact" } else { "Case" },
+            );
             acts.push(guest_act(stage.org, at, &from, Deed::Call(call)));
         }
     }
@@ -65,7 +74,13 @@ pub fn aura_scrape(stage: &mut Stage<'_>) -> Vec<Scene> {
         "guest-api-traffic",
     ];
     let guest = stage.org.guest;
-    vec![scene(Some(guest), "", &ip, acts, expect(&[&own], must, High))]
+    vec![scene(
+        Some(guest),
+        "",
+        &ip,
+        acts,
+        expect(&[&own], must, High),
+    )]
 }
 
 /// A public endpoint is called so often that it eats the org's allowance.
@@ -95,7 +110,12 @@ pub fn guest_flood(stage: &mut Stage<'_>) -> Vec<Scene> {
         acts.push(guest_act(stage.org, at, &from, Deed::Site(hit)));
     }
     debug_assert!(at < stage.start(1) + 10 * MINUTE);
-    let own = ["guest-api-traffic", "api-limit-burn", "guest-aura-scraping", "error-ratio-anomaly"];
+    let own = [
+        "guest-api-traffic",
+        "api-limit-burn",
+        "guest-aura-scraping",
+        "error-ratio-anomaly",
+    ];
     let expected = expect(&[&own], &["guest-endpoint-flood"], High);
     let guest = stage.org.guest;
     let ip = if single { stage.foe(0) } else { "".into() };

@@ -56,7 +56,12 @@ pub fn vishing(stage: &mut Stage<'_>) -> Vec<Scene> {
         at += stage.draw.between(3, 16) * SECOND;
         let object = objects[(n / 40) as usize % objects.len()];
         match n % 40 {
-            0 => thief.query(at, object, 2000, &format!("SELECT FIELDS(STANDARD) FROM {object} LIMIT 2000")),
+            0 => thief.query(
+                at,
+                object,
+                2000,
+                &format!("SELECT FIELDS(STANDARD) FROM {object} LIMIT 2000"),
+            ),
             page => thief.page(at, object, 2000, page),
         }
     }
@@ -122,7 +127,12 @@ pub fn session_hijack(stage: &mut Stage<'_>) -> Vec<Scene> {
     thief.agent_code = "5001".into();
     for _ in 0..20 + stage.draw.below(40) {
         at += stage.draw.between(2, 9) * SECOND;
-        thief.query(at, "Contact", 200, "SELECT Id, Name, Email, Phone FROM Contact LIMIT 200");
+        thief.query(
+            at,
+            "Contact",
+            200,
+            "SELECT Id, Name, Email, Phone FROM Contact LIMIT 200",
+        );
     }
     owner.record_page(at + MINUTE, "Lead");
     let mut acts = owner.acts;
@@ -136,14 +146,25 @@ pub fn session_hijack(stage: &mut Stage<'_>) -> Vec<Scene> {
     // On the free tier nothing of a person's session is promised.
     let must: &[&'static str] = stage.by_tier(&[], &["session-hijack-suspected"]);
     let min = if is_admin { Critical } else { High };
-    vec![scene(Some(user), "", &ip, acts, expect(&[&own, &FOREIGN_USE], must, min))]
+    vec![scene(
+        Some(user),
+        "",
+        &ip,
+        acts,
+        expect(&[&own, &FOREIGN_USE], must, min),
+    )]
 }
 
 /// An administrator logs in as somebody and exports that person's reports.
 pub fn login_as_export(stage: &mut Stage<'_>) -> Vec<Scene> {
     let org = &*stage.org;
     let admins: Vec<usize> = org.admins().map(|p| p.user).collect();
-    let others: Vec<usize> = org.people.iter().map(|p| p.user).filter(|u| !admins.contains(u)).collect();
+    let others: Vec<usize> = org
+        .people
+        .iter()
+        .map(|p| p.user)
+        .filter(|u| !admins.contains(u))
+        .collect();
     let (admin, target) = (*stage.draw.pick(&admins), *stage.draw.pick(&others));
     let ip = stage.org.office[2].clone();
     let start = local(stage.org.zone, stage.day, 11 * 60) + stage.draw.between(0, 5 * HOUR);
@@ -159,7 +180,9 @@ pub fn login_as_export(stage: &mut Stage<'_>) -> Vec<Scene> {
         keys: keys.clone(),
         deed,
     };
-    let mut acts: Vec<Act> = (0..5).map(|n| act(start + n * 700, Deed::LoginAs { by: admin })).collect();
+    let mut acts: Vec<Act> = (0..5)
+        .map(|n| act(start + n * 700, Deed::LoginAs { by: admin }))
+        .collect();
     let large = stage.variant == 1;
     let exports = 3 + stage.draw.below(3);
     for n in 0..exports {
@@ -173,7 +196,10 @@ pub fn login_as_export(stage: &mut Stage<'_>) -> Vec<Scene> {
             origin: "ReportExported",
             exported: true,
         };
-        acts.push(act(start + (n as i64 + 1) * 70 * SECOND, Deed::Report(report)));
+        acts.push(act(
+            start + (n as i64 + 1) * 70 * SECOND,
+            Deed::Report(report),
+        ));
     }
     let mut end = Actor::as_person(target, &ip, &country, "");
     end.keys = keys.clone();
@@ -181,7 +207,11 @@ pub fn login_as_export(stage: &mut Stage<'_>) -> Vec<Scene> {
     acts.append(&mut end.acts);
     let must: &[&'static str] = stage.by_tier(&[], &["loginas-then-export"]);
     let expected = expect(
-        &[&["report-export-anomaly", "rows-volume-anomaly", "loginas-onto-integration-user"]],
+        &[&[
+            "report-export-anomaly",
+            "rows-volume-anomaly",
+            "loginas-onto-integration-user",
+        ]],
         must,
         if large { High } else { Medium },
     );

@@ -15,7 +15,12 @@ use crate::config::Severity::{Critical, High};
 /// Published of August 2025: a cloud address, another one, and Tor exits.
 const DRIFT_CLOUD: &str = "44.215.108.109";
 const DRIFT_EXPORT: &str = "208.68.36.90";
-const DRIFT_TOR: [&str; 4] = ["185.220.101.33", "192.42.116.20", "194.15.36.117", "179.43.159.198"];
+const DRIFT_TOR: [&str; 4] = [
+    "185.220.101.33",
+    "192.42.116.20",
+    "194.15.36.117",
+    "179.43.159.198",
+];
 const DRIFT_FETCHER: &str = "Salesforce-Multi-Org-Fetcher/1.0";
 
 /// First and last day on which the published addresses were the attacker's.
@@ -50,25 +55,43 @@ fn thief(stage: &Stage<'_>, victim: &Machine, ip: &Text, agent: &str) -> Actor {
 
 pub fn drift(stage: &mut Stage<'_>) -> Vec<Scene> {
     let vendor = stage.org.vendors[0].clone();
-    let Some(victim) = vendor.machines.first().map(|n| stage.org.machines[*n].clone()) else {
+    let Some(victim) = vendor
+        .machines
+        .first()
+        .map(|n| stage.org.machines[*n].clone())
+    else {
         return vec![];
     };
     let app = app_name(stage, &victim);
     let mut scenes = vec![];
-    let mut night = |ip: &str, acts: Vec<super::Act>, rules: &[&[&'static str]], must: &[&'static str]| {
-        let mut all = vec![&OWN[..], &FOREIGN_USE[..]];
-        all.extend(rules);
-        let ip = Text::from(ip);
-        scenes.push(scene(Some(victim.user), app.clone(), &ip, acts, expect(&all, must, High)));
-    };
+    let mut night =
+        |ip: &str, acts: Vec<super::Act>, rules: &[&[&'static str]], must: &[&'static str]| {
+            let mut all = vec![&OWN[..], &FOREIGN_USE[..]];
+            all.extend(rules);
+            let ip = Text::from(ip);
+            scenes.push(scene(
+                Some(victim.user),
+                app.clone(),
+                &ip,
+                acts,
+                expect(&all, must, High),
+            ));
+        };
     // Of a machine without declared networks an address is unexpected on its first night only.
     let known = indicator_holds(stage.day, DRIFT_WINDOW);
     let promised = |rules: &[&'static str], new_network: bool| -> Vec<&'static str> {
-        let mut must = if victim.declared || new_network { rules.to_vec() } else { vec![] };
+        let mut must = if victim.declared || new_network {
+            rules.to_vec()
+        } else {
+            vec![]
+        };
         must.extend(known.then_some("ioc-match"));
         must
     };
-    let (login, calls) = (["integration-unexpected-ip-login", UNEXPECTED], [UNEXPECTED]);
+    let (login, calls) = (
+        ["integration-unexpected-ip-login", UNEXPECTED],
+        [UNEXPECTED],
+    );
 
     // 08-09: a tool tries the token.
     let cloud = Text::from(DRIFT_CLOUD);
@@ -91,9 +114,19 @@ pub fn drift(stage: &mut Stage<'_>) -> Vec<Scene> {
     let soql = "SELECT Id, Subject, Description, Comments FROM Case LIMIT 10000";
     describe.query(at(stage, 4, 19, 34, 40), "Case", 2000, soql);
     for page in 1..5 {
-        describe.page(at(stage, 4, 19, 34, 40) + page as i64 * 4 * SECOND, "Case", 2000, page);
+        describe.page(
+            at(stage, 4, 19, 34, 40) + page as i64 * 4 * SECOND,
+            "Case",
+            2000,
+            page,
+        );
     }
-    night(DRIFT_CLOUD, describe.acts, &[&CHAIN], &promised(&calls, false));
+    night(
+        DRIFT_CLOUD,
+        describe.acts,
+        &[&CHAIN],
+        &promised(&calls, false),
+    );
 
     // 08-14: counting.
     let mut count = thief(stage, &victim, &cloud, DRIFT_FETCHER);
@@ -103,8 +136,18 @@ pub fn drift(stage: &mut Stage<'_>) -> Vec<Scene> {
         count.query(t, object, 1, &format!("SELECT COUNT() FROM {object}"));
         t += 3 * SECOND;
     }
-    count.query(t, "CaseTeamMemberHistory__c", 2000, "SELECT Id FROM CaseTeamMemberHistory__c LIMIT 5000");
-    count.query(t + 5 * SECOND, "Organization", 1, "SELECT Id, Name, OrganizationType FROM Organization");
+    count.query(
+        t,
+        "CaseTeamMemberHistory__c",
+        2000,
+        "SELECT Id FROM CaseTeamMemberHistory__c LIMIT 5000",
+    );
+    count.query(
+        t + 5 * SECOND,
+        "Organization",
+        1,
+        "SELECT Id, Name, OrganizationType FROM Organization",
+    );
     let people = "SELECT Id, Username, Email, LastLoginDate, IsActive FROM User \
                   ORDER BY LastLoginDate DESC NULLS LAST LIMIT 20";
     count.query(t + 9 * SECOND, "User", 20, people);
@@ -114,7 +157,12 @@ pub fn drift(stage: &mut Stage<'_>) -> Vec<Scene> {
     // 08-16: one more count.
     let mut again = thief(stage, &victim, &cloud, DRIFT_FETCHER);
     again.keys = keys;
-    again.query(at(stage, 7, 19, 26, 0), "Case", 1, "SELECT COUNT() FROM Case");
+    again.query(
+        at(stage, 7, 19, 26, 0),
+        "Case",
+        1,
+        "SELECT COUNT() FROM Case",
+    );
     night(DRIFT_CLOUD, again.acts, &[&CHAIN], &promised(&calls, false));
 
     // 08-17: the export, and its job deleted 24 seconds after it was complete.
@@ -143,7 +191,10 @@ pub fn drift(stage: &mut Stage<'_>) -> Vec<Scene> {
 
 /// In many orgs the people's own tokens were used, too: all within an hour, through Tor.
 fn drift_tokens(stage: &mut Stage<'_>, machines: &[usize], app: &Text) -> Vec<Scene> {
-    let tokens: Vec<Machine> = machines[1..].iter().map(|n| stage.org.machines[*n].clone()).collect();
+    let tokens: Vec<Machine> = machines[1..]
+        .iter()
+        .map(|n| stage.org.machines[*n].clone())
+        .collect();
     let wanted = (tokens.len() / 2).max(4).min(tokens.len());
     let mut acts = vec![];
     let mut t = at(stage, 3, 22, 31, 0);

@@ -30,16 +30,33 @@ const GAINSIGHT_FIRST: &str = "3.239.45.43";
 const GAINSIGHT_WINDOW: [&str; 2] = ["2025-10-23", "2025-11-20"];
 
 /// Published of June 2026.
-const KLUE: [&str; 4] = ["138.226.246.94", "212.86.125.24", "213.111.148.90", "94.154.32.160"];
+const KLUE: [&str; 4] = [
+    "138.226.246.94",
+    "212.86.125.24",
+    "213.111.148.90",
+    "94.154.32.160",
+];
 const KLUE_WINDOW: [&str; 2] = ["2026-06-11", "2026-06-17"];
 const KLUE_OBJECTS: [&str; 10] = [
-    "Opportunity", "Case", "Task", "Lead", "Contact", "Account", "User", "Contract", "Event", "Campaign",
+    "Opportunity",
+    "Case",
+    "Task",
+    "Lead",
+    "Contact",
+    "Account",
+    "User",
+    "Contract",
+    "Event",
+    "Campaign",
 ];
 
 /// The vendor's machines: its integration first, then the people's tokens.
 fn vendor(stage: &Stage<'_>) -> Vec<Machine> {
     let machines = &stage.org.vendors[1].machines;
-    machines.iter().map(|n| stage.org.machines[*n].clone()).collect()
+    machines
+        .iter()
+        .map(|n| stage.org.machines[*n].clone())
+        .collect()
 }
 
 /// October and November 2025: a first look around, then waves of many users' tokens, then the end.
@@ -48,16 +65,31 @@ pub fn gainsight(stage: &mut Stage<'_>) -> Vec<Scene> {
     let app = app_name(stage, &machines[0]);
     let mut scenes = vec![];
     let first_ip = Text::from(GAINSIGHT_FIRST);
-    let mut look = Actor::as_machine(stage.org, &machines[0], &first_ip, "US", "Salesforce-Multi-Org-Fetcher/1.0");
+    let mut look = Actor::as_machine(
+        stage.org,
+        &machines[0],
+        &first_ip,
+        "US",
+        "Salesforce-Multi-Org-Fetcher/1.0",
+    );
     let at = stage.start(0) + 14 * HOUR + stage.draw.between(0, HOUR);
     look.log_in(at, &mut stage.draw);
     look.get(at + 2 * SECOND, "sobjects/", "");
     look.get(at + 6 * SECOND, "limits/", "");
     look.query(at + 9 * SECOND, "User", 1, "SELECT COUNT() FROM User");
-    let mut must = vec!["integration-unexpected-ip-login", "integration-unexpected-ip-api"];
+    let mut must = vec![
+        "integration-unexpected-ip-login",
+        "integration-unexpected-ip-api",
+    ];
     must.extend(indicator_holds(stage.day, GAINSIGHT_WINDOW).then_some("ioc-match"));
     let expected = expect(&[&OWN, &FOREIGN_USE], &must, High);
-    scenes.push(scene(Some(machines[0].user), app.clone(), &first_ip, look.acts, expected));
+    scenes.push(scene(
+        Some(machines[0].user),
+        app.clone(),
+        &first_ip,
+        look.acts,
+        expected,
+    ));
 
     // 11-08, 11-12, 11-16: each from a network of its own.
     for (wave, day) in [16, 20, 24].into_iter().enumerate() {
@@ -67,7 +99,11 @@ pub fn gainsight(stage: &mut Stage<'_>) -> Vec<Scene> {
         };
         let start = stage.start(day) + stage.draw.between(HOUR, 20 * HOUR);
         let (acts, users) = wave_of(stage, &machines, &ip, start, "Python/3.11 aiohttp/3.13.1");
-        let must: &[&'static str] = if users >= promised_users(&machines) { &["app-token-burst-new-ip"] } else { &[] };
+        let must: &[&'static str] = if users >= promised_users(&machines) {
+            &["app-token-burst-new-ip"]
+        } else {
+            &[]
+        };
         let expected = expect(&[&OWN, &FOREIGN_USE], must, Critical);
         scenes.push(scene(None, app.clone(), &ip, acts, expected));
     }
@@ -99,7 +135,12 @@ fn wave_of(
         for n in 0..8 + stage.draw.below(12) {
             t += stage.draw.between(1, 12) * SECOND;
             let object = ["Account", "Contact", "Opportunity", "Case"][n as usize % 4];
-            one.query(t, object, PAGE_ROWS, &format!("SELECT FIELDS(STANDARD) FROM {object} LIMIT 2000"));
+            one.query(
+                t,
+                object,
+                PAGE_ROWS,
+                &format!("SELECT FIELDS(STANDARD) FROM {object} LIMIT 2000"),
+            );
         }
         acts.append(&mut one.acts);
         at += stage.draw.between(2, (3000 / users as i64).max(3)) * SECOND;
@@ -132,7 +173,11 @@ pub fn klue(stage: &mut Stage<'_>) -> Vec<Scene> {
     let in_window = indicator_holds(stage.day, KLUE_WINDOW);
     for night in 0..2 {
         let ip = Text::from(KLUE[night as usize]);
-        let agent = if night == 0 { "Python-urllib/3.12" } else { "Python-urllib/3.14" };
+        let agent = if night == 0 {
+            "Python-urllib/3.12"
+        } else {
+            "Python-urllib/3.14"
+        };
         let start = stage.start(night) + stage.draw.between(2 * HOUR, 14 * HOUR);
         let mut thief = Actor::as_machine(stage.org, victim, &ip, "NL", agent);
         thief.version = 59;
@@ -140,7 +185,10 @@ pub fn klue(stage: &mut Stage<'_>) -> Vec<Scene> {
         thief.log_in(start, &mut stage.draw);
         thief.get(start + 3 * SECOND, "sobjects/", "");
         copy_all(stage, &mut thief, start + 10 * SECOND);
-        let mut must = vec!["integration-unexpected-ip-login", "integration-unexpected-ip-api"];
+        let mut must = vec![
+            "integration-unexpected-ip-login",
+            "integration-unexpected-ip-api",
+        ];
         must.extend(in_window.then_some("ioc-match"));
         if night == 0 {
             must.push("integration-fingerprint-drift");
@@ -149,14 +197,30 @@ pub fn klue(stage: &mut Stage<'_>) -> Vec<Scene> {
             must.extend(["rows-volume-anomaly", "paging-exfiltration"]);
         }
         let expected = expect(&[&OWN, &FOREIGN_USE], &must, High);
-        scenes.push(scene(Some(victim.user), app.clone(), &ip, thief.acts, expected));
+        scenes.push(scene(
+            Some(victim.user),
+            app.clone(),
+            &ip,
+            thief.acts,
+            expected,
+        ));
     }
     if stage.variant == 1 {
         let ip = Text::from(KLUE[2]);
         let start = stage.start(0) + 9 * HOUR;
         let (acts, users) = wave_of(stage, &machines[1..], &ip, start, "Python-urllib/3.12");
-        let must: &[&'static str] = if users >= promised_users(&machines) { &["app-token-burst-new-ip"] } else { &[] };
-        scenes.push(scene(None, app, &ip, acts, expect(&[&OWN, &FOREIGN_USE], must, Critical)));
+        let must: &[&'static str] = if users >= promised_users(&machines) {
+            &["app-token-burst-new-ip"]
+        } else {
+            &[]
+        };
+        scenes.push(scene(
+            None,
+            app,
+            &ip,
+            acts,
+            expect(&[&OWN, &FOREIGN_USE], must, Critical),
+        ));
     }
     debug_assert!(stage.start(1) - stage.start(0) == DAY);
     scenes
@@ -175,7 +239,12 @@ fn copy_all(stage: &mut Stage<'_>, thief: &mut Actor, start: i64) {
     while at < end {
         let object = KLUE_OBJECTS[(n / 120) as usize % KLUE_OBJECTS.len()];
         match n % 120 {
-            0 => thief.query(at, object, PAGE_ROWS, &format!("SELECT FIELDS(STANDARD) FROM {object}")),
+            0 => thief.query(
+                at,
+                object,
+                PAGE_ROWS,
+                &format!("SELECT FIELDS(STANDARD) FROM {object}"),
+            ),
             page => thief.page(at, object, PAGE_ROWS, page),
         }
         at += stage.draw.between(each / 2, each * 3 / 2);

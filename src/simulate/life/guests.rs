@@ -48,7 +48,11 @@ pub fn day(book: &mut Book<'_>, asked: &Asked, day: NaiveDate) {
             let at = from + draw.between(0, HOUR - 1);
             visit(book, at, Mark::NONE, &mut draw);
         }
-        for crowd in asked.crowds.iter().filter(|c| c.from < from + HOUR && from < c.to) {
+        for crowd in asked
+            .crowds
+            .iter()
+            .filter(|c| c.from < from + HOUR && from < c.to)
+        {
             let mut more = Draw::new(org.seed, &["crowd", &from.to_string()]);
             for _ in 0..more.count(usual * crowd.times) {
                 let at = from + more.between(0, HOUR - 1);
@@ -73,7 +77,9 @@ fn visit(book: &mut Book<'_>, at: i64, mark: Mark, draw: &mut Draw) {
             is_error: draw.chance(0.01),
         };
         book.put(&guest_act(org, at, &from, Deed::Site(page)), mark);
-        let actions = (0..1 + draw.below(3)).map(|_| *draw.pick(&ACTIONS)).collect();
+        let actions = (0..1 + draw.below(3))
+            .map(|_| *draw.pick(&ACTIONS))
+            .collect();
         let aura = Aura {
             actions,
             uri: "/s/sfsites/aura",
@@ -82,7 +88,10 @@ fn visit(book: &mut Book<'_>, at: i64, mark: Mark, draw: &mut Draw) {
         };
         book.put(&guest_act(org, at + SECOND, &from, Deed::Aura(aura)), mark);
         if draw.chance(0.5) {
-            book.put(&guest_act(org, at + SECOND, &from, Deed::Call(component_call())), mark);
+            book.put(
+                &guest_act(org, at + SECOND, &from, Deed::Call(component_call())),
+                mark,
+            );
         }
         at += draw.between(5 * SECOND, 3 * MINUTE);
     }

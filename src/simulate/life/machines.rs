@@ -3,8 +3,7 @@
 use chrono::{Datelike, NaiveDate};
 
 use super::super::acts::{
-    Act, AppSeen, Call, Deed, Door, Family, Hidden, Job, Keys, Login, Logout, Origin, SUCCESS,
-    Text,
+    Act, AppSeen, Call, Deed, Door, Family, Hidden, Job, Keys, Login, Logout, Origin, SUCCESS, Text,
 };
 use super::super::book::Book;
 use super::super::draw::Draw;
@@ -28,7 +27,12 @@ pub fn day(book: &mut Book<'_>, n: usize, day: NaiveDate) {
     let start = start_of(day);
     match machine.rhythm {
         Rhythm::Round { .. } | Rhythm::Office => shift.around_the_clock(book),
-        Rhythm::Nightly { at, operation, jobs, pages } => {
+        Rhythm::Nightly {
+            at,
+            operation,
+            jobs,
+            pages,
+        } => {
             let at = shift.due(at);
             shift.night_run(book, at, operation, jobs, pages);
         }
@@ -71,10 +75,16 @@ impl Shift<'_> {
         for hour in 0..24 {
             let from = start + hour * HOUR;
             let zone = self.org.zone;
-            let share = self.machine.share(local_day(zone, from), local_hour(zone, from));
+            let share = self
+                .machine
+                .share(local_day(zone, from), local_hour(zone, from));
             let volume = self.machine.working(from + HOUR / 2).volume;
-            let n = self.draw.count(self.machine.calls * share * noise * season * volume);
-            let mut times: Vec<i64> = (0..n).map(|_| from + self.draw.between(0, HOUR - 1)).collect();
+            let n = self
+                .draw
+                .count(self.machine.calls * share * noise * season * volume);
+            let mut times: Vec<i64> = (0..n)
+                .map(|_| from + self.draw.between(0, HOUR - 1))
+                .collect();
             times.sort_unstable();
             for at in times {
                 self.call(book, at);
@@ -108,7 +118,10 @@ impl Shift<'_> {
         }
         let (host, keys) = self.session(book, at, &working);
         let call = self.usual_call(&working);
-        let call = Act { at: at + 3 * SECOND, ..self.act(at, &host, keys, Deed::Call(call)) };
+        let call = Act {
+            at: at + 3 * SECOND,
+            ..self.act(at, &host, keys, Deed::Call(call))
+        };
         book.put(&call, working.mark);
     }
 
@@ -116,7 +129,10 @@ impl Shift<'_> {
     fn session(&mut self, book: &mut Book<'_>, at: i64, working: &Working) -> (Text, Keys) {
         let hosts = hosts(self.machine, working);
         let host = self.draw.pick(&hosts).clone();
-        let known = self.sessions.iter().position(|(h, _, end)| *h == host && at < *end);
+        let known = self
+            .sessions
+            .iter()
+            .position(|(h, _, end)| *h == host && at < *end);
         if let Some(n) = known {
             return (host, self.sessions[n].1.clone());
         }
@@ -129,12 +145,19 @@ impl Shift<'_> {
                     high_assurance: false,
                     by_user: false,
                 });
-                let ended = Act { at: end.min(at), ..self.act(at, &host, keys, logout) };
+                let ended = Act {
+                    at: end.min(at),
+                    ..self.act(at, &host, keys, logout)
+                };
                 book.put(&ended, working.mark);
             }
         }
         let keys = self.log_in(book, at, working, host.clone(), SUCCESS);
-        self.sessions.push((host.clone(), keys.clone(), at + self.machine.session - MINUTE));
+        self.sessions.push((
+            host.clone(),
+            keys.clone(),
+            at + self.machine.session - MINUTE,
+        ));
         (host, keys)
     }
 
@@ -151,7 +174,10 @@ impl Shift<'_> {
             session: self.draw.key(16).into(),
         };
         let app = app_seen(self.org, self.machine, working);
-        let agent = working.agent.clone().unwrap_or_else(|| self.machine.agent.clone());
+        let agent = working
+            .agent
+            .clone()
+            .unwrap_or_else(|| self.machine.agent.clone());
         let login = Login {
             version: working.version.unwrap_or(self.machine.version).min(64),
             ..Login::new(self.machine.door, app, agent).ending(status)
@@ -169,7 +195,10 @@ impl Shift<'_> {
         let machine = self.machine;
         let objects = machine.objects.len() + working.objects.len();
         let n = self.draw.index(objects);
-        let object = *machine.objects.get(n).unwrap_or_else(|| &working.objects[n - machine.objects.len()]);
+        let object = *machine
+            .objects
+            .get(n)
+            .unwrap_or_else(|| &working.objects[n - machine.objects.len()]);
         let rows = 1 + self.draw.below(machine.rows * 2);
         let mut call = query_call(object, rows, working.version.unwrap_or(machine.version));
         match self.draw.below(10) {
@@ -201,7 +230,11 @@ impl Shift<'_> {
         call.unique = self.draw.chance(0.05);
         if machine.door == Door::Soap {
             call.family = Family::Soap;
-            call.method = if call.query.is_empty() { "update" } else { "query" };
+            call.method = if call.query.is_empty() {
+                "update"
+            } else {
+                "query"
+            };
         }
         call.client = machine.client.clone();
         call.agent_code = machine.agent_code.clone();
@@ -223,7 +256,14 @@ impl Shift<'_> {
         }
     }
 
-    fn night_run(&mut self, book: &mut Book<'_>, at: i64, operation: &'static str, jobs: u64, pages: u64) {
+    fn night_run(
+        &mut self,
+        book: &mut Book<'_>,
+        at: i64,
+        operation: &'static str,
+        jobs: u64,
+        pages: u64,
+    ) {
         let working = self.machine.working(at);
         if working.silent || working.refused.is_some() {
             self.refusals(book, at - at % HOUR);
@@ -256,7 +296,12 @@ impl Shift<'_> {
                 ("InProgress", 40, records / 2, "GET"),
                 ("JobComplete", 160, records, "GET"),
             ] {
-                let deed = Deed::Job(Job { state, records: done, verb, ..job.clone() });
+                let deed = Deed::Job(Job {
+                    state,
+                    records: done,
+                    verb,
+                    ..job.clone()
+                });
                 let act = self.act(at + after * SECOND, &host, keys.clone(), deed);
                 book.put(&act, working.mark);
             }
@@ -297,7 +342,11 @@ impl Shift<'_> {
 /// Where a machine works from.
 fn hosts(machine: &Machine, working: &Working) -> Vec<Text> {
     match working.site {
-        Some(n) => machine.sites.get(n).or(machine.sites.first()).map(|s| s.hosts.clone()),
+        Some(n) => machine
+            .sites
+            .get(n)
+            .or(machine.sites.first())
+            .map(|s| s.hosts.clone()),
         None => None,
     }
     .unwrap_or_else(|| machine.sites.iter().flat_map(|s| s.hosts.clone()).collect())
@@ -321,7 +370,8 @@ pub fn query_call(object: &str, rows: u64, version: u16) -> Call {
         status: 200,
         rows: Some(rows),
         bytes: Some(180 + rows * 240),
-        query: format!("SELECT Id, Name FROM {object} WHERE SystemModstamp > 2026-01-01T00:00:00Z").into(),
+        query: format!("SELECT Id, Name FROM {object} WHERE SystemModstamp > 2026-01-01T00:00:00Z")
+            .into(),
         unique: false,
         category: "EXTERNAL_APPLICATION",
         agent_code: "9999".into(),
@@ -329,6 +379,9 @@ pub fn query_call(object: &str, rows: u64, version: u16) -> Call {
 }
 
 fn record(object: &str, draw: &mut Draw) -> Text {
-    format!("sobjects/{object}/{}", record_id("001", draw.below(800_000_000) as usize)).into()
+    format!(
+        "sobjects/{object}/{}",
+        record_id("001", draw.below(800_000_000) as usize)
+    )
+    .into()
 }
-

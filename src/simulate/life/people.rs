@@ -13,7 +13,14 @@ use super::super::moment::{HOUR, MINUTE, SECOND, is_holiday, is_weekend, local};
 use super::super::org::{Org, Person, record_id};
 use super::Asked;
 
-const OBJECTS: [&str; 6] = ["Account", "Opportunity", "Case", "Contact", "Lead", "Campaign"];
+const OBJECTS: [&str; 6] = [
+    "Account",
+    "Opportunity",
+    "Case",
+    "Contact",
+    "Lead",
+    "Campaign",
+];
 
 /// A Monday on which many passwords have run out: people try old ones and set new ones.
 #[derive(Debug, Clone)]
@@ -26,7 +33,10 @@ pub struct PasswordMonday {
 
 pub fn day(book: &mut Book<'_>, asked: &Asked, day: NaiveDate) {
     let org = book.org;
-    let monday = asked.password_mondays.iter().find(|monday| monday.day == day);
+    let monday = asked
+        .password_mondays
+        .iter()
+        .find(|monday| monday.day == day);
     for person in &org.people {
         let name = format!("{}", person.user);
         let mut draw = Draw::new(org.seed, &["person's day", &name, &day.to_string()]);
@@ -64,7 +74,11 @@ fn working_day(
 ) {
     let org = book.org;
     let at_home = draw.chance(person.at_home) || is_weekend(day);
-    let ip = if at_home { person.home.clone() } else { draw.pick(&org.office).clone() };
+    let ip = if at_home {
+        person.home.clone()
+    } else {
+        draw.pick(&org.office).clone()
+    };
     let mut seat = Seat {
         person,
         from: Origin::new(ip, org.country.clone()),
@@ -84,7 +98,13 @@ fn working_day(
     let pages = draw.count(person.pages) + 1;
     let mut times: Vec<i64> = (0..pages)
         .map(|_| at + MINUTE + draw.between(0, (end - at - MINUTE).max(MINUTE)))
-        .map(|t| if (noon..noon + 45 * MINUTE).contains(&t) { t + 50 * MINUTE } else { t })
+        .map(|t| {
+            if (noon..noon + 45 * MINUTE).contains(&t) {
+                t + 50 * MINUTE
+            } else {
+                t
+            }
+        })
         .collect();
     times.sort_unstable();
     let mut last = at;
@@ -98,7 +118,11 @@ fn working_day(
         last = t;
     }
     let by_user = draw.chance(0.4);
-    let until = if by_user { last + 4 * MINUTE } else { last + 2 * HOUR };
+    let until = if by_user {
+        last + 4 * MINUTE
+    } else {
+        last + 2 * HOUR
+    };
     seat.log_out(book, until, &keys, by_user);
 }
 
@@ -137,9 +161,19 @@ impl Seat<'_> {
             return signed_in;
         }
         let mut at = at;
-        let typos = if draw.chance(0.05) { draw.between(1, 3) } else { 0 };
+        let typos = if draw.chance(0.05) {
+            draw.between(1, 3)
+        } else {
+            0
+        };
         for _ in 0..typos {
-            self.attempt(book, at, &typo, Door::UiPassword, "LOGIN_ERROR_INVALID_PASSWORD");
+            self.attempt(
+                book,
+                at,
+                &typo,
+                Door::UiPassword,
+                "LOGIN_ERROR_INVALID_PASSWORD",
+            );
             at += draw.between(6, 40) * SECOND;
         }
         self.attempt(book, at, &asked, Door::UiPassword, "LOGIN_TWOFACTOR_REQ");
@@ -155,7 +189,13 @@ impl Seat<'_> {
             session: "".into(),
         };
         for _ in 0..draw.between(1, 5) {
-            self.attempt(book, at, &keys, Door::UiPassword, "LOGIN_ERROR_INVALID_PASSWORD");
+            self.attempt(
+                book,
+                at,
+                &keys,
+                Door::UiPassword,
+                "LOGIN_ERROR_INVALID_PASSWORD",
+            );
             at += draw.between(8, 70) * SECOND;
         }
         self.attempt(book, at, &keys, Door::UiPasswordReset, SUCCESS);
@@ -174,10 +214,19 @@ impl Seat<'_> {
 
     fn look(&self, book: &mut Book<'_>, at: i64, keys: &Keys, draw: &mut Draw) {
         let page = |kind, what: &str| {
-            Deed::Page(Page { kind, what: what.into(), agent: self.agent.clone() })
+            Deed::Page(Page {
+                kind,
+                what: what.into(),
+                agent: self.agent.clone(),
+            })
         };
         match draw.below(20) {
-            0..=2 => self.put(book, at, keys, page(PageKind::Classic, "/lightning/page/home")),
+            0..=2 => self.put(
+                book,
+                at,
+                keys,
+                page(PageKind::Classic, "/lightning/page/home"),
+            ),
             3 => {
                 let report = Report {
                     id: record_id("00O", draw.below(60) as usize).into(),
@@ -187,13 +236,24 @@ impl Seat<'_> {
                 };
                 self.put(book, at, keys, Deed::Report(report));
             }
-            _ => self.put(book, at, keys, page(PageKind::Lightning, *draw.pick(&OBJECTS))),
+            _ => self.put(
+                book,
+                at,
+                keys,
+                page(PageKind::Lightning, *draw.pick(&OBJECTS)),
+            ),
         }
     }
 }
 
 /// The mobile app renews its token as its owner moves about, each time from another address.
-fn on_the_phone(book: &mut Book<'_>, person: &Person, carrier: u16, day: NaiveDate, draw: &mut Draw) {
+fn on_the_phone(
+    book: &mut Book<'_>,
+    person: &Person,
+    carrier: u16,
+    day: NaiveDate,
+    draw: &mut Draw,
+) {
     let org = book.org;
     let mean = if is_weekend(day) { 0.5 } else { 2.0 };
     for _ in 0..draw.count(mean) {

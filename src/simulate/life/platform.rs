@@ -23,7 +23,16 @@ pub fn day(book: &mut Book<'_>, day: NaiveDate) {
     for hour in 0..24 {
         for user in &org.internal {
             let at = start + hour * HOUR + draw.between(0, 50 * MINUTE);
-            book.put(&act(at, *user, Deed::Queued { entry_point: "AssignmentQueue" }), Mark::NONE);
+            book.put(
+                &act(
+                    at,
+                    *user,
+                    Deed::Queued {
+                        entry_point: "AssignmentQueue",
+                    },
+                ),
+                Mark::NONE,
+            );
         }
     }
     for _ in 0..3 {
@@ -54,7 +63,10 @@ pub fn day(book: &mut Book<'_>, day: NaiveDate) {
 /// Administrators change something in Setup now and then.
 fn maintenance(book: &mut Book<'_>, day: NaiveDate, draw: &mut Draw) {
     let org = book.org;
-    let Some(admin) = org.admins().nth(day.ordinal() as usize % org.admins().count().max(1)) else {
+    let Some(admin) = org
+        .admins()
+        .nth(day.ordinal() as usize % org.admins().count().max(1))
+    else {
         return;
     };
     for _ in 0..draw.count(0.7) {

@@ -23,10 +23,15 @@ pub fn site(own: bool, n: usize, hosts: usize) -> Site {
         false => (VENDOR_BLOCKS, [203, 0, 113]),
     };
     if n >= blocks {
-        return far_site(0x1000 + (n as u16 & 0x7ff) + if own { 0 } else { 0x800 }, hosts);
+        return far_site(
+            0x1000 + (n as u16 & 0x7ff) + if own { 0 } else { 0x800 },
+            hosts,
+        );
     }
     let first = (n * 8) as u8;
-    let host = |h: usize| Text::from(Ipv4Addr::new(net[0], net[1], net[2], first + 1 + h as u8).to_string());
+    let host = |h: usize| {
+        Text::from(Ipv4Addr::new(net[0], net[1], net[2], first + 1 + h as u8).to_string())
+    };
     Site {
         networks: vec![format!("{}.{}.{}.{first}/29", net[0], net[1], net[2]).into()],
         hosts: (0..hosts.min(6)).map(host).collect(),
@@ -62,19 +67,46 @@ pub fn home(n: usize, draw: &mut Draw) -> Text {
 /// An address of a mobile carrier: another one for every draw.
 pub fn mobile(carrier: u16, draw: &mut Draw) -> Text {
     let host = draw.below(0xffff) as u16;
-    let ip = Ipv6Addr::new(0x2001, 0xdb8, 0x6000 + carrier % 12, draw.below(256) as u16, 0, 0, 0, host);
+    let ip = Ipv6Addr::new(
+        0x2001,
+        0xdb8,
+        0x6000 + carrier % 12,
+        draw.below(256) as u16,
+        0,
+        0,
+        0,
+        host,
+    );
     ip.to_string().into()
 }
 
 /// A visitor of a public site.
 pub fn visitor_address(draw: &mut Draw) -> Text {
-    let ip = Ipv6Addr::new(0x2001, 0xdb8, 0x7000 + draw.below(0x400) as u16, 0, 0, 0, 0, 1 + draw.below(9) as u16);
+    let ip = Ipv6Addr::new(
+        0x2001,
+        0xdb8,
+        0x7000 + draw.below(0x400) as u16,
+        0,
+        0,
+        0,
+        0,
+        1 + draw.below(9) as u16,
+    );
     ip.to_string().into()
 }
 
 /// One of the many addresses of a crowd of hijacked machines.
 pub fn crowd_address(number: u64) -> Text {
-    let ip = Ipv6Addr::new(0x2001, 0xdb8, 0xb000 + (number & 0xfff) as u16, 0, 0, 0, 0, 0x66);
+    let ip = Ipv6Addr::new(
+        0x2001,
+        0xdb8,
+        0xb000 + (number & 0xfff) as u16,
+        0,
+        0,
+        0,
+        0,
+        0x66,
+    );
     ip.to_string().into()
 }
 

@@ -33,7 +33,12 @@ const EVEN: Rhythm = Rhythm::Round { busier: 1.2 };
 
 /// Copies of every night.
 const fn nightly(at: i64, operation: &'static str, jobs: u64, pages: u64) -> Rhythm {
-    Rhythm::Nightly { at, operation, jobs, pages }
+    Rhythm::Nightly {
+        at,
+        operation,
+        jobs,
+        pages,
+    }
 }
 
 /// The kinds that the attacks need come first, so that the smallest org has them.
@@ -153,7 +158,11 @@ fn integration(org: &mut Org, kind: &Kind, n: usize) -> Machine {
         session: sessions * MINUTE,
         month_end: kind.month_end,
         local: kind.rhythm == Rhythm::Office,
-        country: if own { org.country.clone() } else { "US".into() },
+        country: if own {
+            org.country.clone()
+        } else {
+            "US".into()
+        },
         declared,
         mtls: kind.door == Door::ClientCredentials && own,
         system: suffix(kind.system, " ").into(),
@@ -172,7 +181,12 @@ fn vendor(org: &mut Org, kind: usize, tokens: usize) -> VendorApp {
     let mut machines = vec![kind];
     let offset = org.size.scale().admins + (kind - CHAT) * 7;
     let people: Vec<usize> = org.people.iter().map(|p| p.user).collect();
-    for user in people.into_iter().cycle().skip(offset).take(tokens.min(org.people.len() / 3)) {
+    for user in people
+        .into_iter()
+        .cycle()
+        .skip(offset)
+        .take(tokens.min(org.people.len() / 3))
+    {
         machines.push(org.machines.len());
         org.machines.push(Machine {
             user,
@@ -268,11 +282,20 @@ fn accidents(org: &mut Org) {
     for n in 0..org.machines.len() {
         let mut draw = Draw::new(org.seed, &["accidents", &n.to_string()]);
         let machine = &mut org.machines[n];
-        let plain = |from, to, effect| Change { from, to, effect, mark: Mark::NONE };
+        let plain = |from, to, effect| Change {
+            from,
+            to,
+            effect,
+            mark: Mark::NONE,
+        };
         let mut changes = vec![];
         if days > 20 && draw.chance(0.5) {
             let at = first + draw.between(days / 3, days) * DAY + 9 * HOUR;
-            changes.push(plain(at, i64::MAX, Effect::Agent(machine.next_agent.clone())));
+            changes.push(plain(
+                at,
+                i64::MAX,
+                Effect::Agent(machine.next_agent.clone()),
+            ));
         }
         if days > 20 && draw.chance(0.3) && !machine.is_token {
             let at = first + draw.between(days / 3, days) * DAY + 6 * HOUR;

@@ -20,9 +20,7 @@ mod people;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
-pub use addresses::{
-    attacker_host, crowd_address, mobile as mobile_address, visitor_address,
-};
+pub use addresses::{attacker_host, crowd_address, mobile as mobile_address, visitor_address};
 pub use change::{Change, Effect, Working};
 pub use machine::{Machine, Rhythm};
 pub use people::Person;

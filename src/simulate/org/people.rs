@@ -44,8 +44,7 @@ impl Browser {
             ),
             Browser::Safari => format!(
                 "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/{}.{} Safari/605.1.15",
-                18,
-                releases
+                18, releases
             ),
             Browser::Firefox => format!(
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:{0}.0) Gecko/20100101 Firefox/{0}.0",
@@ -56,8 +55,8 @@ impl Browser {
 }
 
 const COLOURS: [&str; 20] = [
-    "amber", "basil", "cedar", "coral", "dusty", "ember", "fawn", "green", "hazel", "ivory", "jade",
-    "khaki", "lilac", "maple", "navy", "olive", "pearl", "quartz", "ruby", "slate",
+    "amber", "basil", "cedar", "coral", "dusty", "ember", "fawn", "green", "hazel", "ivory",
+    "jade", "khaki", "lilac", "maple", "navy", "olive", "pearl", "quartz", "ruby", "slate",
 ];
 const BIRDS: [&str; 20] = [
     "wren", "finch", "robin", "heron", "swift", "lark", "crane", "dove", "egret", "grebe", "ibis",
@@ -67,9 +66,19 @@ const BIRDS: [&str; 20] = [
 pub fn cast(org: &mut Org, draw: &mut Draw) {
     let scale = org.size.scale();
     for n in 0..scale.people {
-        let role = if n < scale.admins { Role::Admin } else { Role::Human };
+        let role = if n < scale.admins {
+            Role::Admin
+        } else {
+            Role::Human
+        };
         let user = org.add_user(&username(n), role);
-        let browsers = [Browser::Chrome, Browser::Chrome, Browser::Edge, Browser::Safari, Browser::Firefox];
+        let browsers = [
+            Browser::Chrome,
+            Browser::Chrome,
+            Browser::Edge,
+            Browser::Safari,
+            Browser::Firefox,
+        ];
         org.people.push(Person {
             user,
             begins: 7 * 60 + 30 + draw.between(0, 120),

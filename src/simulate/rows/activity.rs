@@ -63,7 +63,10 @@ fn lightning(book: &mut Book<'_>, act: &Act, page: &Page, mark: Mark) {
         .set("PAGE_ENTITY_ID", &record)
         .set("PAGE_ENTITY_TYPE", &page.what)
         .set("PAGE_CONTEXT", "one:recordHome")
-        .set("PAGE_URL", &format!("/lightning/r/{}/{record}/view", page.what))
+        .set(
+            "PAGE_URL",
+            &format!("/lightning/r/{}/{record}/view", page.what),
+        )
         .set("USER_ID_DERIVED", who.id18)
         .set("CLIENT_IP", client_ip(&act.from));
     row.end();
@@ -78,10 +81,17 @@ pub(super) fn aura(book: &mut Book<'_>, act: &Act, aura: &Aura, mark: Mark) {
     let mut message = vec![];
     for (n, action) in aura.actions.iter().enumerate() {
         put_number(n as u64 + 1, &mut message);
-        message.extend_from_slice(if action.contains("aura://") { b"$" } else { b"$serviceComponent://" });
+        message.extend_from_slice(if action.contains("aura://") {
+            b"$"
+        } else {
+            b"$serviceComponent://"
+        });
         message.extend_from_slice(action.as_bytes());
         message.push(b'=');
-        put_number(5 + (common.run_time * 7 + n as u64 * 13) % 190, &mut message);
+        put_number(
+            5 + (common.run_time * 7 + n as u64 * 13) % 190,
+            &mut message,
+        );
         message.push(b';');
     }
     let length = message.len();
@@ -118,7 +128,10 @@ pub(super) fn site(book: &mut Book<'_>, act: &Act, site: &Site, mark: Mark) {
         .set("REQUEST_STATUS", if site.is_error { "F" } else { "S" })
         .number("DB_TOTAL_TIME", common.db_time)
         .set("PAGE_NAME", site.page)
-        .set("REQUEST_TYPE", if site.is_api { "webservice" } else { "page" })
+        .set(
+            "REQUEST_TYPE",
+            if site.is_api { "webservice" } else { "page" },
+        )
         .set("IS_FIRST_REQUEST", flag(common.cpu_time % 3 == 0))
         .set("SITE_ID", &org.site_id)
         .set("IS_SECURE", "1")
@@ -142,14 +155,24 @@ pub(super) fn report(book: &mut Book<'_>, act: &Act, report: &Report, mark: Mark
             .set("REQUEST_STATUS", "S")
             .number("DB_TOTAL_TIME", common.db_time)
             .set("ENTITY_NAME", "Account")
-            .set("DISPLAY_TYPE", if report.origin.starts_with("Dashboard") { "D" } else { "S" })
+            .set(
+                "DISPLAY_TYPE",
+                if report.origin.starts_with("Dashboard") {
+                    "D"
+                } else {
+                    "S"
+                },
+            )
             .set("RENDERING_TYPE", if report.exported { "C" } else { "" })
             .set("REPORT_ID", &report.id)
             .number("ROW_COUNT", report.rows)
             .set("NUMBER_COLUMNS", "9")
             .set("AVERAGE_ROW_SIZE", "577")
             .set("CLIENT_IP", client_ip(&act.from))
-            .set("REPORT_ID_DERIVED", &sf_id18(&report.id).unwrap_or_default())
+            .set(
+                "REPORT_ID_DERIVED",
+                &sf_id18(&report.id).unwrap_or_default(),
+            )
             .set("ORIGIN", report.origin);
         row.end();
     }

@@ -79,7 +79,11 @@ fn rest(book: &mut Book<'_>, act: &Act, call: &Call, common: &Common, mark: Mark
         return;
     };
     timing(&mut row, common, who.id18);
-    let uri = format!("/services/data/v{}/{}", version(call.version), call.resource);
+    let uri = format!(
+        "/services/data/v{}/{}",
+        version(call.version),
+        call.resource
+    );
     row.set("URI", &uri)
         .set("SESSION_KEY", &act.keys.session)
         .set("LOGIN_KEY", &act.keys.login)
@@ -177,7 +181,11 @@ fn unique_query(book: &mut Book<'_>, act: &Act, call: &Call, common: &Common, ma
 pub(super) fn job(book: &mut Book<'_>, act: &Act, job: &Job, mark: Mark) {
     let common = common(book, mark);
     let who = who(book, act);
-    let what = if job.operation == "query" { "query" } else { "ingest" };
+    let what = if job.operation == "query" {
+        "query"
+    } else {
+        "ingest"
+    };
     let resource = format!("/v{}/jobs/{what}", version(job.version));
     let total = Total {
         family: "Bulk",

@@ -32,15 +32,24 @@ pub(super) fn login(book: &mut Book<'_>, act: &Act, login: &Login, mark: Mark) {
             .set("LOGIN_TYPE", &login.spelling.login_type)
             .set("BROWSER_TYPE", &login.agent)
             .set("API_TYPE", if is_soap { "P" } else { "" })
-            .set("API_VERSION", &version(if is_soap { login.version } else { 0 }))
+            .set(
+                "API_VERSION",
+                &version(if is_soap { login.version } else { 0 }),
+            )
             .set("USER_NAME", login.typed.as_deref().unwrap_or(who.username))
             .set("TLS_PROTOCOL", if is_soap { "TLSv1.2" } else { "TLSv1.3" })
             .set("CIPHER_SUITE", cipher)
-            .set("USE_API_TOKEN", if login.door.sends_password() { "T" } else { "" })
+            .set(
+                "USE_API_TOKEN",
+                if login.door.sends_password() { "T" } else { "" },
+            )
             .set("HTTP_REFERER", if is_sso { IDENTITY_PROVIDER } else { "" })
             .set("LOGIN_URL", &host)
             .set("COUNTRY_CODE", &act.from.country)
-            .set("AUTHENTICATION_METHOD_REFERENCE", if is_sso { "mfa" } else { "" })
+            .set(
+                "AUTHENTICATION_METHOD_REFERENCE",
+                if is_sso { "mfa" } else { "" },
+            )
             .set("LOGIN_SUB_TYPE", &login.spelling.sub_type)
             .set("AUTHENTICATION_SERVICE_ID", if is_sso { &sso } else { "" })
             .set("CLIENT_IP", client)
@@ -84,10 +93,17 @@ fn history(book: &mut Book<'_>, act: &Act, login: &Login, mark: Mark) {
         .set("LoginUrl", &host)
         .set(
             "AuthenticationServiceId",
-            &if is_sso { sf_id18(&sso).unwrap_or_default() } else { String::new() },
+            &if is_sso {
+                sf_id18(&sso).unwrap_or_default()
+            } else {
+                String::new()
+            },
         )
         .set("TlsProtocol", if is_soap { "TLS 1.2" } else { "TLS 1.3" })
-        .set("CipherSuite", if is_soap { OLDER_CIPHER } else { NEWER_CIPHER })
+        .set(
+            "CipherSuite",
+            if is_soap { OLDER_CIPHER } else { NEWER_CIPHER },
+        )
         .set("Browser", &browser)
         .set("Platform", platform)
         .set("Status", status_text(login.status))
@@ -96,7 +112,11 @@ fn history(book: &mut Book<'_>, act: &Act, login: &Login, mark: Mark) {
         .set("ApiType", if is_soap { "SOAP Partner" } else { "N/A" })
         .set(
             "ApiVersion",
-            &if is_soap { version(login.version) } else { "N/A".into() },
+            &if is_soap {
+                version(login.version)
+            } else {
+                "N/A".into()
+            },
         )
         .set("CountryIso", &act.from.country)
         .set("ForwardedForIp", &act.from.forwarded);
@@ -107,7 +127,11 @@ fn history(book: &mut Book<'_>, act: &Act, login: &Login, mark: Mark) {
 fn soap_call(book: &mut Book<'_>, act: &Act, login: &Login, request_id: &str, mark: Mark) {
     let who = who(book, act);
     let org = book.org;
-    let status = if login.status == SUCCESS { "200" } else { "500" };
+    let status = if login.status == SUCCESS {
+        "200"
+    } else {
+        "500"
+    };
     let ip = super::client_ip(&act.from).to_owned();
     let Some(mut row) = book.row(Kind::ApiTotalUsage, act.at, mark) else {
         return;
@@ -139,13 +163,19 @@ pub(super) fn logout(book: &mut Book<'_>, act: &Act, logout: &Logout, mark: Mark
     };
     row.set("USER_TYPE", logout.user_type)
         .set("SESSION_TYPE", &logout.session_type)
-        .set("SESSION_LEVEL", if logout.high_assurance { "10" } else { "1" })
+        .set(
+            "SESSION_LEVEL",
+            if logout.high_assurance { "10" } else { "1" },
+        )
         .set("PLATFORM_TYPE", if logout.by_user { "1015" } else { "" })
         .set("RESOLUTION_TYPE", if logout.by_user { "9999" } else { "" })
         .set("APP_TYPE", if is_ui { "1000" } else { "2514" })
         .set("CLIENT_VERSION", "9998")
         .set("API_VERSION", "9998.0")
-        .set("USER_INITIATED_LOGOUT", if logout.by_user { "1" } else { "0" })
+        .set(
+            "USER_INITIATED_LOGOUT",
+            if logout.by_user { "1" } else { "0" },
+        )
         .set("SESSION_KEY", &act.keys.session)
         .set("LOGIN_KEY", &act.keys.login)
         .set("USER_ID_DERIVED", who.id18)
@@ -215,7 +245,12 @@ fn parsed(agent: &str) -> (String, &'static str) {
         _ => "Unknown",
     };
     if agent.starts_with("Mozilla") {
-        let known = [("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Version/", "Safari")];
+        let known = [
+            ("Edg/", "Edge"),
+            ("Firefox/", "Firefox"),
+            ("Chrome/", "Chrome"),
+            ("Version/", "Safari"),
+        ];
         for (mark, name) in known {
             if let Some(version) = version(mark) {
                 return (format!("{name} {version}"), platform);

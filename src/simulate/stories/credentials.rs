@@ -10,7 +10,8 @@ use super::super::org::{Effect, Org};
 use super::Telling;
 
 pub fn certificate_rollover(telling: &mut Telling<'_>) {
-    let machine = telling.machine(|_, m| matches!(m.door, Door::Bearer | Door::ClientCredentials) && m.calls > 30.0);
+    let machine = telling
+        .machine(|_, m| matches!(m.door, Door::Bearer | Door::ClientCredentials) && m.calls > 30.0);
     let status = match telling.org.machines[machine].mtls {
         true => "LOGIN_ERROR_MUTUAL_AUTHENTICATION",
         false => "LOGIN_OAUTH_INVALID_DSIG",
@@ -39,7 +40,11 @@ pub fn secret_rotation(telling: &mut Telling<'_>) {
     let machine = telling.machine(|_, m| m.door == Door::Soap);
     let from = telling.start() + telling.draw.between(6 * 60, 20 * 60) * MINUTE;
     let to = from + telling.draw.between(60, 110) * MINUTE;
-    let every = if telling.variant == 0 { MINUTE } else { 15 * SECOND };
+    let every = if telling.variant == 0 {
+        MINUTE
+    } else {
+        15 * SECOND
+    };
     let user = telling.user_of(machine);
     let may = [
         "login-bruteforce",
@@ -57,7 +62,11 @@ pub fn re_consent(telling: &mut Telling<'_>) {
     let machine = telling.machine(|_, m| m.door == Door::Refresh && m.declared && !m.moves);
     let vendor = telling.org.machines[machine].clone();
     let at = telling.start() + telling.draw.between(9 * 60, 16 * 60) * MINUTE;
-    let may = ["browser-client-on-integration-login", "mfa-absent-password-login", "flow-downgrade"];
+    let may = [
+        "browser-client-on-integration-login",
+        "mfa-absent-password-login",
+        "flow-downgrade",
+    ];
     let mark = telling.label(Some(vendor.user), "", (at, at + HOUR), &may);
     let networks = vendor.sites[0].networks.clone();
     telling.window("consent", vendor.user, at - HOUR, at + 2 * HOUR, &networks);
@@ -87,10 +96,19 @@ pub fn is_monday(_: &Org, day: NaiveDate) -> bool {
 
 pub fn password_monday(telling: &mut Telling<'_>) {
     let share = if telling.variant == 0 { 0.35 } else { 0.7 };
-    let may = ["login-bruteforce", "password-spray", "credential-stuffing", "error-ratio-anomaly"];
+    let may = [
+        "login-bruteforce",
+        "password-spray",
+        "credential-stuffing",
+        "error-ratio-anomaly",
+    ];
     let from = telling.start();
     let mark = telling.label(None, "", (from, from + DAY), &may);
     let day = telling.day;
-    telling.plan.asked.password_mondays.push(PasswordMonday { day, share, mark });
+    telling
+        .plan
+        .asked
+        .password_mondays
+        .push(PasswordMonday { day, share, mark });
     debug_assert!(start_of(later(day, 1)) == from + DAY);
 }

@@ -5,9 +5,7 @@ use chrono::NaiveDate;
 use super::super::book::Kind;
 use super::super::delivery::{How, Irregular};
 use super::super::life::Crowd;
-use super::super::moment::{
-    DAY, HOUR, MINUTE, days_to_month_end, later, offset_minutes, start_of,
-};
+use super::super::moment::{DAY, HOUR, MINUTE, days_to_month_end, later, offset_minutes, start_of};
 use super::super::org::{Effect, Org, Rhythm};
 use super::Telling;
 
@@ -25,13 +23,22 @@ pub fn month_end(telling: &mut Telling<'_>) {
     });
     let from = telling.start();
     let user = telling.user_of(machine);
-    let may = ["api-call-volume-anomaly", "rows-volume-anomaly", "bulk-job-anomaly", "api-limit-burn"];
+    let may = [
+        "api-call-volume-anomaly",
+        "rows-volume-anomaly",
+        "bulk-job-anomaly",
+        "api-limit-burn",
+    ];
     let mark = telling.label(Some(user), "", (from, from + 2 * DAY), &may);
     let mut day = telling.org.first_day;
     while day <= telling.org.last_day {
         if is_month_end(telling.org, day) {
             let start = start_of(day);
-            let label = if day == telling.day { mark } else { super::Mark::NONE };
+            let label = if day == telling.day {
+                mark
+            } else {
+                super::Mark::NONE
+            };
             telling.change(machine, start, start + 2 * DAY, Effect::Volume(8.0), label);
         }
         day = later(day, 1);
@@ -44,7 +51,11 @@ pub fn backfill(telling: &mut Telling<'_>) {
         let own = app.is_none_or(|a| &*a.vendor == "own");
         own && matches!(m.rhythm, Rhythm::Round { .. }) && m.calls > 60.0
     });
-    let hours = if telling.variant == 0 { telling.draw.between(7, 11) } else { telling.draw.between(14, 20) };
+    let hours = if telling.variant == 0 {
+        telling.draw.between(7, 11)
+    } else {
+        telling.draw.between(14, 20)
+    };
     let from = telling.start() + telling.draw.between(60, 4 * 60) * MINUTE;
     let to = from + hours * HOUR;
     let user = telling.user_of(machine);
@@ -57,7 +68,13 @@ pub fn backfill(telling: &mut Telling<'_>) {
     let mark = telling.label(Some(user), "", (from, to + 4 * HOUR), &may);
     telling.change(machine, from, to, Effect::Silent, mark);
     // What was not done in so many hours is done in three.
-    telling.change(machine, to, to + 3 * HOUR, Effect::Volume(1.0 + hours as f64 / 3.0), mark);
+    telling.change(
+        machine,
+        to,
+        to + 3 * HOUR,
+        Effect::Volume(1.0 + hours as f64 / 3.0),
+        mark,
+    );
     telling.window("maintenance", user, from, to + 4 * HOUR, &[]);
 }
 
@@ -66,9 +83,19 @@ pub fn marketing_peak(telling: &mut Telling<'_>) {
     let from = telling.start() + telling.draw.between(8, 13) * HOUR;
     let to = from + telling.draw.between(4, 7) * HOUR;
     let guest = telling.org.guest;
-    let may = ["guest-endpoint-flood", "guest-aura-scraping", "api-limit-burn", "guest-api-traffic"];
+    let may = [
+        "guest-endpoint-flood",
+        "guest-aura-scraping",
+        "api-limit-burn",
+        "guest-api-traffic",
+    ];
     let mark = telling.label(Some(guest), "", (from, to), &may);
-    telling.plan.asked.crowds.push(Crowd { from, to, times, mark });
+    telling.plan.asked.crowds.push(Crowd {
+        from,
+        to,
+        times,
+        mark,
+    });
     telling.window("maintenance", guest, from - HOUR, to + HOUR, &[]);
 }
 
@@ -83,7 +110,11 @@ pub fn daylight_saving(telling: &mut Telling<'_>) {
     telling.org.machines[machine].local = true;
     let from = telling.start();
     let may = ["off-schedule-activity", "integration-fingerprint-drift"];
-    let local: Vec<usize> = telling.org.integrations().filter(|n| telling.org.machines[*n].local).collect();
+    let local: Vec<usize> = telling
+        .org
+        .integrations()
+        .filter(|n| telling.org.machines[*n].local)
+        .collect();
     for machine in local {
         let user = telling.user_of(machine);
         telling.label(Some(user), "", (from, from + 7 * DAY), &may);
@@ -92,7 +123,11 @@ pub fn daylight_saving(telling: &mut Telling<'_>) {
 
 pub fn late_files(telling: &mut Telling<'_>) {
     let from = telling.start();
-    let may = ["missing-log-file", "late-or-rewritten-file", "cross-source-mismatch"];
+    let may = [
+        "missing-log-file",
+        "late-or-rewritten-file",
+        "cross-source-mismatch",
+    ];
     telling.label(None, "", (from, from + 3 * DAY), &may);
     let day = telling.day;
     let hour = telling.draw.between(13, 21) as u32;

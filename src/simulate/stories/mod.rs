@@ -10,10 +10,10 @@ use chrono::NaiveDate;
 
 use super::acts::{Act, Mark, Text};
 use super::book::Tier;
+use super::declare::Window;
 use super::draw::Draw;
 use super::error::SimulateError;
 use super::labels::{Expected, Label, LabelKind};
-use super::declare::Window;
 use super::moment::{DAY, day_of, start_of};
 use super::org::{Change, Effect, Machine, Org};
 use super::plan::{Calendar, Plan, Scene};
@@ -180,7 +180,13 @@ impl Telling<'_> {
     }
 
     /// A label for a subject, whose story lasts from one moment to another.
-    pub fn label(&mut self, user: Option<usize>, app: &str, span: (i64, i64), may: &[&'static str]) -> Mark {
+    pub fn label(
+        &mut self,
+        user: Option<usize>,
+        app: &str,
+        span: (i64, i64),
+        may: &[&'static str],
+    ) -> Mark {
         self.number += 1;
         self.plan.labels.push(Label {
             kind: LabelKind::Story,
@@ -203,7 +209,12 @@ impl Telling<'_> {
     }
 
     pub fn change(&mut self, machine: usize, from: i64, to: i64, effect: Effect, mark: Mark) {
-        let change = Change { from, to, effect, mark };
+        let change = Change {
+            from,
+            to,
+            effect,
+            mark,
+        };
         self.org.machines[machine].changes.push(change);
     }
 
@@ -215,7 +226,14 @@ impl Telling<'_> {
     }
 
     /// A ticketed window of a user.
-    pub fn window(&mut self, kind: &'static str, user: usize, from: i64, to: i64, networks: &[Text]) {
+    pub fn window(
+        &mut self,
+        kind: &'static str,
+        user: usize,
+        from: i64,
+        to: i64,
+        networks: &[Text],
+    ) {
         let ticket = self.ticket();
         self.plan.declared.windows.push(Window {
             kind,
@@ -231,9 +249,17 @@ impl Telling<'_> {
     pub fn machine(&mut self, fits: impl Fn(&Org, &Machine) -> bool) -> usize {
         let org = &*self.org;
         // Vendors with many tokens have stories of their own: the attacks.
-        let many: Vec<usize> = org.vendors.iter().flat_map(|v| v.machines.clone()).collect();
+        let many: Vec<usize> = org
+            .vendors
+            .iter()
+            .flat_map(|v| v.machines.clone())
+            .collect();
         let all: Vec<usize> = org.integrations().filter(|n| !many.contains(n)).collect();
-        let some: Vec<usize> = all.iter().copied().filter(|n| fits(org, &org.machines[*n])).collect();
+        let some: Vec<usize> = all
+            .iter()
+            .copied()
+            .filter(|n| fits(org, &org.machines[*n]))
+            .collect();
         *self.draw.pick(if some.is_empty() { &all } else { &some })
     }
 
@@ -286,7 +312,10 @@ pub fn tell(
 
 /// The vendor of an attack's victim moves on the day of the attack.
 pub fn migrate_beside(plan: &mut Plan, org: &mut Org, scene: &Scene) {
-    let machine = org.machines.iter().position(|m| Some(m.user) == scene.user && !m.is_token);
+    let machine = org
+        .machines
+        .iter()
+        .position(|m| Some(m.user) == scene.user && !m.is_token);
     let (Some(machine), Some(act)) = (machine, scene.acts.first()) else {
         return;
     };

@@ -9,18 +9,37 @@ use super::{Change, Telling};
 
 /// From that moment on the machine works from its second site, which the registry knows from then
 /// on where it declares any network.
-pub fn move_machine(plan: &mut Plan, org: &mut Org, machine: usize, from: i64, ticket: &str, mark: Mark) {
+pub fn move_machine(
+    plan: &mut Plan,
+    org: &mut Org,
+    machine: usize,
+    from: i64,
+    ticket: &str,
+    mark: Mark,
+) {
     let moved = &mut org.machines[machine];
     let Some(network) = moved.sites.get(1).and_then(|s| s.networks.first()).cloned() else {
         return;
     };
     // Nobody knew of the second site before.
-    moved.changes.retain(|c| !matches!(c.effect, Effect::Site(1)));
+    moved
+        .changes
+        .retain(|c| !matches!(c.effect, Effect::Site(1)));
     moved.moves = true;
     let effect = Effect::Site(1);
     let labelled = from + 2 * DAY;
-    moved.changes.push(Change { from, to: labelled, effect: effect.clone(), mark });
-    moved.changes.push(Change { from: labelled, to: i64::MAX, effect, mark: Mark::NONE });
+    moved.changes.push(Change {
+        from,
+        to: labelled,
+        effect: effect.clone(),
+        mark,
+    });
+    moved.changes.push(Change {
+        from: labelled,
+        to: i64::MAX,
+        effect,
+        mark: Mark::NONE,
+    });
     plan.declared.networks.push(Network {
         machine,
         network,
@@ -44,7 +63,10 @@ pub fn egress_change(telling: &mut Telling<'_>) {
 }
 
 /// What may be said of a machine that works from elsewhere, below high.
-const MOVED: [&str; 2] = ["integration-fingerprint-drift", "shared-credential-concurrent"];
+const MOVED: [&str; 2] = [
+    "integration-fingerprint-drift",
+    "shared-credential-concurrent",
+];
 
 /// A machine with two declared sites that works from the first one.
 fn two_sites(_: &Org, machine: &Machine) -> bool {

@@ -12,7 +12,10 @@ pub fn eca_migration(telling: &mut Telling<'_>) {
         let app = m.app.and_then(|a| org.apps.get(a));
         app.is_some_and(|a| a.id.starts_with("0H4")) && m.calls > 20.0
     });
-    let old = telling.org.machines[machine].app.and_then(|a| telling.org.apps.get(a)).cloned();
+    let old = telling.org.machines[machine]
+        .app
+        .and_then(|a| telling.org.apps.get(a))
+        .cloned();
     let Some(old) = old else {
         return;
     };
@@ -32,7 +35,12 @@ pub fn eca_migration(telling: &mut Telling<'_>) {
     telling.lasting(machine, from, Effect::App(app), mark);
     let ticket = telling.ticket();
     let from = from - DAY;
-    telling.plan.declared.apps.push(NewApp { machine, app, from, ticket });
+    telling.plan.declared.apps.push(NewApp {
+        machine,
+        app,
+        from,
+        ticket,
+    });
 }
 
 pub fn library_upgrade(telling: &mut Telling<'_>) {
@@ -53,7 +61,12 @@ pub fn library_upgrade(telling: &mut Telling<'_>) {
     }
 }
 
-const NEW_OBJECTS: [&str; 4] = ["Contract_Line__c", "Renewal__c", "Usage_Entry__c", "Site_Visit__c"];
+const NEW_OBJECTS: [&str; 4] = [
+    "Contract_Line__c",
+    "Renewal__c",
+    "Usage_Entry__c",
+    "Site_Visit__c",
+];
 
 pub fn new_release(telling: &mut Telling<'_>) {
     let machines = 2 + telling.draw.index(2);
@@ -67,7 +80,11 @@ pub fn new_release(telling: &mut Telling<'_>) {
         }
         chosen.push(machine);
         let user = telling.user_of(machine);
-        let may = ["entity-breadth-anomaly", "integration-fingerprint-drift", "unexpected-apex-endpoint"];
+        let may = [
+            "entity-breadth-anomaly",
+            "integration-fingerprint-drift",
+            "unexpected-apex-endpoint",
+        ];
         let mark = telling.label(Some(user), "", (from, from + 3 * DAY), &may);
         let new = NEW_OBJECTS[..objects].to_vec();
         telling.lasting(machine, from, Effect::Objects(new), mark);
@@ -80,7 +97,12 @@ pub fn sandbox_refresh(telling: &mut Telling<'_>) {
     let Some(admin) = telling.org.admins().next().map(|p| p.user) else {
         return;
     };
-    let may = ["password-spray", "integration-unexpected-ip-login", "unmapped-value", "api-call-volume-anomaly"];
+    let may = [
+        "password-spray",
+        "integration-unexpected-ip-login",
+        "unmapped-value",
+        "api-call-volume-anomaly",
+    ];
     let mark = telling.label(None, "", (from, from + DAY), &may);
     let mut acts = vec![];
     let mut clerk = Actor::as_person(admin, &"".into(), "", "");
@@ -89,11 +111,21 @@ pub fn sandbox_refresh(telling: &mut Telling<'_>) {
     }
     acts.append(&mut clerk.acts);
     // Some systems of the sandbox still know the address of production.
-    let systems: Vec<usize> = telling.org.integrations().take(3 + telling.variant as usize).collect();
+    let systems: Vec<usize> = telling
+        .org
+        .integrations()
+        .take(3 + telling.variant as usize)
+        .collect();
     for machine in systems {
         let machine = telling.org.machines[machine].clone();
         let username = telling.org.user(machine.user).username.to_string();
-        let mut lost = Actor::as_machine(telling.org, &machine, machine.host(), &machine.country, &machine.agent);
+        let mut lost = Actor::as_machine(
+            telling.org,
+            &machine,
+            machine.host(),
+            &machine.country,
+            &machine.agent,
+        );
         let mut at = from + 4 * HOUR + telling.draw.between(0, 40) * MINUTE;
         for _ in 0..2 + telling.draw.below(3) {
             lost.attempt(at, "LOGIN_ERROR_INVALID_USERNAME");
@@ -109,8 +141,18 @@ pub fn sandbox_refresh(telling: &mut Telling<'_>) {
     }
     telling.put(acts, mark);
     // The pipeline deploys again what the copy of production overwrote.
-    let ci = telling.org.machines.iter().position(|m| telling.org.users[m.user].role == Role::Ci);
+    let ci = telling
+        .org
+        .machines
+        .iter()
+        .position(|m| telling.org.users[m.user].role == Role::Ci);
     if let Some(ci) = ci {
-        telling.change(ci, from + 5 * HOUR, from + 11 * HOUR, Effect::Volume(2.5), mark);
+        telling.change(
+            ci,
+            from + 5 * HOUR,
+            from + 11 * HOUR,
+            Effect::Volume(2.5),
+            mark,
+        );
     }
 }
