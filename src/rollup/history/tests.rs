@@ -280,7 +280,8 @@ fn days_that_an_older_release_left_without_history_are_made_up_for() {
     fixture.add("ApiTotalUsage", &[call("2026-01-15T11:00:00Z")]);
     let options = fixture.options(1);
     let run = fixture.run;
-    let older = super::super::of_cases(&fixture.catalog.clone());
+    let catalog = fixture.catalog.clone();
+    let older = super::super::of_cases(&catalog);
     older(&mut fixture.lake, &options, run, now(), false).unwrap();
     assert!(fixture.lake.parts("rollup_activity").unwrap().is_empty());
     assert_eq!(refresh(&mut fixture).history.len(), 1);
