@@ -74,8 +74,7 @@ impl Catalog {
                 return Identified::Export(on_page);
             }
         }
-        match threat_events::recognise(self, headings)
-            .or_else(|| roster::recognise(self, headings))
+        match threat_events::recognise(self, headings).or_else(|| roster::recognise(self, headings))
         {
             Some(Ok(event)) => Identified::Export(event),
             Some(Err(reason)) => Identified::Refused { reason },

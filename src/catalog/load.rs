@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::lookup::{self, Catalog};
-use super::{roster, threat_events};
 use super::{Column, ColumnKind, EventType, LogFamily, PrivacyClass, Treatment};
+use super::{roster, threat_events};
 
 const COLUMNS: &str = include_str!("data/columns.csv");
 const EVENT_TYPES: &str = include_str!("data/event_types.toml");

@@ -44,7 +44,11 @@ const STORES: [Store; 8] = [
     Store {
         name: "CredentialStuffingEventStore",
         streamed: "CredentialStuffingEvent",
-        own: &["CredentialStuffingEventNumber", "AcceptLanguage", "LoginUrl"],
+        own: &[
+            "CredentialStuffingEventNumber",
+            "AcceptLanguage",
+            "LoginUrl",
+        ],
     },
     Store {
         name: "GuestUserAnomalyEventStore",
@@ -74,12 +78,21 @@ const STORES: [Store; 8] = [
     Store {
         name: "LoginAnomalyEventStore",
         streamed: "LoginAnomalyEvent",
-        own: &["LoginAnomalyEventNumber", "FeatureName", "FeatureContribution"],
+        own: &[
+            "LoginAnomalyEventNumber",
+            "FeatureName",
+            "FeatureContribution",
+        ],
     },
     Store {
         name: "PermissionSetEventStore",
         streamed: "PermissionSetEvent",
-        own: &["PermissionSetEventNumber", "PermissionList", "ParentNameList", "ParentIdList"],
+        own: &[
+            "PermissionSetEventNumber",
+            "PermissionList",
+            "ParentNameList",
+            "ParentIdList",
+        ],
     },
 ];
 
@@ -134,7 +147,10 @@ pub(super) fn recognise<'a>(
         .or((judged && has(untold, "EventDate")).then_some(untold))?;
     let lacking = if !has(event, "EventDate") {
         "EventDate"
-    } else if ["UserId", "Username", "SourceIp"].iter().all(|who| !has(event, who)) {
+    } else if ["UserId", "Username", "SourceIp"]
+        .iter()
+        .all(|who| !has(event, who))
+    {
         "UserId, Username or SourceIp"
     } else {
         return Some(Ok(event));
@@ -172,15 +188,42 @@ mod tests {
     #[test]
     fn every_object_is_known_by_what_people_select() {
         for (name, select) in [
-            ("ApiAnomalyEventStore", "EventDate UserId Score QueriedEntities"),
-            ("ApiAnomalyEventStore", "ApiAnomalyEventNumber EventDate UserId"),
-            ("ReportAnomalyEventStore", "EventDate Username Report Score SecurityEventData"),
-            ("SessionHijackingEventStore", "EventDate UserId CurrentIp PreviousIp Score"),
-            ("CredentialStuffingEventStore", "EventDate Username LoginUrl Score SourceIp"),
-            ("GuestUserAnomalyEventStore", "EventDate UserId SoqlCommands Score"),
-            ("LoginAnomalyEventStore", "EventDate UserId LoginAnomalyEventNumber Score"),
-            ("PermissionSetEventStore", "EventDate UserId PermissionList Operation"),
-            ("UniversalAnomalyEventStore", "EventDate UserId AnomalySubType Score"),
+            (
+                "ApiAnomalyEventStore",
+                "EventDate UserId Score QueriedEntities",
+            ),
+            (
+                "ApiAnomalyEventStore",
+                "ApiAnomalyEventNumber EventDate UserId",
+            ),
+            (
+                "ReportAnomalyEventStore",
+                "EventDate Username Report Score SecurityEventData",
+            ),
+            (
+                "SessionHijackingEventStore",
+                "EventDate UserId CurrentIp PreviousIp Score",
+            ),
+            (
+                "CredentialStuffingEventStore",
+                "EventDate Username LoginUrl Score SourceIp",
+            ),
+            (
+                "GuestUserAnomalyEventStore",
+                "EventDate UserId SoqlCommands Score",
+            ),
+            (
+                "LoginAnomalyEventStore",
+                "EventDate UserId LoginAnomalyEventNumber Score",
+            ),
+            (
+                "PermissionSetEventStore",
+                "EventDate UserId PermissionList Operation",
+            ),
+            (
+                "UniversalAnomalyEventStore",
+                "EventDate UserId AnomalySubType Score",
+            ),
             ("ThreatEventStore", "EventDate UserId Score Summary"),
         ] {
             let headings: Vec<&str> = select.split(' ').collect();
@@ -191,7 +234,10 @@ mod tests {
     #[test]
     fn an_export_that_tells_neither_when_nor_whom_is_refused() {
         let reason = found(&["UserId", "Score", "QueriedEntities"]).unwrap_err();
-        assert!(reason.contains("ApiAnomalyEventStore without EventDate"), "{reason}");
+        assert!(
+            reason.contains("ApiAnomalyEventStore without EventDate"),
+            "{reason}"
+        );
         let reason = found(&["EventDate", "Score"]).unwrap_err();
         assert!(reason.contains("UserId, Username or SourceIp"), "{reason}");
     }

@@ -61,7 +61,9 @@ impl Fixture {
             .or_else(|| self.catalog.unknown_event_type(event))
             .unwrap();
         let fields = lake_schema(&event).fields().clone();
-        let known = fields.iter().filter(|f| !lacking.contains(&f.name().as_str()));
+        let known = fields
+            .iter()
+            .filter(|f| !lacking.contains(&f.name().as_str()));
         let schema: SchemaRef = Arc::new(Schema::new(known.cloned().collect::<Vec<_>>()));
         let mut days: std::collections::BTreeMap<NaiveDate, Vec<Value>> = Default::default();
         for row in rows {

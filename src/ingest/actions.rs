@@ -57,7 +57,10 @@ pub fn tally(cell: &[u8]) -> Tally {
     }
     let mut names: Vec<(String, i64)> = names.into_iter().collect();
     names.sort_unstable();
-    let listed: Vec<String> = names.iter().map(|(n, times)| format!("{n}={times}")).collect();
+    let listed: Vec<String> = names
+        .iter()
+        .map(|(n, times)| format!("{n}={times}"))
+        .collect();
     tally.text = listed.join(";");
     tally
 }
@@ -113,7 +116,11 @@ fn short_name(controller: &str, method: &str) -> String {
         true => controller.rsplit('.').next().unwrap_or(PLACEHOLDER),
         false => PLACEHOLDER,
     };
-    let method = if is_code_name(method) { method } else { PLACEHOLDER };
+    let method = if is_code_name(method) {
+        method
+    } else {
+        PLACEHOLDER
+    };
     format!("{controller}.{method}")
 }
 
@@ -161,7 +168,10 @@ mod tests {
         let cell = "1$apex://A/ACTION$a=1;2$apex://A/ACTION$b=1;3$apex://A/ACTION$a=1";
         assert_eq!(text(cell), "A.a=2;A.b=1");
         assert_eq!(text("3$apex://A/ACTION$a=1"), "A.a=3");
-        assert_eq!(text("1$apex://A/ACTION$a=1;2$apex://A/ACTION$b=1"), "A.a=1;A.b=2");
+        assert_eq!(
+            text("1$apex://A/ACTION$a=1;2$apex://A/ACTION$b=1"),
+            "A.a=1;A.b=2"
+        );
     }
 
     #[test]
@@ -185,7 +195,11 @@ mod tests {
             "1$://A/ACTION$b=1",
         ] {
             let found = tally(odd.as_bytes());
-            assert_eq!((found.text.as_str(), found.count, found.malformed), ("", 0, 1), "{odd}");
+            assert_eq!(
+                (found.text.as_str(), found.count, found.malformed),
+                ("", 0, 1),
+                "{odd}"
+            );
         }
         let cut = format!("1${LISTS}/ACTION$getItems=12;1${LISTS}/ACT");
         assert_eq!(tally(cut.as_bytes()).malformed, 1);
@@ -214,7 +228,9 @@ mod tests {
 
     #[test]
     fn a_tally_is_bounded_and_misses_no_action() {
-        let cell: String = (0..5_000).map(|n| format!("1$apex://C{n}/ACTION$m=1;")).collect();
+        let cell: String = (0..5_000)
+            .map(|n| format!("1$apex://C{n}/ACTION$m=1;"))
+            .collect();
         let tally = tally(cell.as_bytes());
         assert_eq!(tally.count, 5_000);
         assert!(tally.text.contains("{other}=4900"), "{}", tally.text);

@@ -143,7 +143,9 @@ fn keep_readable(records: &mut Records, quarantine: &mut Quarantine) -> Vec<i64>
     for row in 0..records.len() {
         let mut cell = |column: Option<usize>| {
             let column = column.ok_or(TimeFault::Missing)?;
-            let text = records.field(row, column).text(quarantine.bytes, &mut scratch);
+            let text = records
+                .field(row, column)
+                .text(quarantine.bytes, &mut scratch);
             reader.read(text).or_else(|fault| {
                 let day = may_be_a_day.then(|| reader.read_moment(text)).flatten();
                 day.ok_or(fault)
@@ -214,7 +216,8 @@ fn columns(
             column,
             ..
         } = slot;
-        if column.is_none() && !matches!(treatment, Treatment::QueryShape | Treatment::ActionTally) {
+        if column.is_none() && !matches!(treatment, Treatment::QueryShape | Treatment::ActionTally)
+        {
             let stored = layout.schema.field(columns.len()).data_type();
             columns.push(new_null_array(stored, rows));
             continue;

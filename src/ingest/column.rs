@@ -15,9 +15,9 @@ use hashbrown::HashMap;
 
 use super::records::{Field, Records};
 use super::text;
-use super::{actions, contributors, query_classes};
 use super::time::{LocalDates, TimeReader};
 use super::uri;
+use super::{actions, contributors, query_classes};
 use crate::catalog::{CUT_CHARS, Treatment, sf_id18_bytes};
 use crate::privacy::DigestKey;
 
@@ -206,9 +206,9 @@ pub fn treated_text(
         Treatment::QueryClasses => made_text(cells, column, |_, cell, out| {
             query_classes::of_search(&mended(cell), out)
         }),
-        Treatment::Contributors => made_text(cells, column, |_, cell, out| {
-            contributors::names(cell, out)
-        }),
+        Treatment::Contributors => {
+            made_text(cells, column, |_, cell, out| contributors::names(cell, out))
+        }
         Treatment::Username => usernames(cells, column, key, trusted),
         _ => kept_text(cells, column, false),
     }

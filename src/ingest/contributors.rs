@@ -66,13 +66,25 @@ mod tests {
              "featureContribution":"1.62 %"},
             {"featureName":"userAgent","previousValue":"a\"featureName\":\"Jane\"","currentValue":7},
             {"featureName":"rowCount"},{"featureName":null},{"other":1}]"#;
-        assert_eq!(text(cell).as_deref(), Some("rowCount;autonomousSystem;userAgent"));
-        assert_eq!(text(r#"{"featureName":"rowCount"}"#).as_deref(), Some("rowCount"));
+        assert_eq!(
+            text(cell).as_deref(),
+            Some("rowCount;autonomousSystem;userAgent")
+        );
+        assert_eq!(
+            text(r#"{"featureName":"rowCount"}"#).as_deref(),
+            Some("rowCount")
+        );
     }
 
     #[test]
     fn a_name_that_is_data_becomes_a_placeholder() {
-        for data in ["jane@example.com", "Jane Doe", "0015e000003abcdAAA", "", "a4111111111"] {
+        for data in [
+            "jane@example.com",
+            "Jane Doe",
+            "0015e000003abcdAAA",
+            "",
+            "a4111111111",
+        ] {
             let cell = serde_json::json!([{ "featureName": data }]).to_string();
             assert_eq!(text(&cell).as_deref(), Some("{name}"), "{data}");
         }
@@ -81,7 +93,16 @@ mod tests {
     #[test]
     fn what_is_no_list_of_features_gives_nothing() {
         let deep = "[".repeat(100_000);
-        for odd in ["", "null", "7", "\"x\"", "[1]", "[{\"featureName\":", "{}", deep.as_str()] {
+        for odd in [
+            "",
+            "null",
+            "7",
+            "\"x\"",
+            "[1]",
+            "[{\"featureName\":",
+            "{}",
+            deep.as_str(),
+        ] {
             assert_eq!(text(odd), None);
         }
     }

@@ -207,7 +207,11 @@ impl Found {
         let mut parts = run.split('_').peekable();
         let mut left = before;
         while let Some(part) = parts.next() {
-            let right = if parts.peek().is_some() { Some('_') } else { after };
+            let right = if parts.peek().is_some() {
+                Some('_')
+            } else {
+                after
+            };
             if !part.is_empty() {
                 self.read_word(part, left, right, place, last);
             }
@@ -227,7 +231,11 @@ impl Found {
         self.read_key(part, open, place);
         // A longer word is none of ours, and would only cost.
         let short = part.chars().nth(WORD_CHARS).is_none();
-        let word = if short { part.to_lowercase() } else { String::new() };
+        let word = if short {
+            part.to_lowercase()
+        } else {
+            String::new()
+        };
         if let Some(&secret) = RULES.words.get(&word) {
             self.add(secret);
         } else if open[1] && word.len() >= BEGINNING_CHARS {
@@ -324,7 +332,10 @@ fn fits(pattern: &str, word: &str) -> bool {
     let open = pattern.bytes().filter(|b| *b == b'_').count();
     open * 2 < word.len()
         && pattern.chars().count() == word.chars().count()
-        && pattern.chars().zip(word.chars()).all(|(p, w)| p == '_' || p == w)
+        && pattern
+            .chars()
+            .zip(word.chars())
+            .all(|(p, w)| p == '_' || p == w)
 }
 
 /// Whether a text has an ASCII text in it, without regard to case.

@@ -24,7 +24,8 @@ fn read(header: &[&str], rows: &[Cells]) -> (Org, orgwatch::ingest::IngestReport
 
 #[test]
 fn of_a_query_its_object_its_shape_and_its_classes_are_kept() {
-    let query = "SELECT Id FROM Case WHERE Description LIKE '%AKIA%' OR Subject LIKE '%o\\'pw%' LIMIT 5";
+    let query =
+        "SELECT Id FROM Case WHERE Description LIKE '%AKIA%' OR Subject LIKE '%o\\'pw%' LIMIT 5";
     let (org, _) = read(
         REST,
         &[&[
@@ -42,7 +43,13 @@ fn of_a_query_its_object_its_shape_and_its_classes_are_kept() {
 
 #[test]
 fn of_a_search_the_classes_are_kept_and_no_digest_that_could_be_guessed() {
-    let header = ["EVENT_TYPE", "TIMESTAMP_DERIVED", "USER_ID", "NUM_RESULTS", "SEARCH_QUERY"];
+    let header = [
+        "EVENT_TYPE",
+        "TIMESTAMP_DERIVED",
+        "USER_ID",
+        "NUM_RESULTS",
+        "SEARCH_QUERY",
+    ];
     let row: Cells = &[
         ("EVENT_TYPE", "Search"),
         ("TIMESTAMP_DERIVED", "2026-01-15T10:00:00.000Z"),
@@ -59,12 +66,19 @@ fn of_a_search_the_classes_are_kept_and_no_digest_that_could_be_guessed() {
 
 #[test]
 fn an_action_message_of_megabytes_becomes_a_tally_of_all_its_actions() {
-    let action = "1$serviceComponent://ui.force.SelectableListDataProviderController/ACTION$getItems=12;";
+    let action =
+        "1$serviceComponent://ui.force.SelectableListDataProviderController/ACTION$getItems=12;";
     let message = format!(
         "1$aura://HostConfigController/ACTION$getConfigData=3;{}garbage;1$apex://Jane Doe/ACTION$x=1",
         action.repeat(20_000)
     );
-    let header = ["EVENT_TYPE", "TIMESTAMP_DERIVED", "USER_ID", "USER_TYPE", "ACTION_MESSAGE"];
+    let header = [
+        "EVENT_TYPE",
+        "TIMESTAMP_DERIVED",
+        "USER_ID",
+        "USER_TYPE",
+        "ACTION_MESSAGE",
+    ];
     let base: Cells = &[
         ("EVENT_TYPE", "AuraRequest"),
         ("TIMESTAMP_DERIVED", "2026-01-15T10:00:00.000Z"),
@@ -79,8 +93,17 @@ fn an_action_message_of_megabytes_becomes_a_tally_of_all_its_actions() {
         "HostConfigController.getConfigData=1;SelectableListDataProviderController.getItems=20000;\
          {name}.x=1"
     );
-    assert_eq!((rows[0].get("action_count"), rows[0].get("actions_malformed")), ("20002", "1"));
-    assert_eq!((rows[1].get("actions"), rows[1].get("action_count")), ("", ""));
+    assert_eq!(
+        (
+            rows[0].get("action_count"),
+            rows[0].get("actions_malformed")
+        ),
+        ("20002", "1")
+    );
+    assert_eq!(
+        (rows[1].get("actions"), rows[1].get("action_count")),
+        ("", "")
+    );
 }
 
 #[test]
@@ -93,16 +116,27 @@ fn rows_that_differ_in_a_dropped_text_alone_are_different_rows_as_ever() {
             ("ACTION_MESSAGE", message),
         ]
     };
-    let header = ["EVENT_TYPE", "TIMESTAMP_DERIVED", "REQUEST_ID", "ACTION_MESSAGE"];
+    let header = [
+        "EVENT_TYPE",
+        "TIMESTAMP_DERIVED",
+        "REQUEST_ID",
+        "ACTION_MESSAGE",
+    ];
     let file = |rows: &[Vec<(&str, &str)>]| {
         let rows: Vec<Cells> = rows.iter().map(Vec::as_slice).collect();
         quoted(&log(&header, &rows))
     };
     let org = Org::new();
-    let (one, other) = (row("1$apex://A b/ACTION$x=1"), row("1$apex://A c/ACTION$x=1"));
+    let (one, other) = (
+        row("1$apex://A b/ACTION$x=1"),
+        row("1$apex://A c/ACTION$x=1"),
+    );
     org.ingest(&[&org.file("1.csv", file(std::slice::from_ref(&one)))]);
     let again = org.ingest(&[&org.file("2.csv", file(&[other, one]))]);
-    assert_eq!((again.files[0].rows_kept, again.files[0].rows_duplicate), (1, 1));
+    assert_eq!(
+        (again.files[0].rows_kept, again.files[0].rows_duplicate),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -119,9 +153,16 @@ fn a_threat_is_kept_with_its_score_and_the_names_of_what_made_it() {
     let row = &org.rows("ApiAnomalyEventStore")[0];
     assert_eq!(row.get("score"), "0.8355");
     assert_eq!(row.get("contributors"), "rowCount");
-    assert_eq!((row.get("ip"), row.get("entities")), ("192.0.2.66", "Account"));
+    assert_eq!(
+        (row.get("ip"), row.get("entities")),
+        ("192.0.2.66", "Account")
+    );
     assert!(row.get("login_key").starts_with('~'));
-    assert!(row.0.iter().all(|(_, cell)| !cell.contains("Jane") && !cell.contains("77")));
+    assert!(
+        row.0
+            .iter()
+            .all(|(_, cell)| !cell.contains("Jane") && !cell.contains("77"))
+    );
 }
 
 #[test]
@@ -132,5 +173,8 @@ fn a_threat_that_tells_the_day_only_is_kept_on_that_day() {
     assert_eq!(report.files[0].rows_kept, 1);
     let row = &org.rows("LoginAnomalyEventStore")[0];
     assert_eq!(row.get("occurred_at"), "2026-01-15T00:00:00Z");
-    assert!(row.get("username").starts_with('~'), "what was typed may be a password");
+    assert!(
+        row.get("username").starts_with('~'),
+        "what was typed may be a password"
+    );
 }

@@ -96,9 +96,8 @@ impl Outline {
 
     /// The classes whose every demand is met.
     pub fn classes<'r>(&self, rules: &'r [Rule]) -> Vec<&'r str> {
-        let asked = |wanted: &Option<String>, found: &Option<String>| {
-            wanted.is_none() || wanted == found
-        };
+        let asked =
+            |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
         let rules = rules.iter().enumerate();
         rules
             .filter(|(n, rule)| {

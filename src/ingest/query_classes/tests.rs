@@ -13,7 +13,9 @@ fn searched(text: &str) -> String {
 }
 
 fn literal(text: &str) -> String {
-    classes(&format!("SELECT Id FROM Case WHERE Description LIKE '{text}'"))
+    classes(&format!(
+        "SELECT Id FROM Case WHERE Description LIKE '{text}'"
+    ))
 }
 
 #[test]
@@ -95,8 +97,14 @@ fn parts_of_ordinary_words_are_no_hits() {
 
 #[test]
 fn searches_are_read_like_literals() {
-    assert_eq!(classes("FIND {password} IN ALL FIELDS RETURNING Contact(Id)"), "password_word");
-    assert_eq!(classes("find{AKIA* OR snowflake}"), "aws_key;snowflake_word");
+    assert_eq!(
+        classes("FIND {password} IN ALL FIELDS RETURNING Contact(Id)"),
+        "password_word"
+    );
+    assert_eq!(
+        classes("find{AKIA* OR snowflake}"),
+        "aws_key;snowflake_word"
+    );
     assert_eq!(classes("FIND 'api key' RETURNING Case"), "secret_word");
     assert_eq!(searched("\"\"\"secret*\"\"\""), "secret_word");
     assert_eq!(searched("akia"), "aws_key");
@@ -119,10 +127,16 @@ fn the_shape_is_that_of_the_outermost_query() {
         ("SELECT Name, COUNT(Id) FROM Account GROUP BY Name", ""),
         ("SELECT Id, (SELECT COUNT() FROM Contacts) FROM Account", ""),
         ("SELECT FIELDS(ALL) FROM Account LIMIT 200", "fields_all"),
-        ("SELECT FIELDS( standard ) FROM Account LIMIT 100", "fields_standard;small_limit"),
+        (
+            "SELECT FIELDS( standard ) FROM Account LIMIT 100",
+            "fields_standard;small_limit",
+        ),
         ("SELECT FIELDS(CUSTOM) FROM Account LIMIT 101", ""),
         ("SELECT Id FROM Account LIMIT 0", "small_limit"),
-        ("SELECT Id, (SELECT Id FROM Contacts LIMIT 5) FROM Account", ""),
+        (
+            "SELECT Id, (SELECT Id FROM Contacts LIMIT 5) FROM Account",
+            "",
+        ),
         ("SELECT Id FROM Account WHERE Name = 'LIMIT 5'", ""),
         ("SELECT Id FROM Account LIMIT :n", ""),
         (
@@ -130,10 +144,16 @@ fn the_shape_is_that_of_the_outermost_query() {
              NULLS LAST LIMIT 20",
             "small_limit;users_by_last_login",
         ),
-        ("SELECT Id FROM User ORDER BY Name, LastLoginDate", "users_by_last_login"),
+        (
+            "SELECT Id FROM User ORDER BY Name, LastLoginDate",
+            "users_by_last_login",
+        ),
         ("SELECT LastLoginDate FROM User ORDER BY Name", ""),
         ("SELECT Id FROM Contact ORDER BY LastLoginDate", ""),
-        ("FIND {x} RETURNING Account(Id LIMIT 5) LIMIT 7", "small_limit"),
+        (
+            "FIND {x} RETURNING Account(Id LIMIT 5) LIMIT 7",
+            "small_limit",
+        ),
     ] {
         assert_eq!(classes(query), expected, "{query}");
     }
@@ -174,9 +194,19 @@ fn every_entry_of_the_data_file_says_something() {
     for secret in &RULES.secrets {
         let says = secret.words.len() + secret.marks.len() + secret.key_prefixes.len();
         assert!(says > 0, "{}", secret.class);
-        assert!(secret.also_words.iter().all(|w| secret.key_prefixes.contains(w)));
+        assert!(
+            secret
+                .also_words
+                .iter()
+                .all(|w| secret.key_prefixes.contains(w))
+        );
     }
     assert!(RULES.words.keys().all(|w| w.chars().count() < WORD_CHARS));
-    assert!(RULES.rows.iter().all(|(row, _)| (2..=ROW).contains(&row.len())));
+    assert!(
+        RULES
+            .rows
+            .iter()
+            .all(|(row, _)| (2..=ROW).contains(&row.len()))
+    );
     assert!(RULES.cut_words.keys().all(|w| RULES.words.contains_key(w)));
 }
