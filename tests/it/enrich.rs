@@ -39,7 +39,9 @@ fn ask(org: &Org, sql: &str) -> String {
 fn findings_of(org: &Org, rule: &str) -> Vec<Value> {
     let list = ["findings", "list", "--format", "jsonl"];
     let found = expect(0, orgwatch(&org.path(""), &list));
-    let all = found.lines().map(|line| serde_json::from_str(line).unwrap());
+    let all = found
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
     all.filter(|finding: &Value| finding["rule_id"] == rule)
         .collect()
 }
@@ -47,7 +49,12 @@ fn findings_of(org: &Org, rule: &str) -> Vec<Value> {
 #[test]
 fn a_file_that_cannot_be_used_stops_the_night_before_anything_is_done() {
     let org = org("[enrich]\ndatabases = [\"City.mmdb\"]\nnetworks = [\"tor.csv\"]\n");
-    let night = ["run", "--now", "2026-01-15T03:00:00Z", "Login_2026-01-14.csv"];
+    let night = [
+        "run",
+        "--now",
+        "2026-01-15T03:00:00Z",
+        "Login_2026-01-14.csv",
+    ];
     let told = |what: &str| {
         let output = orgwatch(&org.path(""), &night);
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
@@ -67,7 +74,8 @@ fn a_file_that_cannot_be_used_stops_the_night_before_anything_is_done() {
 
 #[test]
 fn the_files_are_asked_by_sql_by_the_rules_and_by_doctor() {
-    let org = org("[enrich]\ndatabases = [\"City.mmdb\", \"ASN.mmdb\"]\nnetworks = [\"tor.csv\"]\n");
+    let org =
+        org("[enrich]\ndatabases = [\"City.mmdb\", \"ASN.mmdb\"]\nnetworks = [\"tor.csv\"]\n");
     let mut cities = Writer::new("Example-City", 1_767_225_600);
     cities.add("192.0.2.0/24", city("BR", -23.55, -46.63, 50));
     fs::write(org.path("City.mmdb"), cities.bytes()).unwrap();
@@ -78,7 +86,12 @@ fn the_files_are_asked_by_sql_by_the_rules_and_by_doctor() {
         "tor.csv",
         "network,class,list,valid_from,valid_to\n192.0.2.66,tor,exits,2026-01-01,2026-12-31\n",
     );
-    let night = ["run", "--now", "2026-01-15T03:00:00Z", "Login_2026-01-14.csv"];
+    let night = [
+        "run",
+        "--now",
+        "2026-01-15T03:00:00Z",
+        "Login_2026-01-14.csv",
+    ];
     let output = orgwatch(&org.path(""), &night);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let found = findings_of(&org, "anonymiser-or-hosting-network");
@@ -94,7 +107,11 @@ fn the_files_are_asked_by_sql_by_the_rules_and_by_doctor() {
 
     let doctor = ["doctor", "--now", "2026-06-01T00:00:00Z"];
     let told = stdout(&orgwatch(&org.path(""), &doctor));
-    for words in ["WARN  enrich    City.mmdb", "built 2026-01-01, 151 days ago", "1 network"] {
+    for words in [
+        "WARN  enrich    City.mmdb",
+        "built 2026-01-01, 151 days ago",
+        "1 network",
+    ] {
         let found = told.replace(&format!("{}/", org.path("").display()), "");
         assert!(found.contains(words), "no {words:?} in\n{found}");
     }
@@ -112,7 +129,11 @@ fn without_files_the_rules_that_need_them_say_so_and_nothing_is_wrong() {
         "Login_2026-01-14.csv",
     ];
     let output = orgwatch(&org.path(""), &night);
-    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", stderr(&output));
+    assert!(
+        matches!(output.status.code(), Some(0 | 1)),
+        "{}",
+        stderr(&output)
+    );
     let outcome = "SELECT status, reason FROM rule_runs WHERE rule_id = 'impossible-travel'";
     let outcome = ask(&org, outcome);
     assert!(outcome.contains("never_had_input"), "{outcome}");
@@ -127,12 +148,25 @@ fn without_files_the_rules_that_need_them_say_so_and_nothing_is_wrong() {
 fn a_new_indicator_is_asked_of_the_whole_archive_on_the_next_night_once() {
     let org = org("[detect]\nindicators = [\"own.csv\"]\n");
     org.file("own.csv", "kind,value,confidence\nip,203.0.113.9,high\n");
-    org.file("Login_2026-03-01.csv", logins("2026-03-01").replace("192.0.2.66", "203.0.113.80"));
-    org.file("Login_2026-03-02.csv", logins("2026-03-02").replace("192.0.2.66", "203.0.113.80"));
-    org.file("Login_2026-03-03.csv", logins("2026-03-03").replace("192.0.2.66", "203.0.113.80"));
+    org.file(
+        "Login_2026-03-01.csv",
+        logins("2026-03-01").replace("192.0.2.66", "203.0.113.80"),
+    );
+    org.file(
+        "Login_2026-03-02.csv",
+        logins("2026-03-02").replace("192.0.2.66", "203.0.113.80"),
+    );
+    org.file(
+        "Login_2026-03-03.csv",
+        logins("2026-03-03").replace("192.0.2.66", "203.0.113.80"),
+    );
     let night = |now: &str, file: &str| {
         let output = orgwatch(&org.path(""), &["run", "--now", now, file]);
-        assert!(matches!(output.status.code(), Some(0 | 1)), "{}", stderr(&output));
+        assert!(
+            matches!(output.status.code(), Some(0 | 1)),
+            "{}",
+            stderr(&output)
+        );
     };
     night("2026-01-15T03:00:00Z", "Login_2026-01-14.csv");
     night("2026-03-02T03:00:00Z", "Login_2026-03-01.csv");
@@ -148,5 +182,8 @@ fn a_new_indicator_is_asked_of_the_whole_archive_on_the_next_night_once() {
     // The night after asks of its own days only, and the finding stays.
     night("2026-03-04T03:00:00Z", "Login_2026-03-03.csv");
     let found = findings_of(&org, "ioc-match");
-    assert_eq!((found.len(), found[0]["status"].as_str()), (1, Some("ongoing")));
+    assert_eq!(
+        (found.len(), found[0]["status"].as_str()),
+        (1, Some("ongoing"))
+    );
 }
