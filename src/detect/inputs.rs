@@ -83,6 +83,43 @@ const VIEWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("login_key_apps", &["Login", "LoginHistory"]),
+    ("sightings", HISTORY),
+    ("first_seen", HISTORY),
+    ("activity_hourly", HISTORY_AND_EXPORTS),
+    ("expected_activity", HISTORY_AND_EXPORTS),
+];
+
+/// What the accounts' history is made from.
+const HISTORY: &[&str] = &[
+    "Login",
+    "LoginHistory",
+    "ApiTotalUsage",
+    "RestApi",
+    "API",
+    "ApexRestApi",
+    "ApexSoap",
+    "BulkApi",
+    "BulkApi2",
+    "BulkApiRequest",
+    "CompositeApi",
+    "MetadataApiOperation",
+];
+
+const HISTORY_AND_EXPORTS: &[&str] = &[
+    "Login",
+    "LoginHistory",
+    "ApiTotalUsage",
+    "RestApi",
+    "API",
+    "ApexRestApi",
+    "ApexSoap",
+    "BulkApi",
+    "BulkApi2",
+    "BulkApiRequest",
+    "CompositeApi",
+    "MetadataApiOperation",
+    "ReportExport",
+    "Report",
 ];
 
 /// Data sets behind each view of the roster: of each group one at least, for what lacks one of
@@ -141,6 +178,8 @@ const ALWAYS_THERE: &[&str] = &[
     "suppressions",
     "canaries",
     "inferred_roles",
+    "departed_rows",
+    "covered_days",
 ];
 
 /// Views that tell which snapshots there are.
@@ -214,7 +253,8 @@ impl Coverage {
     pub fn of_lake(lake: &Lake, catalog: &Catalog) -> Result<Self, LakeError> {
         let mut coverage = Self::default();
         for event_type in lake.event_types()? {
-            if !catalog.is_roster(&event_type) {
+            // Rollups are no logs, and some outlive theirs.
+            if !catalog.is_roster(&event_type) && !event_type.starts_with("rollup_") {
                 for part in lake.parts(&event_type)? {
                     coverage.add(&event_type, part.day);
                 }

@@ -16,9 +16,12 @@ mod tables;
 mod views;
 
 pub use error::{EngineError, SqlPlace};
-pub use functions::login;
+pub use functions::{app_name_key, login};
 pub use params::Params;
-pub use rollup_schema::{ROLLUP_LOGINS, login_attempt_schema};
+pub use rollup_schema::{
+    ACTIVITY_COUNTS, ACTIVITY_DISTINCT, ROLLUP_ACTIVITY, ROLLUP_LOGINS, ROLLUP_SIGHTINGS,
+    activity_schema, login_attempt_schema, sighting_schema,
+};
 pub use session::{BatchStream, EngineOptions, Session};
 
 #[cfg(test)]

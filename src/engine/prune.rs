@@ -103,7 +103,12 @@ fn is_empty(plan: &LogicalPlan) -> bool {
             JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti => is_empty(&node.left),
             _ => false,
         },
-        // An aggregate over nothing may still count it.
+        // Without groups an aggregate over nothing counts it.
+        LogicalPlan::Aggregate(node) => {
+            let groups = &node.group_expr;
+            let plain = |group: &Expr| !matches!(group, Expr::GroupingSet(_));
+            !groups.is_empty() && groups.iter().all(plain) && is_empty(&node.input)
+        }
         _ => false,
     }
 }

@@ -8,6 +8,10 @@ use crate::catalog::timestamp_ms;
 
 /// Event name under which the merged logins are kept in the lake.
 pub const ROLLUP_LOGINS: &str = "rollup_logins";
+/// Event name of what each account was seen with, day by day. Outlives the raw rows.
+pub const ROLLUP_SIGHTINGS: &str = "rollup_sightings";
+/// Event name of what each account did, hour by hour. Outlives the raw rows.
+pub const ROLLUP_ACTIVITY: &str = "rollup_activity";
 
 /// One login attempt, from the EventLogFile, from LoginHistory or from both. NULL says "not
 /// told by a source that is there".
@@ -80,4 +84,64 @@ pub fn login_attempt_schema() -> SchemaRef {
         number("lh_line_no"),
         Field::new("row_key", DataType::Int64, false),
     ]))
+}
+
+/// One value that an account showed on one UTC day, of one app where the log names one.
+///
+/// | column | what |
+/// |---|---|
+/// | `occurred_at`, `last_at` | first and last time on that day |
+/// | `user_key` | `user_id`, else the username in lower case |
+/// | `user_type` | as written, of the account's rows of that day the one that tells most |
+/// | `app_id`, `app_name` | of the row itself; the name as `app_name_key` gives it |
+/// | `kind`, `value` | see the view `sightings` |
+/// | `events` | rows of the logs |
+pub fn sighting_schema() -> SchemaRef {
+    let mut fields = account_fields(false);
+    fields.push(Field::new("kind", DataType::Utf8View, false));
+    fields.push(Field::new("value", DataType::Utf8View, false));
+    fields.push(Field::new("events", DataType::Int64, false));
+    Arc::new(Schema::new(fields))
+}
+
+/// What one account did in one hour, of one app where the log names one. `occurred_at` is the
+/// beginning of the hour, `last_at` the last row in it; `user_key` is NULL where the logs name
+/// nobody. The counts are those of [`ACTIVITY_COUNTS`].
+pub fn activity_schema() -> SchemaRef {
+    let mut fields = account_fields(true);
+    let counts = ACTIVITY_COUNTS.iter().chain(&ACTIVITY_DISTINCT);
+    fields.extend(counts.map(|name| Field::new(*name, DataType::Int64, false)));
+    Arc::new(Schema::new(fields))
+}
+
+/// What `rollup_activity` sums up.
+pub const ACTIVITY_COUNTS: [&str; 11] = [
+    "logins",
+    "failed_logins",
+    "calls",
+    "limit_calls",
+    "call_errors",
+    "rows_read",
+    "rows_unknown",
+    "bytes",
+    "deletes",
+    "hard_deletes",
+    "exports",
+];
+
+/// What `rollup_activity` counts distinct values of.
+pub const ACTIVITY_DISTINCT: [&str; 2] = ["networks", "objects"];
+
+fn account_fields(nobody: bool) -> Vec<Field> {
+    let text = |name: &str| Field::new(name, DataType::Utf8View, true);
+    vec![
+        Field::new("occurred_at", timestamp_ms(), false),
+        Field::new("last_at", timestamp_ms(), false),
+        Field::new("user_key", DataType::Utf8View, nobody),
+        text("user_id"),
+        text("username"),
+        text("user_type"),
+        text("app_id"),
+        text("app_name"),
+    ]
 }

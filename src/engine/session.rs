@@ -25,7 +25,7 @@ use super::error::EngineError;
 use super::functions::{KnownMachines, KnownUsers};
 use super::lazy::{LazyTables, Slot};
 use super::params::Params;
-use super::{functions, tables, views};
+use super::{functions, prune, tables, views};
 use crate::catalog::Catalog;
 use crate::enrich::Enrichment;
 use crate::lake::{Lake, LedgerTable};
@@ -189,7 +189,23 @@ impl Session {
 
     /// The answer batch by batch, as it is computed.
     pub fn stream(&self, sql: &str, params: &Params) -> Result<BatchStream<'_>, EngineError> {
+        self.run(self.logical_plan(sql, params)?)
+    }
+
+    /// [`Session::stream`] of a query that unites many event types, of which this lake holds a
+    /// few: the others are left out of the plan.
+    pub(crate) fn stream_of_present(
+        &self,
+        sql: &str,
+        params: &Params,
+    ) -> Result<BatchStream<'_>, EngineError> {
         let logical = self.logical_plan(sql, params)?;
+        let logical = prune::without_empty_branches(logical, &self.context.state())
+            .map_err(|error| self.explain(&error))?;
+        self.run(logical)
+    }
+
+    fn run(&self, logical: LogicalPlan) -> Result<BatchStream<'_>, EngineError> {
         let schema = Arc::clone(logical.schema().inner());
         let plan = self
             .runtime

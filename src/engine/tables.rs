@@ -13,7 +13,10 @@ use datafusion::prelude::SessionContext;
 use super::error::EngineError;
 use super::lake_table::{DAY, LakeTable};
 use super::lazy::{EventPlace, LazyTables, Slot};
-use super::rollup_schema::{ROLLUP_LOGINS, login_attempt_schema};
+use super::rollup_schema::{
+    ROLLUP_ACTIVITY, ROLLUP_LOGINS, ROLLUP_SIGHTINGS, activity_schema, login_attempt_schema,
+    sighting_schema,
+};
 use crate::catalog::{Catalog, EventType, Treatment, lake_schema};
 use crate::enrich::Enrichment;
 use crate::lake::{Lake, LedgerTable, Part};
@@ -54,8 +57,14 @@ pub(super) fn register_events(
     for (table, (event, parts)) in events {
         tables.add(&table, Slot::Event { event, parts });
     }
-    let rollup = LakeTable::new(login_attempt_schema(), lake.parts(ROLLUP_LOGINS)?);
-    tables.add(ROLLUP_LOGINS, Slot::Ready(Arc::new(rollup)));
+    for (rollup, schema) in [
+        (ROLLUP_LOGINS, login_attempt_schema()),
+        (ROLLUP_SIGHTINGS, sighting_schema()),
+        (ROLLUP_ACTIVITY, activity_schema()),
+    ] {
+        let table = LakeTable::new(schema, lake.parts(rollup)?);
+        tables.add(rollup, Slot::Ready(Arc::new(table)));
+    }
     Ok(())
 }
 

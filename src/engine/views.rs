@@ -24,6 +24,22 @@ pub(super) const VIEWS: &[(&str, &str)] = &[
         "unmapped_values",
         include_str!("../../queries/views/unmapped_values.sql"),
     ),
+    (
+        "sightings",
+        include_str!("../../queries/views/sightings.sql"),
+    ),
+    (
+        "first_seen",
+        include_str!("../../queries/views/first_seen.sql"),
+    ),
+    (
+        "activity_hourly",
+        include_str!("../../queries/views/activity_hourly.sql"),
+    ),
+    (
+        "covered_days",
+        include_str!("../../queries/views/covered_days.sql"),
+    ),
     ("users", include_str!("../../queries/views/users.sql")),
     (
         "permission_assignments",
@@ -55,6 +71,7 @@ pub(super) const MADE_ONCE: &[(&str, &str)] = &[
         "roster_as_of",
         include_str!("../../queries/views/roster_as_of.sql"),
     ),
+    ("app_ids", include_str!("../../queries/views/app_ids.sql")),
 ];
 
 /// The inferred roles of accounts that the registry did not declare when they were last seen.

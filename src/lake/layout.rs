@@ -24,8 +24,17 @@ pub(super) const DAMAGED: &str = "damaged";
 const ROLLUP: &str = "rollup_";
 const MAX_EVENT_TYPE_CHARS: usize = 80;
 
+/// Rollups that retention leaves alone: small, without addresses or names of records, and what
+/// the baselines remember.
+const KEPT: [&str; 2] = ["rollup_sightings", "rollup_activity"];
+
 pub(super) fn is_rollup(event_type: &str) -> bool {
     event_type.starts_with(ROLLUP)
+}
+
+/// Whether retention leaves the days of an event type alone.
+pub(super) fn outlives_retention(event_type: &str) -> bool {
+    KEPT.contains(&event_type)
 }
 
 /// Path of a part relative to the data folder. Refuses an event type that could leave it.

@@ -34,7 +34,9 @@ impl Lake {
     /// Drops every part of days that lie more than `keep_days` days before `today`, and the
     /// quarantine of files that ended before then. The newest snapshot of a roster data set
     /// (`is_roster` tells them by their event type) stays whatever its age: without it everything
-    /// in it would look as if it were gone. The accounts of files, the runs and the findings stay. The Parquet files themselves are deleted when the next writer opens.
+    /// in it would look as if it were gone. What the accounts did and were seen with stays as the
+    /// days' rollups tell it. The accounts of files, the runs and the findings stay. The Parquet
+    /// files themselves are deleted when the next writer opens.
     pub fn prune(
         &mut self,
         run_id: RunId,
@@ -58,7 +60,8 @@ impl Lake {
         let doomed: Vec<Part> = all
             .into_iter()
             .map(|recorded| recorded.part)
-            .filter(|part| part.day < before && newest.get(&part.event_type) != Some(&part.day))
+            .filter(|part| part.day < before && !layout::outlives_retention(&part.event_type))
+            .filter(|part| newest.get(&part.event_type) != Some(&part.day))
             .collect();
         let mut pruned = Pruned {
             before: Some(before),

@@ -1,5 +1,6 @@
 //! Small tables made once from the raw logs, so that a question need not do it again:
-//! `rollup_logins`, the merge of the EventLogFile's Login with LoginHistory.
+//! `rollup_logins`, the merge of the EventLogFile's Login with LoginHistory, and what the
+//! baselines rest on, see `history`.
 //!
 //! A day is made anew when it received rows, and when its neighbour received one near midnight.
 //! The result depends on the rows alone, not on the order in which files came or on threads.
@@ -15,6 +16,7 @@ mod attempts;
 mod buckets;
 mod compose;
 mod days;
+mod history;
 mod machines;
 mod pairing;
 mod spellings;
@@ -102,6 +104,8 @@ pub struct RollupReport {
     pub attempts: u64,
     /// User ids that got a name or a new one.
     pub usernames: usize,
+    /// Days whose sightings and activity were made anew, ascending.
+    pub history: Vec<NaiveDate>,
     /// Accounts that behave like a machine, or did.
     pub machines: usize,
     /// Days that a damaged lake file kept from being merged. They stay as they were and are
@@ -110,7 +114,8 @@ pub struct RollupReport {
 }
 
 /// Brings the rollups up to date with the lake: learns usernames, merges the logins of every
-/// day that changed or was merged by another release, and replaces those days in one commit.
+/// day that changed or was merged by another release, and replaces those days in one commit; then
+/// the same with what the accounts did and were seen with.
 pub fn refresh(
     lake: &mut Lake,
     catalog: &Arc<Catalog>,
@@ -118,30 +123,80 @@ pub fn refresh(
     run_id: RunId,
     at: DateTime<Utc>,
 ) -> Result<RollupReport, RollupError> {
+    refresh_some(lake, catalog, options, run_id, at, true)
+}
+
+/// [`refresh`] as the rules' cases ask for it: they stand on this floor and are handed it. Cases
+/// of rules that ask for no history do without.
+pub fn of_cases(
+    catalog: &Arc<Catalog>,
+) -> impl Fn(&mut Lake, &EngineOptions, RunId, DateTime<Utc>, bool) -> Result<(), String> + Sync + '_
+{
+    |lake, options, run_id, at, with_history| {
+        refresh_some(lake, catalog, options, run_id, at, with_history)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+}
+
+fn refresh_some(
+    lake: &mut Lake,
+    catalog: &Arc<Catalog>,
+    options: &EngineOptions,
+    run_id: RunId,
+    at: DateTime<Utc>,
+    with_history: bool,
+) -> Result<RollupReport, RollupError> {
     let mut report = RollupReport::default();
     let dirty = lake.ledger().dirty(STAGE)?;
+    let touched: BTreeSet<NaiveDate> = dirty.days.iter().copied().collect();
+    let merged = refresh_logins(lake, catalog, options, (run_id, at), &touched, &mut report)?;
+    if with_history {
+        let changed = touched.iter().chain(&report.days).copied().collect();
+        refresh_history(lake, catalog, options, (run_id, at), &changed, &mut report)?;
+    }
+    if merged || lake.ledger().roles_inferred_by()?.as_deref() != Some(machines::RELEASE) {
+        infer_roles(lake, catalog, options, at, &mut report)?;
+    }
+    // After the commits: a crash in between repeats the work, which gives the same rows.
+    let done: Vec<NaiveDate> = dirty
+        .days
+        .into_iter()
+        .filter(|day| report.failed.iter().all(|(failed, _)| failed != day))
+        .collect();
+    if !done.is_empty() {
+        lake.ledger_mut().clear_dirty(STAGE, &done, dirty.marker)?;
+    }
+    Ok(report)
+}
+
+/// Learns usernames and merges logins anew; false where there was nothing to do.
+fn refresh_logins(
+    lake: &mut Lake,
+    catalog: &Arc<Catalog>,
+    options: &EngineOptions,
+    (run_id, at): (RunId, DateTime<Utc>),
+    touched: &BTreeSet<NaiveDate>,
+    report: &mut RollupReport,
+) -> Result<bool, RollupError> {
     let old = lake.parts(ROLLUP_LOGINS)?;
     let mut days: BTreeSet<NaiveDate> = old
         .iter()
         .filter(|part| !writer::is_ours(part))
         .map(|part| part.day)
         .collect();
-    if dirty.days.is_empty() && days.is_empty() {
-        if lake.ledger().roles_inferred_by()?.as_deref() != Some(machines::RELEASE) {
-            infer_roles(lake, catalog, options, at, &mut report)?;
-        }
-        return Ok(report);
+    if touched.is_empty() && days.is_empty() {
+        return Ok(false);
     }
-    let touched: BTreeSet<NaiveDate> = dirty.days.iter().copied().collect();
     let Learned {
         names,
         awaiting,
         session,
-    } = learn_usernames(lake, catalog, options, &touched)?;
+    } = learn_usernames(lake, catalog, options, touched)?;
     report.usernames = names;
 
     let parts = login_parts(lake)?;
-    days.extend(with_neighbours(&touched, &parts));
+    days.extend(with_neighbours(touched, &parts));
     days.extend(awaiting);
     let with_logins: BTreeSet<NaiveDate> = parts.iter().chain(&old).map(|part| part.day).collect();
     days.retain(|day| with_logins.contains(day));
@@ -181,26 +236,36 @@ pub fn refresh(
     if !commit.add.is_empty() || !commit.remove.is_empty() {
         lake.commit(run_id, at, commit)?;
     }
-    infer_roles(lake, catalog, options, at, &mut report)?;
-    // After the commit: a crash in between repeats the work, which gives the same rows.
-    let done: Vec<NaiveDate> = dirty
-        .days
-        .into_iter()
-        .filter(|day| report.failed.iter().all(|(failed, _)| failed != day))
-        .collect();
-    lake.ledger_mut().clear_dirty(STAGE, &done, dirty.marker)?;
-    Ok(report)
+    Ok(true)
 }
 
-/// [`refresh`] as the rules' cases ask for it: they stand on this floor and are handed it.
-pub fn of_cases(
+/// Makes the days of the accounts' history anew that changed, or have none yet.
+fn refresh_history(
+    lake: &mut Lake,
     catalog: &Arc<Catalog>,
-) -> impl Fn(&mut Lake, &EngineOptions, RunId, DateTime<Utc>) -> Result<(), String> + Sync + '_ {
-    |lake, options, run_id, at| {
-        refresh(lake, catalog, options, run_id, at)
-            .map(drop)
-            .map_err(|error| error.to_string())
+    options: &EngineOptions,
+    (run_id, at): (RunId, DateTime<Utc>),
+    changed: &BTreeSet<NaiveDate>,
+    report: &mut RollupReport,
+) -> Result<(), RollupError> {
+    let plan = history::plan(lake, changed)?;
+    if plan.is_empty() {
+        return Ok(());
     }
+    let session = Session::with_raw_tables(lake, catalog, options)?;
+    let made = plan.make(lake, &session)?;
+    drop(session);
+    report.history = made.days;
+    report.failed.extend(made.failed);
+    if !made.add.is_empty() || !made.remove.is_empty() {
+        let commit = Commit {
+            add: made.add,
+            remove: made.remove,
+            ..Commit::default()
+        };
+        lake.commit(run_id, at, commit)?;
+    }
+    Ok(())
 }
 
 /// Tells machines from people anew. A damaged file leaves the roles as they were; its days stay

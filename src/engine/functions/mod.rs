@@ -54,6 +54,7 @@ use crate::privacy::DigestKey;
 use crate::registry::Networks;
 
 pub(super) use roles::KnownMachines;
+pub use text::app_name_key;
 pub(super) use users::KnownUsers;
 
 /// The functions that need nothing but their arguments.

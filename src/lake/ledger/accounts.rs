@@ -80,6 +80,15 @@ impl Ledger {
         Ok((files, wrong))
     }
 
+    /// Days of which retention has taken rows, ascending.
+    pub fn pruned_days(&self) -> Result<Vec<NaiveDate>> {
+        let mut statement = self.conn.prepare(
+            "SELECT DISTINCT day FROM departed_rows WHERE reason = 'retention' ORDER BY day",
+        )?;
+        let days = statement.query_map([], |row| day_at(row, "day"))?;
+        Ok(days.collect::<rusqlite::Result<_>>()?)
+    }
+
     pub(in crate::lake) fn event_types_info(&self) -> Result<Vec<EventTypeInfo>> {
         let mut statement = self.conn.prepare(
             "SELECT event_type, count(DISTINCT day) AS days, min(day) AS first_day,

@@ -54,6 +54,9 @@ pub enum LedgerTable {
     /// until` (the role counts for events from `since` on and before `until`; NULL: it still
     /// does), `last_seen`; by user and beginning.
     InferredRoles,
+    /// Raw rows that are no longer in the lake: `event_type, day` (Date32), `reason` (retention,
+    /// damage), `parts, rows, run_id, departed_at`; by event type, day and departure.
+    DepartedRows,
 }
 
 #[derive(Clone, Copy)]
@@ -70,7 +73,7 @@ use Kind::{Day, Flag, Integer, Text, Time};
 type Columns = &'static [(&'static str, Kind)];
 
 impl LedgerTable {
-    pub const ALL: [LedgerTable; 10] = [
+    pub const ALL: [LedgerTable; 11] = [
         LedgerTable::Files,
         LedgerTable::Runs,
         LedgerTable::Quarantine,
@@ -81,6 +84,7 @@ impl LedgerTable {
         LedgerTable::Suppressions,
         LedgerTable::Canaries,
         LedgerTable::InferredRoles,
+        LedgerTable::DepartedRows,
     ];
 
     /// Name of the SQL table.
@@ -96,6 +100,7 @@ impl LedgerTable {
             LedgerTable::Suppressions => "suppressions",
             LedgerTable::Canaries => "canaries",
             LedgerTable::InferredRoles => "inferred_roles",
+            LedgerTable::DepartedRows => "departed_rows",
         }
     }
 
@@ -254,6 +259,15 @@ impl LedgerTable {
                 ("until", Time),
                 ("last_seen", Time),
             ],
+            LedgerTable::DepartedRows => &[
+                ("event_type", Text),
+                ("day", Day),
+                ("reason", Text),
+                ("parts", Integer),
+                ("rows", Integer),
+                ("run_id", Integer),
+                ("departed_at", Time),
+            ],
         }
     }
 
@@ -286,6 +300,9 @@ impl LedgerTable {
             LedgerTable::Suppressions => "SELECT * FROM suppressions ORDER BY position",
             LedgerTable::Canaries => "SELECT * FROM canaries ORDER BY rule_id",
             LedgerTable::InferredRoles => "SELECT * FROM inferred_roles ORDER BY user_key, since",
+            LedgerTable::DepartedRows => {
+                "SELECT * FROM departed_rows ORDER BY event_type, day, departed_at, reason"
+            }
         }
     }
 }
