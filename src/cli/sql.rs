@@ -36,6 +36,8 @@ Examples:
   orgwatch sql --format parquet --output logins.parquet \"SELECT * FROM logins\"
 
 Tables: logins, logouts, api_calls, bulk_jobs, ui_activity, login_key_apps, unmapped_values,
+queries (what SOQL and searches were about, by classes), aura_actions (a row per request and
+action), threat_events (what Salesforce's own Threat Detection found, from its exports),
 users, permissions, permission_assignments, apps, oauth_tokens, login_ip_ranges, roster_snapshots,
 registry_users, registry_networks, registry_apps, registry_flows, registry_windows, files, runs,
 quarantine, findings, rule_runs, alerts, parts, indicators, network_lists, and one per event type

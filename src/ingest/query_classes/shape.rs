@@ -25,6 +25,8 @@ pub(super) struct Outline {
     depth: u32,
     /// Words and signs before the present one: `fields (` before `all`.
     last: [String; 3],
+    /// Its memory is the next word's.
+    spare: String,
     /// Function with which the first SELECT list begins.
     begins_with: Option<String>,
     selects: bool,
@@ -39,14 +41,19 @@ pub(super) struct Outline {
 
 impl Outline {
     pub fn take(&mut self, piece: &Piece, rules: &[Rule]) {
-        let word = match piece {
-            Piece::Word(word) if word.len() <= WORD_BYTES => word.to_lowercase(),
+        let mut word = std::mem::take(&mut self.spare);
+        word.clear();
+        match piece {
+            Piece::Word(text) if text.len() <= WORD_BYTES => {
+                word.push_str(text);
+                word.make_ascii_lowercase();
+            }
             Piece::Sign(sign) => {
                 self.sign(*sign);
-                sign.to_string()
+                word.push(*sign);
             }
-            Piece::Word(_) | Piece::Literal(_) | Piece::Search(_) => "?".to_owned(),
-        };
+            Piece::Word(_) | Piece::Literal(_) | Piece::Search(_) => word.push('?'),
+        }
         if word == ")" {
             let [_, _, argument] = &self.last;
             for (n, rule) in rules.iter().enumerate() {
@@ -64,7 +71,7 @@ impl Outline {
             self.clause(&word, rules);
         }
         self.last.rotate_left(1);
-        self.last[2] = word;
+        self.spare = std::mem::replace(&mut self.last[2], word);
     }
 
     fn sign(&mut self, sign: char) {

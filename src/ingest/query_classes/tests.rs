@@ -161,7 +161,8 @@ fn the_shape_is_that_of_the_outermost_query() {
 
 #[test]
 fn hostile_text_is_read_in_linear_time() {
-    const LENGTH: usize = 4 << 20;
+    // Quadratic, this length would take minutes.
+    const LENGTH: usize = 1 << 19;
     let of = |piece: &str| piece.repeat(LENGTH / piece.len());
     let long_name = format!("{}{}", of("x"), " LIKE '%ASIA%'".repeat(1000));
     for text in [
@@ -184,7 +185,7 @@ fn hostile_text_is_read_in_linear_time() {
         of_query(&text, &mut vec![]);
         of_search(&text, &mut vec![]);
         let took = start.elapsed();
-        assert!(took.as_secs() < 20, "{took:?} for {:.20}", text);
+        assert!(took.as_secs() < 20, "{took:?} for {text:.20}");
     }
 }
 
