@@ -11,7 +11,7 @@ use super::output::{Destination, Format, Rows, writer};
 use super::telling::{instant, short, write_news};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
-use super::{Global, HiddenNow};
+use super::{Global, HiddenNow, explain};
 use crate::alert::{News, wrap};
 use crate::config::Severity;
 use crate::detect::{to_json, to_jsonl};
@@ -261,7 +261,12 @@ fn show(args: &ShowArgs, global: &Global, terminal: &Terminal) -> anyhow::Result
     }
     let [Listed { row, status }] = &listed;
     let teller = Teller::new(&lake, &rules, place.invocation())?;
-    let text = full_text(row, *status, &history, &teller, &place)?;
+    let baseline = explain::baseline_of(row, &lake, &place).unwrap_or_else(|error| {
+        // What was found is shown even where the days behind it can no longer be read.
+        terminal.warn(&printable(&format!("no baseline: {error:#}"), 1000));
+        vec![]
+    });
+    let text = full_text(row, *status, &history, &baseline, &teller, &place)?;
     terminal.data(|out| out.write_all(text.as_bytes()))?;
     Ok(Exit::Done)
 }
@@ -270,6 +275,7 @@ fn full_text(
     row: &FindingRow,
     status: Status,
     history: &[FindingEvent],
+    baseline: &[String],
     teller: &Teller<'_>,
     place: &Workplace<'_>,
 ) -> Result<String, std::fmt::Error> {
@@ -305,6 +311,9 @@ fn full_text(
         if !said.trim().is_empty() {
             writeln!(out, "  {label:9} {}", text(&said))?;
         }
+    }
+    for line in baseline {
+        writeln!(out, "  baseline  {}", text(line))?;
     }
     writeln!(out, "  evidence")?;
     for line in &evidence {

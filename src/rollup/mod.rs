@@ -43,6 +43,7 @@ use crate::engine::{
 };
 use crate::lake::{Commit, Lake, LakeError, Part, RunId};
 use buckets::Buckets;
+pub use history::check as check_history;
 use days::{Span, whole_day, with_margin, with_neighbours};
 use writer::DayWriter;
 
