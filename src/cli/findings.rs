@@ -14,7 +14,7 @@ use super::output::{Destination, Format, Rows, writer};
 use super::telling::{instant, short, write_news};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
-use super::{Global, HiddenNow};
+use super::{Global, HiddenNow, explain};
 use crate::alert::{DigestFinding, News, wrap};
 use crate::config::Severity;
 use crate::detect::to_json;
@@ -353,7 +353,12 @@ fn show(args: &ShowArgs, global: &Global, terminal: &Terminal) -> anyhow::Result
     // What a finding gathers belongs to its case.
     let gathering = Gathering::of(related.iter());
     let told = gathering.tell(row, &BTreeSet::new(), &teller);
-    let text = full_text(told, row, *status, &related, &history, &place)?;
+    let baseline = explain::baseline_of(row, &lake, &place).unwrap_or_else(|error| {
+        // What was found is shown even where the days behind it can no longer be read.
+        terminal.warn(&printable(&format!("no baseline: {error:#}"), 1000));
+        vec![]
+    });
+    let text = full_text(told, row, *status, &related, &history, &baseline, &place)?;
     terminal.data(|out| out.write_all(text.as_bytes()))?;
     Ok(Exit::Done)
 }
@@ -364,6 +369,7 @@ fn full_text(
     status: Status,
     related: &[Finding],
     history: &[FindingEvent],
+    baseline: &[String],
     place: &Workplace<'_>,
 ) -> Result<String, std::fmt::Error> {
     use std::fmt::Write;
@@ -397,6 +403,9 @@ fn full_text(
         if !said.trim().is_empty() {
             writeln!(out, "  {label:9} {}", text(&said))?;
         }
+    }
+    for line in baseline {
+        writeln!(out, "  baseline  {}", text(line))?;
     }
     write_case(&mut out, row, related)?;
     writeln!(out, "  evidence")?;

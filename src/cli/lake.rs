@@ -10,6 +10,7 @@ use super::workplace::{Flags, Workplace};
 use super::{Global, HiddenNow, print_rows};
 use crate::lake::{Depth, Lake};
 use crate::privacy::printable;
+use crate::rollup;
 use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
@@ -25,7 +26,7 @@ pub enum LakeCommand {
     /// Rows, days and bytes of each event type
     #[command(after_help = EXAMPLES)]
     Info(HiddenNow),
-    /// Proves the lake against its ledger
+    /// Proves the lake against its ledger, and the accounts' history against the raw rows
     #[command(after_help = EXAMPLES)]
     Verify(VerifyArgs),
     /// Joins the files of each event type and day
@@ -107,7 +108,12 @@ fn verify(args: &VerifyArgs, place: &Workplace<'_>) -> anyhow::Result<Exit> {
     } else {
         Depth::Full
     };
-    let report = lake.verify(depth)?;
+    let mut report = lake.verify(depth)?;
+    if depth == Depth::Full && report.damaged.is_empty() {
+        let options = place.engine_options(lake.data_dir());
+        let differences = rollup::check_history(&lake, &place.catalog()?, &options)?;
+        report.accounts.extend(differences);
+    }
     for damage in &report.damaged {
         let path = printable(&damage.part.path.display().to_string(), 1000);
         place

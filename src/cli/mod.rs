@@ -7,6 +7,7 @@ mod completions;
 mod detect;
 mod doctor;
 mod exit;
+mod explain;
 mod failure;
 mod findings;
 mod gathering;

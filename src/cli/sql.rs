@@ -38,6 +38,7 @@ Examples:
 Tables: logins, logouts, api_calls, bulk_jobs, ui_activity, login_key_apps, unmapped_values,
 queries (what SOQL and searches were about, by classes), aura_actions (a row per request and
 action), threat_events (what Salesforce's own Threat Detection found, from its exports),
+sightings, first_seen, activity_hourly, expected_activity, covered_days,
 users, permissions, permission_assignments, apps, oauth_tokens, login_ip_ranges, roster_snapshots,
 registry_users, registry_networks, registry_apps, registry_flows, registry_windows, files, runs,
 quarantine, findings, rule_runs, alerts, parts, indicators, network_lists, and one per event type
@@ -92,7 +93,7 @@ pub fn run(args: &SqlArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
 
     let source = Source::open(args, &place, &catalog)?;
     let session = place.session(source.lake(), &catalog, &registry)?;
-    let params = question.params(&args.params, source.lake(), &catalog, &place)?;
+    let params = question.params(&args.params, &session, source.lake(), &catalog, &place)?;
     let query = question.sql();
     let rows = answer(&session, query, &params, &destination, global, terminal)?;
     destination.finish().context("cannot finish the output")?;
@@ -164,6 +165,7 @@ impl Question {
     fn params(
         &self,
         given: &[ParamFlag],
+        session: &Session,
         lake: &Lake,
         catalog: &Catalog,
         place: &Workplace<'_>,
@@ -209,6 +211,7 @@ impl Question {
         for (name, value) in bindings(&rule, window, now) {
             params.set(name, value);
         }
+        session.judge_days(&window.days().collect());
         let (from, to) = (rfc3339(window.from), rfc3339(window.to));
         place
             .terminal

@@ -40,6 +40,13 @@ impl Window {
         (days > 1).then_some(halves)
     }
 
+    /// The days that lie in it, wholly or in part.
+    pub fn days(&self) -> impl Iterator<Item = NaiveDate> + use<> {
+        let end = self.to;
+        let days = self.from.date_naive().iter_days();
+        days.take_while(move |day| midnight(*day) < end)
+    }
+
     pub fn contains(&self, at: DateTime<Utc>) -> bool {
         self.from <= at && at < self.to
     }
@@ -145,12 +152,7 @@ impl Windows {
 
     /// The days that are judged.
     pub fn days(&self) -> BTreeSet<NaiveDate> {
-        let days = |range: &Window| {
-            let first = range.from.date_naive();
-            let end = range.to.date_naive();
-            first.iter_days().take_while(move |day| *day < end)
-        };
-        self.ranges.iter().flat_map(days).collect()
+        self.ranges.iter().flat_map(Window::days).collect()
     }
 
     /// The same, with rules that read the roster asked up to this day.

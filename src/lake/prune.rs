@@ -85,7 +85,7 @@ impl Lake {
 
     /// Takes damaged parts out of sight: their files are moved to `<data>/damaged/` (where they
     /// still exist), their rows are accounted as lost, and the input files they came from may
-    /// be ingested again.
+    /// be ingested again. The days of a damaged rollup are due for being made anew.
     pub fn set_aside(
         &mut self,
         run_id: RunId,
@@ -99,6 +99,9 @@ impl Lake {
             let part = ledger::remove_part(&tx, &self.data_dir, *part_id, at)?;
             ledger::record_departure(&tx, &departed(&part, Departure::Damage, run_id, at))?;
             aside.files.extend(ledger::lose_files(&tx, *part_id)?);
+            if layout::is_rollup(&part.event_type) {
+                ledger::remake_rollups(&tx, part.day, part.part_id)?;
+            }
             aside.parts.push(part);
         }
         tx.commit()?;

@@ -44,6 +44,7 @@ use crate::engine::{
 use crate::lake::{Commit, Lake, LakeError, Part, RunId};
 use buckets::Buckets;
 use days::{Span, whole_day, with_margin, with_neighbours};
+pub use history::check as check_history;
 use writer::DayWriter;
 
 const ACCOUNTS: &str = include_str!("../../queries/rollups/logins.sql");

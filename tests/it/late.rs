@@ -183,3 +183,44 @@ fn a_mail_that_could_not_be_delivered_goes_out_the_next_night_and_once() {
     let sent = mails(&org.path("data")).remove(0);
     assert_eq!(std::fs::read(sent).unwrap(), std::fs::read(mail).unwrap());
 }
+
+/// What the account did and was seen with, as it is asked for.
+fn history(org: &Org) -> String {
+    let ask = |sql: &str| expect(0, orgwatch(&org.path(""), &["sql", "--format", "csv", sql]));
+    ask("SELECT hour, user_key, logins FROM activity_hourly ORDER BY hour")
+        + &ask("SELECT day, kind, value, events, first_at, last_at FROM sightings ORDER BY 1, 2, 3")
+        + &ask("SELECT day, metric, actual, history FROM expected_activity ORDER BY day, metric")
+}
+
+#[test]
+fn a_late_and_a_reissued_file_correct_the_history_and_retention_leaves_it() {
+    let whole = org();
+    whole.file("day-14.csv", login_file(&calm(14)));
+    night(&whole, 0, "2026-01-15T03:00:00Z", &["day-14.csv"]);
+
+    let org = org();
+    org.file("half.csv", login_file(&calm(14)[..12]));
+    night(&org, 0, "2026-01-15T03:00:00Z", &["half.csv"]);
+    assert_ne!(history(&org), history(&whole));
+    org.file("day-14.csv", login_file(&calm(14)));
+    night(&org, 0, "2026-01-15T04:00:00Z", &["day-14.csv"]);
+    assert_eq!(history(&org), history(&whole));
+    let verdict = expect(0, orgwatch(&org.path(""), &["lake", "verify"]));
+    assert!(verdict.starts_with("sound"), "{verdict}");
+
+    let prune = [
+        "lake",
+        "prune",
+        "--keep-days",
+        "3",
+        "--now",
+        "2026-02-14T03:00:00Z",
+    ];
+    expect(0, orgwatch(&org.path(""), &prune));
+    let raw = ["sql", "--format", "csv", "SELECT count(*) AS n FROM logins"];
+    let left = expect(0, orgwatch(&org.path(""), &raw));
+    assert_eq!(left.lines().last(), Some("0"), "{left}");
+    assert_eq!(history(&org), history(&whole));
+    let verdict = expect(0, orgwatch(&org.path(""), &["lake", "verify"]));
+    assert!(verdict.starts_with("sound"), "{verdict}");
+}

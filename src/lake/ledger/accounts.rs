@@ -89,6 +89,15 @@ impl Ledger {
         Ok(days.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Days of which any raw rows have left, for whatever reason, ascending.
+    pub fn departed_days(&self) -> Result<Vec<NaiveDate>> {
+        let mut statement = self
+            .conn
+            .prepare("SELECT DISTINCT day FROM departed_rows ORDER BY day")?;
+        let days = statement.query_map([], |row| day_at(row, "day"))?;
+        Ok(days.collect::<rusqlite::Result<_>>()?)
+    }
+
     pub(in crate::lake) fn event_types_info(&self) -> Result<Vec<EventTypeInfo>> {
         let mut statement = self.conn.prepare(
             "SELECT event_type, count(DISTINCT day) AS days, min(day) AS first_day,

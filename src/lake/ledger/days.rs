@@ -72,6 +72,24 @@ pub(in crate::lake) fn mark_dirty(conn: &Connection, day: NaiveDate, part: PartI
     Ok(())
 }
 
+/// Has the rollups of a day made anew: one of them is lost.
+pub(in crate::lake) fn remake_rollups(
+    conn: &Connection,
+    day: NaiveDate,
+    part: PartId,
+) -> Result<()> {
+    let day = day.to_string();
+    conn.execute(
+        "INSERT INTO dirty_days (day, marker) VALUES (?1, ?2) ON CONFLICT (day) DO NOTHING",
+        params![day, part],
+    )?;
+    conn.execute(
+        "DELETE FROM cleared_days WHERE stage = 'rollup' AND day = ?1",
+        [&day],
+    )?;
+    Ok(())
+}
+
 /// Forgets days that retention has emptied.
 pub(in crate::lake) fn forget_days(conn: &Connection, before: NaiveDate) -> Result<()> {
     let before = before.to_string();

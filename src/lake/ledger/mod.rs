@@ -27,7 +27,7 @@ use rusqlite::{Connection, FileControl, OpenFlags, Transaction, TransactionBehav
 pub use accounts::EventTypeInfo;
 pub(super) use accounts::{Departed, Departure, record_departure};
 pub use days::DirtyDays;
-pub(super) use days::{forget_days, mark_dirty};
+pub(super) use days::{forget_days, mark_dirty, remake_rollups};
 pub(super) use files::{forget_quarantine, insert_file, insert_quarantine, lose_files};
 pub use findings::{
     Correlate, Correlation, EvaluatedWindow, Finding, FindingChanges, FindingEvent, FindingFilter,

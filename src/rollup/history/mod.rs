@@ -6,6 +6,7 @@
 //! outlive the raw rows: once retention has taken those, the day stays as it is.
 
 mod account;
+mod proof;
 mod row;
 mod table;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use super::{RollupError, with_text_views, writer};
 use crate::engine::{Params, ROLLUP_ACTIVITY, ROLLUP_LOGINS, ROLLUP_SIGHTINGS, Session};
 use crate::lake::{Lake, LakeError, Part, PartId, StagedPart};
 use account::Account;
+pub use proof::check;
 use row::Rows;
 use table::DayTables;
 
@@ -71,10 +73,9 @@ pub(super) struct Made {
     pub failed: Vec<(NaiveDate, RollupError)>,
 }
 
-/// Which days have to be made anew: those that changed, those that another release wrote, and
-/// those that have none of the rollups yet. A day whose raw rows retention has taken keeps what it
-/// has.
-pub(super) fn plan(lake: &Lake, changed: &BTreeSet<NaiveDate>) -> Result<Plan, LakeError> {
+/// The parts that the rollups are made from, and the days of them on which there is a row of
+/// `rollup_activity` for certain.
+fn sources(lake: &Lake) -> Result<(Vec<Part>, BTreeSet<NaiveDate>), LakeError> {
     let mut sources = vec![];
     let mut whole: BTreeSet<NaiveDate> = BTreeSet::new();
     for event_type in SOURCES {
@@ -84,6 +85,14 @@ pub(super) fn plan(lake: &Lake, changed: &BTreeSet<NaiveDate>) -> Result<Plan, L
         }
         sources.extend(parts);
     }
+    Ok((sources, whole))
+}
+
+/// Which days have to be made anew: those that changed, those that another release wrote, and
+/// those that have none of the rollups yet. A day whose raw rows retention has taken keeps what it
+/// has.
+pub(super) fn plan(lake: &Lake, changed: &BTreeSet<NaiveDate>) -> Result<Plan, LakeError> {
+    let (sources, whole) = sources(lake)?;
     let mut old = lake.parts(ROLLUP_ACTIVITY)?;
     let there: BTreeSet<NaiveDate> = old.iter().map(|part| part.day).collect();
     old.extend(lake.parts(ROLLUP_SIGHTINGS)?);
@@ -224,7 +233,7 @@ impl Drop for Finished {
 struct Writing<'a> {
     lake: &'a Lake,
     wanted: BTreeSet<NaiveDate>,
-    day: Option<(NaiveDate, DayTables)>,
+    day: Option<(NaiveDate, DayTables<writer::DayWriter>)>,
     finished: Finished,
 }
 

@@ -1,4 +1,4 @@
-//! Writes the accounts of one day into the day's files of both rollups.
+//! The rows of both rollups, account by account, and where they go.
 
 use std::sync::Arc;
 
@@ -22,26 +22,48 @@ use crate::rollup::writer::DayWriter;
 /// Rows gathered before they are written.
 const BATCH_ROWS: usize = 8_192;
 
-/// Both files of one day. Dropped unfinished they leave nothing behind.
-pub(super) struct DayTables {
-    sightings: Table<2, 1>,
-    activity: Table<0, { ACTIVITY_COUNTS.len() + ACTIVITY_DISTINCT.len() }>,
+/// Where the rows of one rollup go.
+pub(super) trait Sink {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), RollupError>;
 }
 
-impl DayTables {
+impl Sink for DayWriter {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), RollupError> {
+        DayWriter::write(self, batch)
+    }
+}
+
+/// Both rollups of one day.
+pub(super) struct DayTables<S> {
+    sightings: Table<S, 2, 1>,
+    activity: Table<S, 0, { ACTIVITY_COUNTS.len() + ACTIVITY_DISTINCT.len() }>,
+}
+
+impl DayTables<DayWriter> {
+    /// The day's files. Dropped unfinished they leave nothing behind.
     pub(super) fn create(lake: &Lake, day: NaiveDate) -> Result<Self, RollupError> {
-        let sightings = sighting_schema();
-        let activity = activity_schema();
-        Ok(Self {
-            sightings: Table::new(
-                DayWriter::create(lake, ROLLUP_SIGHTINGS, Arc::clone(&sightings), day)?,
-                sightings,
-            ),
-            activity: Table::new(
-                DayWriter::create(lake, ROLLUP_ACTIVITY, Arc::clone(&activity), day)?,
-                activity,
-            ),
-        })
+        let file = |rollup, schema| DayWriter::create(lake, rollup, schema, day);
+        Ok(Self::new(
+            file(ROLLUP_SIGHTINGS, sighting_schema())?,
+            file(ROLLUP_ACTIVITY, activity_schema())?,
+        ))
+    }
+
+    /// The finished files; none of a rollup that has no rows on that day.
+    pub(super) fn finish(self) -> Result<Vec<StagedPart>, RollupError> {
+        let (sightings, activity) = self.into_sinks()?;
+        let sightings = sightings.finish()?;
+        let activity = activity.finish()?;
+        Ok(sightings.into_iter().chain(activity).collect())
+    }
+}
+
+impl<S: Sink> DayTables<S> {
+    pub(super) fn new(sightings: S, activity: S) -> Self {
+        Self {
+            sightings: Table::new(sightings, sighting_schema()),
+            activity: Table::new(activity, activity_schema()),
+        }
     }
 
     pub(super) fn write(&mut self, account: &Account) -> Result<(), RollupError> {
@@ -62,17 +84,17 @@ impl DayTables {
         Ok(())
     }
 
-    /// The finished files; none of a rollup that has no rows on that day.
-    pub(super) fn finish(self) -> Result<Vec<StagedPart>, RollupError> {
-        let sightings = self.sightings.finish()?;
-        let activity = self.activity.finish()?;
-        Ok(sightings.into_iter().chain(activity).collect())
+    /// Sightings and activity, each with all of its rows.
+    pub(super) fn into_sinks(mut self) -> Result<(S, S), RollupError> {
+        self.sightings.flush()?;
+        self.activity.flush()?;
+        Ok((self.sightings.sink, self.activity.sink))
     }
 }
 
 /// Rows of one rollup: times, the account, the app, then texts and numbers of its own.
-struct Table<const TEXTS: usize, const NUMBERS: usize> {
-    writer: DayWriter,
+struct Table<S, const TEXTS: usize, const NUMBERS: usize> {
+    sink: S,
     schema: SchemaRef,
     times: [TimestampMillisecondBuilder; 2],
     account: [StringViewBuilder; 6],
@@ -81,10 +103,10 @@ struct Table<const TEXTS: usize, const NUMBERS: usize> {
     rows: usize,
 }
 
-impl<const TEXTS: usize, const NUMBERS: usize> Table<TEXTS, NUMBERS> {
-    fn new(writer: DayWriter, schema: SchemaRef) -> Self {
+impl<S: Sink, const TEXTS: usize, const NUMBERS: usize> Table<S, TEXTS, NUMBERS> {
+    fn new(sink: S, schema: SchemaRef) -> Self {
         Self {
-            writer,
+            sink,
             schema,
             times: std::array::from_fn(|_| {
                 TimestampMillisecondBuilder::new().with_data_type(timestamp_ms())
@@ -133,7 +155,7 @@ impl<const TEXTS: usize, const NUMBERS: usize> Table<TEXTS, NUMBERS> {
     fn flush(&mut self) -> Result<(), RollupError> {
         let batch = self.batch()?;
         self.rows = 0;
-        self.writer.write(&batch)
+        self.sink.write(&batch)
     }
 
     fn batch(&mut self) -> Result<RecordBatch, ArrowError> {
@@ -155,10 +177,5 @@ impl<const TEXTS: usize, const NUMBERS: usize> Table<TEXTS, NUMBERS> {
             .map(|b| Arc::new(b.finish()) as ArrayRef);
         let columns = times.chain(account).chain(texts).chain(numbers).collect();
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
-    }
-
-    fn finish(mut self) -> Result<Option<StagedPart>, RollupError> {
-        self.flush()?;
-        self.writer.finish()
     }
 }
