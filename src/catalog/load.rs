@@ -291,6 +291,7 @@ mod tests {
                         column.treatment,
                         Treatment::Drop
                             | Treatment::UriTemplate
+                            | Treatment::ApexTemplate
                             | Treatment::QueryShape
                             | Treatment::Mentions
                     ),

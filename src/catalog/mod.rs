@@ -12,6 +12,7 @@
 //! | `login_paths.csv` | which of them, with which other facts, mean which login path |
 //! | `login_statuses.csv` | login outcomes as codes and texts |
 //! | `codes.csv` | values known of other coded fields |
+//! | `uri_words.txt`, `standard_objects.txt` | what a path may keep in clear |
 
 use serde::Deserialize;
 
@@ -25,6 +26,7 @@ pub mod login_path;
 mod lookup;
 mod roster;
 mod schema;
+pub mod uri;
 
 pub use id::{has_own_suffix, sf_id18, sf_id18_bytes};
 pub use identify::Identified;
@@ -96,6 +98,8 @@ pub enum Treatment {
     Digest,
     /// A URI or resource: kept as its template.
     UriTemplate,
+    /// The path of an Apex REST call, with or without `/services/apexrest`: kept as its template.
+    ApexTemplate,
     /// A sentence: of it only the usernames (`name@domain`), each as a keyed digest.
     Mentions,
     /// SOQL text: kept as `query_object` and `query_shape` (keyed digest).

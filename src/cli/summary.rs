@@ -15,7 +15,7 @@ use super::watch::{Canaries, suppressions_json, write_canaries, write_suppressed
 use super::workplace::Workplace;
 use crate::alert::{Digest, Recipients, RunHealth, gather_news, wrap};
 use crate::config::Severity;
-use crate::detect::DetectReport;
+use crate::detect::{DetectReport, RuleOutcome};
 use crate::ingest::IngestReport;
 use crate::lake::{FileState, FindingChanges, FindingRow, RuleStatus, RunId};
 use crate::privacy::printable;
@@ -59,7 +59,7 @@ pub fn health(ingest: &IngestReport, report: &DetectReport, mut remarks: Vec<Str
             .rules
             .iter()
             .filter(move |r| r.status == status)
-            .map(|r| (r.rule_id.clone(), r.reason.clone().unwrap_or_default()))
+            .map(|r| (r.rule_id.clone(), reason_under_its_heading(r)))
             .collect()
     };
     RunHealth {
@@ -76,6 +76,17 @@ pub fn health(ingest: &IngestReport, report: &DetectReport, mut remarks: Vec<Str
         rules_never_had_input: rules(RuleStatus::NeverHadInput),
         remarks,
     }
+}
+
+/// Why a rule saw nothing, for a list that says already that it was blind or never had input.
+fn reason_under_its_heading(rule: &RuleOutcome) -> String {
+    let reason = rule.reason.as_deref().unwrap_or_default();
+    let heading = match rule.status {
+        RuleStatus::Blind => "blind: ",
+        RuleStatus::NeverHadInput => "never had input: ",
+        _ => "",
+    };
+    reason.strip_prefix(heading).unwrap_or(reason).to_owned()
 }
 
 impl NightSummary<'_> {

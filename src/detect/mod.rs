@@ -18,6 +18,8 @@ mod finding;
 mod front_matter;
 mod inputs;
 mod lint;
+#[cfg(test)]
+mod older_lakes_tests;
 mod params;
 mod rows;
 mod rule;

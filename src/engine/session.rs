@@ -162,7 +162,7 @@ impl Session {
         tables::register_usernames(&session.context, &names)?;
         let mut functions = functions::plain();
         functions.extend(functions::of_users(KnownUsers::new(names)));
-        functions.push(functions::of_key(lake.key()));
+        functions.extend(functions::of_key(lake.key()));
         functions.push(functions::of_machines(KnownMachines::default()));
         for function in functions {
             session.context.register_udf(function);

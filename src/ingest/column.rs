@@ -16,8 +16,7 @@ use hashbrown::HashMap;
 use super::records::{Field, Records};
 use super::text;
 use super::time::{LocalDates, TimeReader};
-use super::uri;
-use crate::catalog::{CUT_CHARS, Treatment, sf_id18_bytes};
+use crate::catalog::{CUT_CHARS, Treatment, sf_id18_bytes, uri};
 use crate::privacy::DigestKey;
 
 /// A chunk's bytes, shared with the arrays made of it.
@@ -192,7 +191,11 @@ pub fn treated_text(
         }),
         Treatment::Digest => digests(cells, column, key),
         Treatment::UriTemplate => made_text(cells, column, |_, cell, out| {
-            uri::template(cell, out);
+            uri::template(cell, key, out);
+            true
+        }),
+        Treatment::ApexTemplate => made_text(cells, column, |_, cell, out| {
+            uri::apex_template(cell, key, out);
             true
         }),
         Treatment::Address => made_text(cells, column, |_, cell, out| text::address(cell, out)),

@@ -2,7 +2,7 @@
 //! row accounted for as kept, duplicate or quarantined.
 //!
 //! ```text
-//! input ─► chunk ─► records ─► batch (column, text, uri, time) ─► writer ─► dedupe ─► lake commit
+//! input ─► chunk ─► records ─► batch (column, text, time) ─► writer ─► dedupe ─► lake commit
 //! files    whole    fields     keep metadata, digest tokens       Parquet   once      atomic
 //!          records             quarantine                         by day    per row
 //! ```
@@ -24,7 +24,6 @@ mod session;
 mod snapshot;
 mod text;
 mod time;
-mod uri;
 mod writer;
 
 pub use error::IngestError;

@@ -409,6 +409,13 @@ fn endpoint(text: &str) -> Result<String, BadValue> {
         let hint = "write the path without query, as in \"/services/apexrest/CaseCreation/*\"";
         return Err(BadValue::new(message, hint));
     }
+    let part_of_a_name = |s: &str| s.contains('*') && s != "*" && !s.ends_with(".*");
+    if text.contains('/') && text.split('/').any(part_of_a_name) {
+        let message = format!("\"{}\" is no endpoint", printable(text, 60));
+        let hint =
+            "`*` stands for a whole part of the path, as in \"/services/apexrest/CaseCreation/*\"";
+        return Err(BadValue::new(message, hint));
+    }
     Ok(text.to_owned())
 }
 

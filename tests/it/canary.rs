@@ -26,9 +26,13 @@ fn cell(event: &EventType, column: &Column, n: usize) -> String {
         }
         // The org's own usernames are kept; what was typed into a login may be a password.
         (_, Treatment::Username) if event.is_roster() => "int_erp@example.com".into(),
+        (PrivacyClass::RecordData, Treatment::UriTemplate) if n.is_multiple_of(2) => {
+            format!("/services/apexrest/{canary}/{canary}?q={canary}")
+        }
         (PrivacyClass::RecordData, Treatment::UriTemplate) => {
             format!("/services/data/v60.0/sobjects/Account/{canary}?q={canary}#{canary}")
         }
+        (PrivacyClass::RecordData, Treatment::ApexTemplate) => format!("/{canary}/{canary}"),
         (PrivacyClass::RecordData, Treatment::QueryShape) => {
             format!("SELECT {canary} FROM Account WHERE Name = '{canary}' AND {canary} > 1")
         }

@@ -12,6 +12,7 @@
 //! | `in_window(user_key, ip, at, kind)` | whether a ticketed exception covers it |
 //! | `known_username(user_id)`, `known_user_id(username)` | who is called what, by the logs |
 //! | `mentions(mentioned_users, username)` | whether a sentence named the user |
+//! | `uri_template(text)` | what the lake keeps of a path: `/services/apexrest/{name:~…}/{id}` |
 //! | `sf_id18(text)` | the 18-character form of an id |
 //! | `skeleton(text)` | what a name looks like, confusable characters folded |
 //! | `app_name_key(text)` | a name without regard to case, blanks and compatibility forms |
@@ -59,9 +60,9 @@ pub(super) fn of_registry(networks: &Arc<Networks>) -> Vec<ScalarUDF> {
     networks::functions(networks)
 }
 
-/// The function that needs the lake's key.
-pub(super) fn of_key(key: &DigestKey) -> ScalarUDF {
-    users::mentions(key)
+/// The functions that need the lake's key.
+pub(super) fn of_key(key: &DigestKey) -> Vec<ScalarUDF> {
+    vec![users::mentions(key), text::uri_template(key)]
 }
 
 /// The functions that know who is called what.
