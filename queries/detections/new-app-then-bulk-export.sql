@@ -31,7 +31,7 @@ references = [
   "https://attack.mitre.org/techniques/T1213/004/",
   "https://attack.mitre.org/techniques/T1567/",
 ]
-inputs = ["sightings", "activity_hourly", "covered_days", "bulk_jobs?"]
+inputs = ["sightings", "activity_hourly", "covered_days", "bulk_jobs?", "api_calls?"]
 dedupe = ["user_key", "app_key"]
 bucket = "day"
 
@@ -132,12 +132,21 @@ running AS (
         RANGE BETWEEN INTERVAL '86399999 milliseconds' PRECEDING AND CURRENT ROW
     )
 ),
+-- The time at which there were enough objects.
 objects AS (
-    SELECT user_key, app_key, count(DISTINCT value) AS objects,
-           array_slice(array_agg(DISTINCT printable(value) ORDER BY printable(value)), 1, 20) AS names
-    FROM sightings
-    WHERE day >= CAST($window_start AS DATE) - INTERVAL '1 day' AND day < CAST($window_end AS DATE)
-      AND kind = 'object' AND value <> '(more)'
+    SELECT
+        user_key, app_key, count(*) AS objects, min(CASE WHEN number = $min_objects THEN first_at END) AS enough_at,
+        array_slice(array_agg(printable(value) ORDER BY number), 1, 20) AS names
+    FROM (
+        SELECT *, row_number() OVER (PARTITION BY user_key, app_key ORDER BY first_at, value) AS number
+        FROM (
+            SELECT user_key, app_key, value, min(first_at) AS first_at
+            FROM sightings
+            WHERE day >= CAST($window_start AS DATE) - INTERVAL '1 day' AND day < CAST($window_end AS DATE)
+              AND kind = 'object' AND value <> '(more)'
+            GROUP BY user_key, app_key, value
+        ) v
+    ) n
     GROUP BY user_key, app_key
 ),
 maintenance AS (
@@ -156,10 +165,22 @@ reached AS (
         LEFT JOIN objects o ON o.user_key = r.user_key AND o.app_key = r.app_key
         LEFT JOIN maintenance m ON m.user_key = r.user_key
         WHERE (r.rows_now >= $min_rows OR r.unknown_now > 0
-               OR (r.calls_now >= $min_calls AND coalesce(o.objects, 0) >= $min_objects))
+               OR (r.calls_now >= $min_calls AND coalesce(o.enough_at < r.at + INTERVAL '1 hour', false)))
           AND NOT coalesce(r.at >= m.from_at AND r.at < m.to_at, false)
     ) n
     WHERE turn = 1 AND greatest(at, first_at) >= $window_start AND greatest(at, first_at) < $window_end
+),
+-- Calls of the hour in which the limit was reached.
+proofs AS (
+    SELECT
+        r.user_key, r.app_key,
+        array_slice(array_agg(DISTINCT a.file_id || ':' || a.line_no ORDER BY a.file_id || ':' || a.line_no), 1, 20) AS proof
+    FROM reached r
+    JOIN api_calls a
+      ON a.user_key = r.user_key AND a.occurred_at >= r.at AND a.occurred_at < r.at + INTERVAL '1 hour'
+     AND (coalesce(sf_id18(trim(a.app_id)), app_name_key(a.app)) = r.app_key OR starts_with(a.event_type, 'Bulk'))
+    WHERE a.occurred_at >= $window_start - INTERVAL '1 day' AND a.occurred_at < $window_end
+    GROUP BY r.user_key, r.app_key
 ),
 -- The same name under another id, from a network that both have: an app made anew.
 networks AS (
@@ -196,8 +217,9 @@ SELECT
     CAST(date_part('epoch', greatest(r.at, r.first_at) - r.first_at) / 3600 AS BIGINT) AS hours_since,
     r.rows_now AS rows_read, r.jobs_now AS bulk_jobs, r.unknown_now AS jobs_of_unknown_size, r.calls_now AS calls,
     coalesce(r.objects, 0) AS object_count, r.names AS objects,
-    CASE WHEN r.proof IS NOT NULL THEN [r.proof] END AS proof
+    coalesce(q.proof, CASE WHEN r.proof IS NOT NULL THEN [r.proof] END) AS proof
 FROM reached r
 JOIN pairs p ON p.user_key = r.user_key AND p.app_key = r.app_key
+LEFT JOIN proofs q ON q.user_key = r.user_key AND q.app_key = r.app_key
 LEFT JOIN renewed w ON w.user_key = r.user_key AND w.app_key = r.app_key
 ORDER BY occurred_at, user_key, app_key
