@@ -1,12 +1,14 @@
 //! orgwatch watches a Salesforce org's logs for misuse of its integration users.
 //!
 //! Modules import only from the floors below them:
-//! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`], [`words`]; floor 1 [`registry`], [`enrich`],
+//! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`], [`words`];
+//! floor 1 [`baseline`], [`registry`], [`enrich`],
 //! [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
 //! [`suggest`], [`simulate`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
 
 pub mod alert;
+pub mod baseline;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

@@ -93,33 +93,38 @@ listed AS (
 ),
 -- Who came from a hosting network, and has to be compared with the own past.
 people AS (
-    SELECT DISTINCT user_key, day, origin
+    SELECT DISTINCT user_key, day, network_of(ip) AS network, origin
     FROM listed
     WHERE class = 'hosting' AND role IN ('human', 'human_admin') AND user_key IS NOT NULL
 ),
 past AS (
-    SELECT user_key, day, origin_of(value) AS origin
+    SELECT user_key, day, value AS network, origin_of(value) AS origin
     FROM sightings
     WHERE day >= CAST($window_start - $novelty AS DATE) AND day < CAST($window_end AS DATE)
       AND kind = 'network'
       AND user_key IN (SELECT user_key FROM people)
 ),
-covered AS (
-    SELECT DISTINCT day
-    FROM covered_days
-    WHERE day >= CAST($window_start - $novelty AS DATE) AND day < CAST($window_end AS DATE)
+-- Days on which a newcomer can be told from a beginning of the logs.
+judged_days AS (
+    SELECT p.day
+    FROM (SELECT DISTINCT day FROM people) p
+    JOIN (
+        SELECT DISTINCT day
+        FROM covered_days
+        WHERE day >= CAST($window_start - $novelty AS DATE) AND day < CAST($window_end AS DATE)
+    ) c ON c.day < p.day AND c.day >= p.day - CAST($novelty AS INTERVAL)
+    GROUP BY p.day
+    HAVING count(*) >= $min_covered_days
 ),
 newcomers AS (
-    SELECT p.user_key, p.day, p.origin
+    SELECT p.user_key, p.day, p.network
     FROM people p
+    JOIN judged_days j ON j.day = p.day
     WHERE NOT EXISTS (
         SELECT 1 FROM past s
-        WHERE s.user_key = p.user_key AND s.origin = p.origin
+        WHERE s.user_key = p.user_key AND (s.origin = p.origin OR s.network = p.network)
           AND s.day < p.day AND s.day >= p.day - CAST($novelty AS INTERVAL)
     )
-      AND (
-        SELECT count(*) FROM covered c WHERE c.day < p.day AND c.day >= p.day - CAST($novelty AS INTERVAL)
-    ) >= $min_covered_days
 ),
 levelled AS (
     SELECT
@@ -132,8 +137,8 @@ levelled AS (
             ELSE 3
         END AS level
     FROM listed l
-    LEFT JOIN newcomers n ON n.user_key = l.user_key AND n.day = l.day AND n.origin = l.origin
-    WHERE l.class <> 'hosting' OR (l.role IN ('human', 'human_admin') AND n.origin IS NOT NULL)
+    LEFT JOIN newcomers n ON n.user_key = l.user_key AND n.day = l.day AND n.network = network_of(l.ip)
+    WHERE l.class <> 'hosting' OR (l.role IN ('human', 'human_admin') AND n.network IS NOT NULL)
 ),
 by_day AS (
     SELECT

@@ -15,10 +15,10 @@ here, Firefox on Linux there. A phone that changes from Wi-Fi to LTE keeps its c
 of a machine with declared networks the client does not matter: inside and outside under one session is enough \
 (the same theft as integration-unexpected-ip-api tells; that rule names the address, this one the session, and both \
 are one case). Critical for machines and privileged users. The finding belongs to the day on which a session first \
-shows all of this, and is told once. Where this leaves the catalogue: a network is the /24 or /48 around the address, \
-because no log tells the ASN, and an IPv4 and an IPv6 network only count as two where the clients differ. A client is \
-the browser and system of the user agent, or the API client's name, library or number; pages without a user agent \
-(URI) fit any browser."""
+shows all of this, and is told once. A network is the provider (ASN) where a database of addresses is given, else \
+the /24 or /48 around the address; there an IPv4 and an IPv6 network only count as two where the clients differ. A \
+client is the browser and system of the user agent, or the API client's name, library or number; pages without a \
+user agent (URI) fit any browser."""
 false_positives = [
   "A proxy that sends pages and API calls of one browser out by different addresses",
   "A machine whose workers share one token from several networks: declare all of them",
@@ -34,7 +34,7 @@ references = [
   "https://attack.mitre.org/techniques/T1550/004/",
 ]
 # Who is privileged is told by the registry's role and, where there is a roster, by permissions.
-inputs = ["RestApi | API | ApexRestApi | BulkApi | BulkApi2 | BulkApiRequest | ui_activity", "permissions?"]
+inputs = ["RestApi | API | ApexRestApi | BulkApi | BulkApi2 | BulkApiRequest | ui_activity", "permissions?", "asn?"]
 dedupe = ["user_key"]
 bucket = "day"
 
@@ -134,7 +134,7 @@ placed AS (
         user_id, session, event_day, first_at, last_at, events, ip, is_api, inside, proof,
         unnest([event_day, CAST(event_day + INTERVAL '1 day' AS DATE)]) AS day,
         -- A declared network may be smaller than the one around the address.
-        network_of(ip) || CASE WHEN inside IS FALSE THEN ' (undeclared)' ELSE '' END AS place,
+        origin_of(ip) || CASE WHEN inside IS FALSE THEN ' (undeclared)' ELSE '' END AS place,
         CASE WHEN ua = 'browser' OR (agent = 'page' AND NOT is_api) THEN 'browser' ELSE 'program' END AS family,
         CASE
             WHEN agent = 'page' AND NOT is_api THEN NULL

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::scalar::ScalarValue;
 
@@ -52,6 +52,9 @@ impl From<String> for Unanswered {
 pub trait Answers {
     /// The result of a query, or why there is none.
     fn answer(&self, sql: &str, bindings: &Bindings) -> Result<Vec<RecordBatch>, Unanswered>;
+
+    /// Hears which days are judged from now on: what is expected of a day is told of these.
+    fn judge_days(&self, _days: &BTreeSet<NaiveDate>) {}
 }
 
 /// What a run of the rules needs besides the rules.
@@ -192,6 +195,7 @@ pub fn run(
         partial: options.only.is_some(),
         ..DetectReport::default()
     };
+    answers.judge_days(&windows.days());
     for rule in rules.iter() {
         let asked = options.only.is_none_or(|only| only.contains(&rule.id));
         let due = options.stage.is_none_or(|stage| stage == rule.stage());

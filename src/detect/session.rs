@@ -1,5 +1,8 @@
 //! The engine's session as the one who answers and plans the rules' queries.
 
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 
@@ -14,6 +17,10 @@ impl Answers for Session {
             reason: error.to_string(),
             out_of_memory: matches!(error, EngineError::OutOfMemory { .. }),
         })
+    }
+
+    fn judge_days(&self, days: &BTreeSet<NaiveDate>) {
+        Session::judge_days(self, days);
     }
 }
 

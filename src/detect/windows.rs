@@ -143,6 +143,16 @@ impl Windows {
         }
     }
 
+    /// The days that are judged.
+    pub fn days(&self) -> BTreeSet<NaiveDate> {
+        let days = |range: &Window| {
+            let first = range.from.date_naive();
+            let end = range.to.date_naive();
+            first.iter_days().take_while(move |day| *day < end)
+        };
+        self.ranges.iter().flat_map(days).collect()
+    }
+
     /// The same, with rules that read the roster asked up to this day.
     pub fn with_snapshots_until(mut self, last: NaiveDate) -> Self {
         if let Some(range) = self.roster_ranges.last_mut() {

@@ -14,6 +14,7 @@ use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionContext;
 
 use super::error::EngineError;
+use super::expected::{self, EXPECTED_ACTIVITY, JudgedDays};
 use super::{prune, tables};
 use crate::catalog::{Catalog, EventType};
 use crate::lake::Part;
@@ -37,6 +38,8 @@ pub(super) enum Slot {
         name: &'static str,
         sql: &'static str,
     },
+    /// What the accounts normally do on the judged days.
+    ExpectedActivity,
 }
 
 #[derive(Clone)]
@@ -49,6 +52,7 @@ pub(super) enum EventPlace {
 pub(super) struct LazyTables {
     catalog: Arc<Catalog>,
     slots: Mutex<BTreeMap<String, Slot>>,
+    pub(super) judged: JudgedDays,
     /// The session's state as it is now; none once the session is gone.
     state: Box<dyn Fn() -> Option<SessionState> + Send + Sync>,
 }
@@ -59,6 +63,7 @@ impl LazyTables {
         Self {
             catalog,
             slots: Mutex::default(),
+            judged: JudgedDays::default(),
             state: Box::new(move || state.upgrade().map(|state| state.read().clone())),
         }
     }
@@ -86,6 +91,10 @@ impl LazyTables {
             Slot::MadeOnce { name, sql } => {
                 self.rows(sql).await.map_err(|e| self.built_in(name, &e))
             }
+            Slot::ExpectedActivity => match expected::table(&self.state()?, &self.judged).await {
+                Ok(table) => Ok(Arc::new(table)),
+                Err(error) => Err(self.built_in(EXPECTED_ACTIVITY, &error)),
+            },
         }
     }
 

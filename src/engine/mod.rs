@@ -3,6 +3,7 @@
 
 mod damage;
 mod error;
+mod expected;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod functions;

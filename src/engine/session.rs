@@ -1,11 +1,13 @@
 //! A read-only DataFusion session over the lake as it was when the session opened.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
+use chrono::NaiveDate;
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -22,6 +24,7 @@ use tokio::runtime::Runtime;
 
 use super::damage::damaged_file;
 use super::error::EngineError;
+use super::expected::EXPECTED_ACTIVITY;
 use super::functions::{KnownMachines, KnownUsers};
 use super::lazy::{LazyTables, Slot};
 use super::params::Params;
@@ -92,6 +95,7 @@ impl Session {
         for &(name, sql) in views::VIEWS {
             session.lazy.add(name, Slot::View { name, sql });
         }
+        session.lazy.add(EXPECTED_ACTIVITY, Slot::ExpectedActivity);
         Ok(session)
     }
 
@@ -127,6 +131,13 @@ impl Session {
             self.replace_table(table.name(), lake.ledger().snapshot(table)?)?;
         }
         Ok(())
+    }
+
+    /// Says which days `expected_activity` tells of. Otherwise it is the last days of the lake.
+    pub fn judge_days(&self, days: &BTreeSet<NaiveDate>) {
+        if self.lazy.judged.set(days) {
+            self.lazy.add(EXPECTED_ACTIVITY, Slot::ExpectedActivity);
+        }
     }
 
     /// Plans each query in one pass of the optimizer instead of up to three. The answers are the

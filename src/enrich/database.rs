@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use maxminddb::{MaxMindDbError, Reader, WithinOptions};
-use serde::Deserialize;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer};
 
 use super::error::EnrichError;
 use super::place::{Place, Point, country_code};
@@ -38,7 +39,7 @@ pub struct Tells {
 /// The fields that are read of a record; all others are passed over.
 #[derive(Deserialize)]
 struct Record<'a> {
-    autonomous_system_number: Option<u32>,
+    autonomous_system_number: Option<Number>,
     #[serde(borrow)]
     autonomous_system_organization: Option<&'a str>,
     #[serde(borrow)]
@@ -55,16 +56,67 @@ struct Country<'a> {
 
 #[derive(Deserialize)]
 struct Location {
-    latitude: Option<f64>,
-    longitude: Option<f64>,
-    accuracy_radius: Option<f64>,
+    latitude: Option<Number>,
+    longitude: Option<Number>,
+    accuracy_radius: Option<Number>,
 }
 
 /// Where the large databases of all in one keep the network's owner.
 #[derive(Deserialize)]
 struct Traits<'a> {
-    autonomous_system_number: Option<u32>,
+    autonomous_system_number: Option<Number>,
     autonomous_system_organization: Option<&'a str>,
+}
+
+/// A number in any of the format's types: makers differ in which they take.
+struct Number(f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyNumber;
+
+        impl Visitor<'_> for AnyNumber {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number")
+            }
+
+            fn visit_f32<E>(self, value: f32) -> Result<Number, E> {
+                Ok(Number(value.into()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Number, E> {
+                Ok(Number(value))
+            }
+
+            fn visit_i32<E>(self, value: i32) -> Result<Number, E> {
+                Ok(Number(value.into()))
+            }
+
+            fn visit_u16<E>(self, value: u16) -> Result<Number, E> {
+                Ok(Number(value.into()))
+            }
+
+            fn visit_u32<E>(self, value: u32) -> Result<Number, E> {
+                Ok(Number(value.into()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
+                Ok(Number(value as f64))
+            }
+        }
+
+        deserializer.deserialize_any(AnyNumber)
+    }
+}
+
+impl Number {
+    /// None for what is no whole number, or 0: that stands for no system at all.
+    fn asn(&self) -> Option<u32> {
+        let whole = self.0.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&self.0);
+        whole.then_some(self.0 as u32)
+    }
 }
 
 impl Database {
@@ -178,15 +230,16 @@ impl std::fmt::Debug for Database {
 
 fn place_of(record: Record<'_>) -> Place {
     let traits = record.traits.as_ref();
-    let asn = record.autonomous_system_number;
-    let asn = asn.or_else(|| traits?.autonomous_system_number);
+    let asn = record.autonomous_system_number.as_ref();
+    let asn = asn.or_else(|| traits?.autonomous_system_number.as_ref());
     let name = record.autonomous_system_organization;
     let name = name.or_else(|| traits?.autonomous_system_organization);
-    let location = record.location;
-    let point = location.and_then(|at| Point::new(at.latitude?, at.longitude?, at.accuracy_radius));
+    let point = record.location.and_then(|at| {
+        let radius = at.accuracy_radius.map(|radius| radius.0);
+        Point::new(at.latitude?.0, at.longitude?.0, radius)
+    });
     Place {
-        // 0 is reserved: it stands for no system at all.
-        asn: asn.filter(|asn| *asn != 0),
+        asn: asn.and_then(Number::asn),
         as_name: name
             .filter(|name| !name.is_empty())
             .map(|name| printable(name, LONGEST_NAME).into()),

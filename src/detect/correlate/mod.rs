@@ -15,7 +15,8 @@
 //!
 //! What is open or acknowledged takes part: that somebody knows of a finding does not make it
 //! less true. What is suppressed (staging too) or resolved neither raises nor gathers, nor is
-//! it raised or gathered. An `info` finding tells of something allowed, and raises nothing.
+//! it raised or gathered. A finding below medium raises nothing: it tells of something allowed, or
+//! of what a control refused, which is no second witness.
 //!
 //! All of it depends on the findings alone, which the ledger hands over whole: on no order, not
 //! on which of them tonight's run has produced, nor on how many nights were run at once. That a

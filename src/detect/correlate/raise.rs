@@ -38,7 +38,7 @@ impl<'a> Company<'a> {
         let mut by_name: HashMap<String, BTreeMap<&str, Vec<Sight<'_>>>> = HashMap::new();
         for finding in findings.iter().filter(|f| takes_part(f)) {
             let row = &finding.row;
-            if !tells_of_an_intruder(row) {
+            if !tells_of_an_intruder(row) || row.own_severity() < Severity::Medium {
                 continue;
             }
             for name in names_of(row) {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::engine::fixture::{Fixture, now};
+use crate::engine::Params;
+use crate::engine::fixture::{Fixture, now, shown};
 use crate::rollup::tests::refresh;
 
 const ERP: &str = "005000000000001AAA";
@@ -48,13 +49,13 @@ fn a_login_and_a_call_are_sightings_of_all_that_they_show() {
         &[call("2026-01-15T11:00:00Z"), call("2026-01-15T11:00:01Z")],
     );
     refresh(&mut fixture);
-    let app = "0H4000000000001AAA";
+    let app = "0H4000000000001CAA";
     assert_eq!(
         fixture.ask("", SHOWN),
         [
             format!("api_version|64.0|{app}|2"),
             format!("app|{app}|{app}|2"),
-            "client|name:ERP\\u{1b}|0H4000000000001AAA|2".to_owned(),
+            "client|name:ERP\\u{1b}|0H4000000000001CAA|2".to_owned(),
             "client|python|-|1".to_owned(),
             "country|GB|-|1".to_owned(),
             format!("event_type|ApiTotalUsage|{app}|2"),
@@ -91,13 +92,13 @@ fn a_name_that_stands_for_one_id_is_that_app_and_a_shared_name_is_none() {
         SELECT app_key, value AS source FROM sightings WHERE kind = 'source') ORDER BY 2";
     assert_eq!(
         fixture.ask("", apps),
-        ["0H4000000000001AAA|api", "0H4000000000001AAA|login"]
+        ["0H4000000000001CAA|api", "0H4000000000001CAA|login"]
     );
     let other = "[[user]]\nusername = \"x@example.com\"\nrole = \"integration\"\n\
         apps = [{ id = \"0H4000000000009\", name = \"ERP Sync\" }]\n";
     assert_eq!(
         fixture.ask(other, apps),
-        ["0H4000000000001AAA|api", "erp sync|login"]
+        ["0H4000000000001CAA|api", "erp sync|login"]
     );
 }
 
@@ -280,7 +281,8 @@ fn days_that_an_older_release_left_without_history_are_made_up_for() {
     fixture.add("ApiTotalUsage", &[call("2026-01-15T11:00:00Z")]);
     let options = fixture.options(1);
     let run = fixture.run;
-    let older = super::super::of_cases(&fixture.catalog.clone());
+    let catalog = std::sync::Arc::clone(&fixture.catalog);
+    let older = crate::rollup::of_cases(&catalog);
     older(&mut fixture.lake, &options, run, now(), false).unwrap();
     assert!(fixture.lake.parts("rollup_activity").unwrap().is_empty());
     assert_eq!(refresh(&mut fixture).history.len(), 1);
@@ -399,4 +401,30 @@ fn classes_of_queries_and_actions_of_guests_are_sightings_and_count_nowhere() {
         fixture.ask("", "SELECT count(*) FROM activity_hourly"),
         ["0"]
     );
+}
+
+#[test]
+fn what_is_expected_is_a_table_of_the_last_days_or_of_the_days_asked_about() {
+    let mut fixture = Fixture::new();
+    let mut rows: Vec<Value> = vec![];
+    for day in 1..=31 {
+        rows.push(call(&format!("2026-01-{day:02}T11:00:00Z")));
+    }
+    rows.extend((0..20).map(|n| call(&format!("2026-01-31T12:00:{n:02}Z"))));
+    fixture.add("ApiTotalUsage", &rows);
+    refresh(&mut fixture);
+    let session = fixture.session("");
+    let sql = "SELECT day, user_key, app_key, metric, actual, round(expected), reference, history, unusual
+        FROM expected_activity WHERE day >= '2026-01-30' ORDER BY day";
+    let ask = || shown(&session.query(sql, &Params::new()).unwrap());
+    let of = |day: u32, actual: i64, unusual: bool| {
+        format!(
+            "2026-01-{day}|{ERP}|0H4000000000001CAA|calls|{actual}|1.0|last 28 days|enough|{unusual}"
+        )
+    };
+    assert_eq!(ask(), [of(30, 1, false), of(31, 21, true)]);
+    session.judge_days(&["2026-01-31".parse().unwrap()].into());
+    assert_eq!(ask(), [of(31, 21, true)]);
+    session.judge_days(&Default::default());
+    assert!(ask().is_empty());
 }
