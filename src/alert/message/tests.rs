@@ -387,6 +387,20 @@ fn findings_of_one_case_are_told_under_its_heading_and_say_why_they_were_raised(
 }
 
 #[test]
+fn a_slight_finding_in_a_grave_case_takes_the_place_of_no_grave_one() {
+    let mut all: Vec<_> = (0..51)
+        .map(|n| finding(&format!("f{n}"), &format!("k{n}"), Severity::High))
+        .collect();
+    for (n, severity) in [(0, Severity::Critical), (1, Severity::Low)] {
+        all[n].severity = severity;
+        all[n].case_id = Some("0123456789abcdef".into());
+    }
+    let text = body(&mail(&digest(all)), false);
+    assert!(text.contains("50. HIGH") && !text.contains("LOW"), "{text}");
+    assert!(text.contains("+ 1 more"), "{text}");
+}
+
+#[test]
 fn a_critical_finding_marks_the_mail_as_important() {
     let mail = mail(&digest(vec![finding("f1", "k1", Severity::Critical)]));
     let parsed = MessageParser::default().parse(&mail.bytes).expect("a mail");
