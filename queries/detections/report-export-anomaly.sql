@@ -14,7 +14,8 @@ exported at least five on a day and three times as many as on any of the 35 days
 formatted exports (XLSX), which only Report has: both are read, and an export that both tell counts once. What a \
 dashboard runs is no export. Where this leaves the catalogue: a person's day is compared with the largest of the last \
 35 days and not with the median, which is stricter and needs no long history; rows are told where the Report row has \
-them, and are not judged."""
+them, and are not judged. A day without exports has no file of them: any licensed log shows that they \
+would be seen."""
 false_positives = [
   "End of a quarter: a person exports many reports on one day",
   "A report tool that runs under an integration user: give it a user of its own",
@@ -27,7 +28,7 @@ references = [
   "https://attack.mitre.org/techniques/T1213/004/",
   "https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_eventlogfile_reportexport.htm",
 ]
-inputs = ["ReportExport | Report", "activity_hourly?"]
+inputs = ["ReportExport | Report | RestApi | API | URI | LightningPageView", "activity_hourly?"]
 dedupe = ["user_key"]
 bucket = "day"
 

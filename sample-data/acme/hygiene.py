@@ -93,7 +93,8 @@ INCIDENTS = [
      "factor; the session ends at standard level.",
      (("mfa-absent-password-login", "admin.elm", "2026-01-11", "high"),), person_without_factor),
     ("2026-01-17", "ipaas.hub", "Workbench with its token, through its own app and from its own network.",
-     (("interactive-tool-on-integration-user", "ipaas.hub", "2026-01-17", "high"),), a_persons_tool),
+     (("interactive-tool-on-integration-user", "ipaas.hub", "2026-01-17", "high"),
+      ("rows-volume-anomaly", "ipaas.hub", "2026-01-17", "high")), a_persons_tool),
     ("2026-01-19", "dwh.export", "Two logins with the right client secret from 192.0.2.30, stopped by the "
      "app's address ranges.",
      (("control-held-near-miss", "dwh.export", "2026-01-19", "high"),), stopped_by_the_apps_ranges),

@@ -82,7 +82,8 @@ def expected() -> str:
     rows = ["rule_id,username,day,severity"]
     for incident in incidents.INCIDENTS:
         for rule, name, day, severity in incident.expected:
-            rows.append(f"{rule},{name + '@example.com' if name else ''},{day},{severity}")
+            told = severity.removesuffix(", raised")
+            rows.append(f"{rule},{name + '@example.com' if name else ''},{day},{told}")
     return "\n".join(rows) + "\n"
 
 
@@ -166,7 +167,8 @@ Users are written here without their `@example.com`; days are UTC.
 ## Planted incidents
 
 These, and no others, are findings at high or above. `expected.csv` says the same for programs:
-one line for each finding, `day` empty for a standing condition.
+one line for each finding, `day` empty for a standing condition. *Raised*: the rule alone says high,
+and another rule found the same account within 24 hours.
 
 | Day | User | What happens | Findings |
 |---|---|---|---|"""

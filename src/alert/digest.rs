@@ -388,4 +388,79 @@ pub(crate) mod tests {
         assert_eq!(news[1].count(), 6);
         assert_eq!(news[1].days().len(), 2);
     }
+
+    fn of_case(id: &str, case: &str, severity: Severity) -> DigestFinding {
+        DigestFinding {
+            case_id: Some(case.into()),
+            ..finding(id, id, severity)
+        }
+    }
+
+    #[test]
+    fn the_findings_of_a_case_stand_together_where_its_gravest_stands() {
+        let tonight = vec![
+            of_case("f1", "a", Severity::Low),
+            of_case("f2", "b", Severity::High),
+            of_case("f3", "c", Severity::Medium),
+            of_case("f4", "a", Severity::Critical),
+            finding("f5", "f5", Severity::Medium),
+        ];
+        let (news, _) = gather_news(tonight, |_| None, at("2026-01-31T03:00:00Z"), 7);
+        let told: Vec<_> = news.iter().map(|n| n.finding.finding_id.as_str()).collect();
+        assert_eq!(told, ["f4", "f1", "f2", "f3", "f5"]);
+    }
+
+    pub(crate) fn gathered(id: &str, who: &str, severity: Severity) -> Gathered {
+        Gathered {
+            finding_id: id.into(),
+            dedupe_key: format!("key of {id}"),
+            rule_id: "session-hijack-suspected".into(),
+            severity,
+            who: Some(who.into()),
+            count: 3,
+            is_of_tonight: true,
+        }
+    }
+
+    /// Whether a burst that was mailed last night is news with what it gathers tonight.
+    fn is_news(gathered: Gathered, told: Option<Mailed>) -> bool {
+        let mut burst = finding("burst", "key of the burst", Severity::Critical);
+        burst.gathered = vec![gathered];
+        let last_night = "2026-01-30T03:00:00Z";
+        let (news, active) = gather_news(
+            vec![burst],
+            |key| match key {
+                "key of the burst" => Some(mailed(3, Severity::Critical, last_night)),
+                _ => told,
+            },
+            at("2026-01-31T03:00:00Z"),
+            7,
+        );
+        assert_eq!(news.len() + active.len(), 1);
+        !news.is_empty()
+    }
+
+    #[test]
+    fn what_a_finding_gathers_is_news_once() {
+        let of_tonight = || gathered("g", "ann@example.com", Severity::High);
+        let known = Gathered {
+            is_of_tonight: false,
+            ..of_tonight()
+        };
+        let told = |severity| Some(mailed(3, severity, "2026-01-30T03:00:00Z"));
+        assert!(is_news(of_tonight(), None));
+        assert!(!is_news(of_tonight(), told(Severity::High)));
+        assert!(is_news(of_tonight(), told(Severity::Medium)));
+        assert!(!is_news(known, None));
+    }
+
+    #[test]
+    fn a_finding_is_as_grave_as_the_gravest_that_it_gathers() {
+        let mut burst = finding("burst", "k", Severity::Medium);
+        burst.gathered = vec![gathered("g", "ann@example.com", Severity::Critical)];
+        let other = finding("other", "o", Severity::High);
+        let (news, _) = gather_news(vec![other, burst], |_| None, at("2026-01-31T03:00:00Z"), 7);
+        assert_eq!(news[0].finding.finding_id, "burst");
+        assert_eq!(news[0].severity(), Severity::Critical);
+    }
 }

@@ -65,13 +65,12 @@ pub struct GathersView {
 
 impl View {
     pub fn new(digest: &Digest) -> Self {
-        let findings: Vec<_> = digest
-            .news
+        let shown = gravest(&digest.news);
+        let findings: Vec<_> = shown
             .iter()
-            .take(MAX_SHOWN)
             .enumerate()
             .map(|(n, news)| {
-                let before = n.checked_sub(1).and_then(|n| digest.news.get(n));
+                let before = n.checked_sub(1).and_then(|n| shown.get(n));
                 let is_first =
                     before.is_none_or(|before| case_of(&before.finding) != case_of(&news.finding));
                 FindingView::new(n + 1, news, is_first)
@@ -100,6 +99,16 @@ impl View {
                 .unwrap_or_default(),
         }
     }
+}
+
+/// As many as a mail shows, in their order. A slight finding in a grave case takes the place of no
+/// grave one.
+fn gravest(news: &[News]) -> Vec<&News> {
+    let mut ranked: Vec<usize> = (0..news.len()).collect();
+    ranked.sort_by_key(|n| std::cmp::Reverse(news[*n].severity()));
+    ranked.truncate(MAX_SHOWN);
+    ranked.sort_unstable();
+    ranked.into_iter().map(|n| &news[n]).collect()
 }
 
 impl FindingView {

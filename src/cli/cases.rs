@@ -118,6 +118,13 @@ fn rank(status: Status) -> usize {
     }
 }
 
+fn subject(case: &CaseOf<'_>) -> Option<String> {
+    Some(
+        case.subject()
+            .unwrap_or_else(|| "(the org itself)".to_owned()),
+    )
+}
+
 /// One row for each case; short ones for people.
 pub fn case_rows(cases: &[CaseOf<'_>], for_people: bool) -> Rows {
     let id = |case: &CaseOf<'_>| match for_people {
@@ -144,7 +151,13 @@ pub fn case_rows(cases: &[CaseOf<'_>], for_people: bool) -> Rows {
             "status",
             cases.iter().map(|case| Some(case.status().as_str())),
         )
-        .text("subject", cases.iter().map(CaseOf::subject))
+        .text(
+            "subject",
+            cases.iter().map(|case| match for_people {
+                true => subject(case),
+                false => case.subject(),
+            }),
+        )
         .number(
             "findings",
             cases.iter().map(|case| number(case.findings.len())),

@@ -2,6 +2,7 @@
 
 mod answers;
 mod canary;
+mod cases;
 mod command_line;
 mod corpus;
 mod enrich;

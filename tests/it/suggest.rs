@@ -228,7 +228,7 @@ fn the_attacks_of_the_history_are_found_with_the_registry_proposed_from_it() {
         if !is_theirs || !machines.contains(user) {
             continue;
         }
-        let is_found = |line: &str| line.contains(rule) && line.contains(user);
+        let is_found = |line: &str| line.split(',').nth(2) == Some(rule) && line.contains(user);
         assert!(found.lines().any(is_found), "{rule} {user}");
         compared += 1;
     }

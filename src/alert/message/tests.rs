@@ -2,7 +2,7 @@ use chrono::NaiveDate;
 use mail_parser::MessageParser;
 
 use super::*;
-use crate::alert::digest::tests::{at, finding};
+use crate::alert::digest::tests::{at, finding, gathered};
 use crate::alert::{DigestFinding, Mailed, News, RunHealth, StillActive};
 
 const EVIL: &str = "x\r\nBcc: thief@example.net\u{1b}]52;c;aGk=\u{7}\u{202e}<img src=http://203.0.113.9/p><script>alert(1)</script>\"'&amp;";
@@ -219,6 +219,9 @@ fn text_and_html_tell_the_same_facts() {
         finding("f1", "k1", Severity::High),
         evil(finding("f2", "k2", Severity::Critical)),
     ]);
+    digest.news[0].finding.raised = Some((Severity::Medium, "another rule tells of it".into()));
+    digest.news[0].finding.case_id = Some("0123456789abcdef".into());
+    digest.news[1].finding.gathered = vec![gathered("g1", EVIL, Severity::High)];
     digest.resolved.push(finding("f3", "k3", Severity::Low));
     digest.still_active.push(StillActive {
         news: News {
@@ -288,6 +291,113 @@ fn at_most_fifty_findings_are_shown_and_the_rest_is_counted() {
     let text = body(&mail, false);
     assert!(text.contains("+ 10 more"));
     assert!(text.contains("50. HIGH") && !text.contains("51. HIGH"));
+}
+
+/// The breach of an app with 700 users, and a finding of another case.
+fn breach() -> Digest {
+    let mut burst = finding("burst", "k1", Severity::Critical);
+    burst.rule_id = "app-token-burst-new-ip".into();
+    burst.title = "Many users' tokens of one app are used from one new network".into();
+    burst.who = None;
+    burst.user_kind = None;
+    burst.case_id = Some("0123456789abcdef".into());
+    burst.case_subject = Some("MktCloud Connector".into());
+    burst.gathered = (0..700)
+        .map(|n| {
+            gathered(
+                &format!("g{n}"),
+                &format!("u{n:03}@example.com"),
+                Severity::High,
+            )
+        })
+        .collect();
+    digest(vec![burst, finding("f2", "k2", Severity::High)])
+}
+
+#[test]
+fn a_breach_of_seven_hundred_users_is_one_alert_with_a_number() {
+    let mail = mail(&breach());
+    assert_eq!(
+        mail.subject,
+        "[orgwatch CRITICAL] 2 new findings - MktCloud Connector + 1 more - 2026-01-30"
+    );
+    for html in [false, true] {
+        let body = body(&mail, html);
+        let text = if html {
+            elements_and_text(&body).1
+        } else {
+            body
+        };
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            "CRITICAL: 2 new findings in Example org, and 700 findings of single users gathered under them",
+            "MktCloud Connector, 2026-01-30, case 0123456789ab",
+            "700 findings of 700 users: u000@example.com, u001@example.com, ",
+            "u019@example.com, + 680 more (session-hijack-suspected 700)",
+        ] {
+            assert!(text.contains(words), "no {words:?} in {text}");
+        }
+        assert!(
+            !text.contains("u020@example.com") && !text.contains("3. "),
+            "{text}"
+        );
+        assert!(text.len() < 4000, "{}", text.len());
+    }
+}
+
+#[test]
+fn one_more_gathered_finding_is_another_mail() {
+    let mut one_less = breach();
+    one_less.news[0].finding.gathered.pop();
+    assert_ne!(mail(&one_less).message_id, mail(&breach()).message_id);
+}
+
+#[test]
+fn findings_of_one_case_are_told_under_its_heading_and_say_why_they_were_raised() {
+    let mut digest = digest(vec![
+        finding("f1", "k1", Severity::Critical),
+        finding("f2", "k2", Severity::Critical),
+        finding("f3", "k3", Severity::High),
+    ]);
+    for news in &mut digest.news[..2] {
+        news.finding.case_id = Some("0123456789abcdef".into());
+        news.finding.raised = Some((Severity::High, "another rule tells of it".into()));
+    }
+    let mail = mail(&digest);
+    let text = body(&mail, false).replace("\r\n", "\n");
+    assert!(
+        text.starts_with("CRITICAL: 3 new findings in Example org, 2 cases\n"),
+        "{text}"
+    );
+    let overview = "\nFINDINGS\n\
+        erp@example.com (integration), 2026-01-30, case 0123456789ab\n\
+        1. CRITICAL Integration user logged in through the UI\n   3 events - ";
+    assert!(text.contains(overview), "{text}");
+    assert!(text.contains("Z\n2. CRITICAL "), "{text}");
+    assert!(
+        text.contains("Z\n\nerp@example.com (integration), 2026-01-30\n3. HIGH "),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nRaised    from HIGH: another rule tells of it\n"),
+        "{text}"
+    );
+    let html = body(&mail, true);
+    assert_eq!(html.matches("colspan").count(), 2);
+}
+
+#[test]
+fn a_slight_finding_in_a_grave_case_takes_the_place_of_no_grave_one() {
+    let mut all: Vec<_> = (0..51)
+        .map(|n| finding(&format!("f{n}"), &format!("k{n}"), Severity::High))
+        .collect();
+    for (n, severity) in [(0, Severity::Critical), (1, Severity::Low)] {
+        all[n].severity = severity;
+        all[n].case_id = Some("0123456789abcdef".into());
+    }
+    let text = body(&mail(&digest(all)), false);
+    assert!(text.contains("50. HIGH") && !text.contains("LOW"), "{text}");
+    assert!(text.contains("+ 1 more"), "{text}");
 }
 
 #[test]

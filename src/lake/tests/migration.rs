@@ -6,8 +6,13 @@ use rusqlite::Connection;
 
 use super::*;
 
-/// Puts the rows of a lake's ledger into one as version 1 made it.
-fn as_version_1(data_dir: &Path) {
+const STEPS: [&str; 2] = [
+    include_str!("../ledger/schema.sql"),
+    include_str!("../ledger/schema_2.sql"),
+];
+
+/// Puts the rows of a lake's ledger into one as an older version made it.
+fn as_version(version: u8, data_dir: &Path) {
     let path = data_dir.join("ledger.sqlite");
     let today = data_dir.join("today.sqlite");
     let connection = Connection::open(&path).unwrap();
@@ -20,9 +25,10 @@ fn as_version_1(data_dir: &Path) {
     }
     let old = Connection::open(&path).unwrap();
     old.pragma_update(None, "journal_mode", "wal").unwrap();
-    old.execute_batch(include_str!("../ledger/schema.sql"))
-        .unwrap();
-    old.pragma_update(None, "user_version", 1).unwrap();
+    for step in &STEPS[..usize::from(version)] {
+        old.execute_batch(step).unwrap();
+    }
+    old.pragma_update(None, "user_version", version).unwrap();
     old.execute("ATTACH ?1 AS today", [today.to_str().unwrap()])
         .unwrap();
     let names = |sql: &str| -> Vec<String> {
@@ -44,7 +50,7 @@ fn as_version_1(data_dir: &Path) {
 }
 
 /// A lake with a file, a rule run and a finding, and its tables as text.
-fn old_lake(dir: &Path) -> Vec<String> {
+fn old_lake(version: u8, dir: &Path) -> Vec<String> {
     let (mut lake, run) = small_lake(dir);
     let row = findings::row("open", 2, 3);
     lake.ledger_mut()
@@ -55,7 +61,7 @@ fn old_lake(dir: &Path) -> Vec<String> {
         .unwrap();
     let shown = tables(&lake);
     drop(lake);
-    as_version_1(dir);
+    as_version(version, dir);
     shown
 }
 
@@ -72,7 +78,7 @@ fn tables(lake: &Lake) -> Vec<String> {
 #[test]
 fn a_writer_brings_a_ledger_of_version_1_up_to_date_and_keeps_every_row() {
     let dir = tempfile::tempdir().unwrap();
-    let before = old_lake(dir.path());
+    let before = old_lake(1, dir.path());
     let mut lake = Lake::open_writer(dir.path()).unwrap();
     assert_eq!(tables(&lake), before);
     assert_eq!(lake.ledger().integrity().unwrap(), Vec::<String>::new());
@@ -98,9 +104,15 @@ fn a_writer_brings_a_ledger_of_version_1_up_to_date_and_keeps_every_row() {
 }
 
 #[test]
-fn a_reader_shows_a_ledger_of_version_1_without_changing_it() {
+fn a_reader_shows_an_older_ledger_without_changing_it() {
+    for version in [1, 2] {
+        reader_shows(version);
+    }
+}
+
+fn reader_shows(of_version: u8) {
     let dir = tempfile::tempdir().unwrap();
-    let before = old_lake(dir.path());
+    let before = old_lake(of_version, dir.path());
     let lake = Lake::open_reader(dir.path()).unwrap();
     assert_eq!(tables(&lake), before);
     assert_eq!(lake.ledger().inferred_roles().unwrap(), []);
@@ -112,5 +124,42 @@ fn a_reader_shows_a_ledger_of_version_1_without_changing_it() {
     let version: i64 = ledger
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 1);
+    assert_eq!(version, i64::from(of_version));
+}
+
+#[test]
+fn a_writer_brings_a_ledger_of_version_2_up_to_date_and_the_next_evaluation_finds_the_cases() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = old_lake(2, dir.path());
+    let mut lake = Lake::open_writer(dir.path()).unwrap();
+    assert_eq!(tables(&lake), before);
+    assert_eq!(lake.ledger().integrity().unwrap(), Vec::<String>::new());
+    assert_eq!(
+        lake.ledger()
+            .snapshot(LedgerTable::Cases)
+            .unwrap()
+            .num_rows(),
+        0
+    );
+
+    let correlate = |findings: &[Finding]| -> Vec<Placed> {
+        let mut places = findings::alone(findings);
+        for place in &mut places {
+            place.correlation.case_id = Some("case".to_owned());
+        }
+        places
+    };
+    let ledger = lake.ledger_mut();
+    let run = ledger.start_run("run", at(4, 0)).unwrap();
+    let changes = ledger
+        .apply_findings(run, at(4, 0), &[], &[], &correlate, |_| Ok(vec![]))
+        .unwrap();
+    assert_eq!((changes.moved.len(), changes.updated.len()), (1, 0));
+    assert_eq!(
+        lake.ledger()
+            .snapshot(LedgerTable::Cases)
+            .unwrap()
+            .num_rows(),
+        1
+    );
 }

@@ -1,5 +1,6 @@
 //! The lake's promises, tested through its public face.
 
+mod correlation;
 mod crash;
 mod damage;
 mod findings;
