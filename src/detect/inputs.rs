@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Days, NaiveDate};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, LogFamily};
 use crate::lake::{Lake, LakeError};
 
 /// One input of a rule: `"Login | LoginHistory"` (either will do), `"ApiTotalUsage?"` (used
@@ -254,6 +254,14 @@ pub struct Coverage {
     tables: BTreeMap<String, String>,
     /// Names of the roster data sets.
     data_sets: BTreeSet<String>,
+    /// Event types of which a file comes when something happened: that none came is no blindness.
+    now_and_then: BTreeSet<String>,
+}
+
+fn now_and_then(catalog: &Catalog) -> BTreeSet<String> {
+    let events = catalog.event_types().iter();
+    let threats = events.filter(|event| event.family == LogFamily::ThreatDetection);
+    threats.map(|event| event.name.clone()).collect()
 }
 
 /// Verdict on a rule's inputs.
@@ -297,6 +305,7 @@ impl Coverage {
             .map(|e| (e.table.clone(), e.name.clone()));
         coverage.tables = tables.collect();
         coverage.data_sets = catalog.roster().map(|e| e.name.clone()).collect();
+        coverage.now_and_then = now_and_then(catalog);
         Ok(coverage)
     }
 
@@ -413,7 +422,7 @@ impl Coverage {
         let first = last_day
             .checked_sub_days(Days::new(u64::from(blind_days.max(1)) - 1))
             .unwrap_or(last_day);
-        if *seen >= first {
+        if *seen >= first || events.iter().all(|e| self.now_and_then.contains(e)) {
             return Sight::Sees;
         }
         let missing = (last_day - *seen).num_days();
