@@ -32,7 +32,7 @@ references = [
   "https://attack.mitre.org/techniques/T1595/",
   "https://help.salesforce.com/s/articleView?id=sf.networks_public_access_guest_user.htm",
 ]
-inputs = ["aura_actions"]
+inputs = ["aura_actions", "sightings?"]
 dedupe = ["user_key"]
 bucket = "day"
 

@@ -30,7 +30,7 @@ references = [
   "https://attack.mitre.org/techniques/T1078/004/",
   "https://help.salesforce.com/s/articleView?id=sf.real_time_em_threat_detection.htm",
 ]
-inputs = ["threat_events?"]
+inputs = ["threat_events"]
 dedupe = ["user_key", "threat"]
 bucket = "day"
 

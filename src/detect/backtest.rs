@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc};
 
-use super::inputs::Coverage;
+use super::coverage::Coverage;
 use super::rule::{Rule, RuleSet};
 use super::runner::{Answers, RunOptions, run};
 use super::suppress::Suppressions;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::inputs::{Coverage, Sight};
+use super::coverage::Coverage;
 use super::rule::{Rule, RuleSet};
+use super::sight::Sight;
 use crate::config::RuleStatus;
 
 const STATEMENTS: &str = include_str!("data/controls.toml");

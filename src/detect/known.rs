@@ -3,7 +3,7 @@
 
 use chrono::NaiveDate;
 
-use super::inputs::Sight;
+use super::sight::Sight;
 use crate::enrich::Enrichment;
 
 /// Names of these inputs.

@@ -14,6 +14,7 @@ mod backtest;
 mod cases;
 mod controls;
 mod correlate;
+mod coverage;
 mod error;
 mod evidence;
 mod finding;
@@ -30,6 +31,7 @@ mod rule;
 mod runner;
 mod scaffold;
 mod session;
+mod sight;
 mod statement;
 mod subject;
 mod suppress;
@@ -42,11 +44,12 @@ pub use cases::{
 };
 pub use controls::{Control, Enforcement, Enforcer, Seen, State, controls, enforcement};
 pub use correlate::{GATHERING_RULE, Privileged, correlate, may_be_privileged};
+pub use coverage::Coverage;
 pub use error::RuleError;
 pub use evidence::rfc3339;
 pub use finding::{to_json, to_jsonl};
 pub use front_matter::Bucket;
-pub use inputs::{Coverage, Input, ROSTER_DAYS, Sight};
+pub use inputs::{Input, ROSTER_DAYS};
 pub use lint::{Plans, lint};
 pub use params::{Param, ParamType, ParamValue, RuleParams};
 pub use rule::{CasesText, Origin, Rule, RuleSet};
@@ -55,6 +58,7 @@ pub use runner::{
     run,
 };
 pub use scaffold::{Scaffold, scaffold};
+pub use sight::Sight;
 pub use subject::day_of;
 pub use suppress::Suppressions;
 pub use void::void_suppressions;

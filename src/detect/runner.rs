@@ -9,11 +9,12 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::scalar::ScalarValue;
 
 use super::correlate::Privileged;
+use super::coverage::Coverage;
 use super::finding::{Judged, Merger};
 use super::front_matter::Bucket;
-use super::inputs::{Coverage, Sight};
 use super::rows::read_rows;
 use super::rule::{Rule, RuleSet};
+use super::sight::Sight;
 use super::suppress::{Mark, Suppressions};
 use super::windows::{Window, Windows};
 use crate::config::RuleStatus;

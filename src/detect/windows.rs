@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 
-use super::inputs::Coverage;
+use super::coverage::Coverage;
 
 /// A half-open span `[from, to)` of whole UTC days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

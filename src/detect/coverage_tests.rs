@@ -40,6 +40,19 @@ fn a_rule_whose_input_never_came_is_told_apart_from_a_blind_one() {
 }
 
 #[test]
+fn detections_that_come_now_and_then_blind_nobody_by_staying_away() {
+    let mut had = coverage(&[("ApiAnomalyEventStore", 1), ("Login", 15)]);
+    had.now_and_then = now_and_then(&Catalog::embedded());
+    assert_eq!(judge(&had, &["threat_events"]), Sight::Sees);
+    let mut never = coverage(&[("Login", 15)]);
+    never.now_and_then = now_and_then(&Catalog::embedded());
+    assert!(matches!(
+        judge(&never, &["threat_events"]),
+        Sight::NeverHadInput(_)
+    ));
+}
+
+#[test]
 fn input_within_the_last_days_is_enough() {
     let recent = coverage(&[("ApiTotalUsage", 13)]);
     assert_eq!(judge(&recent, &["ApiTotalUsage"]), Sight::Sees);
