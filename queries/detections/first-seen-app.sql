@@ -152,7 +152,10 @@ by_app AS (
 ),
 compared AS (
     SELECT
-        b.app_key, min(r.name) AS looks_like
+        b.app_key, min(r.name) AS looks_like,
+        -- Registered by its name only: any id is its own.
+        bool_or(r.app_id IS NULL AND r.name_key = app_name_key(b.name)) AS is_registered,
+        bool_or(r.name_key = app_name_key(b.name)) AS is_same_name
     FROM by_app b
     JOIN registered r
       ON skeleton(r.name) = skeleton(b.name)
@@ -174,11 +177,15 @@ SELECT
         || ', API calls ' || b.calls || coalesce(', from ' || b.ip, '')
         || CASE WHEN b.is_new_network THEN ', a network new to the user' ELSE '' END
         || CASE WHEN b.is_unlabelled THEN '; the login leaves no flow, as by a device code' ELSE '' END
-        || coalesce('; the name imitates "' || printable(c.looks_like) || '"', '') AS observed,
+        || CASE
+               WHEN c.is_same_name THEN '; a registered app has this name and another id'
+               ELSE coalesce('; the name imitates "' || printable(c.looks_like) || '"', '')
+           END AS observed,
     printable(b.app_key) AS app_key, printable(coalesce(b.name, b.app_key)) AS app, b.users, b.user_count,
     b.is_machine AS has_machine_user, b.flow, b.is_unlabelled AS device_flow_possible, b.ip, b.is_new_network AS new_network,
     printable(c.looks_like) AS lookalike_of, b.logins, b.calls, b.covered_days,
     b.proof
 FROM by_app b
 LEFT JOIN compared c ON c.app_key = b.app_key
+WHERE NOT coalesce(c.is_registered, false)
 ORDER BY occurred_at, app_key
