@@ -81,12 +81,13 @@ impl Enrichment {
     /// Reads all files. The first that cannot be used is told.
     pub fn load(files: &EnrichFiles<'_>) -> Result<Self, EnrichError> {
         let open = |path: &PathBuf| Database::open(path);
-        let databases = files.databases.iter().map(open);
+        let databases: Result<_, _> = files.databases.iter().map(open).collect();
+        let databases = databases?;
         let lists = texts(files.networks, "network list", "`networks` in [enrich]")?;
         let own = texts(files.indicators, INDICATORS.0, INDICATORS.1)?;
         let shipped = [(SHIPPED_NAME, SHIPPED)].into_iter();
         Ok(Self {
-            databases: databases.collect::<Result<_, _>>()?,
+            databases,
             lists: NetworkLists::read(named(&lists))?,
             indicators: Indicators::read(shipped.chain(named(&own)))?,
             stated: StatedPlaces::default(),
