@@ -399,7 +399,7 @@ fn only_people_with_two_kinds_of_misuse_are_looked_up() {
     let a = finding("a", "rule-a", "U1", "2026-01-15T10:00:00Z").human();
     let b = finding("b", "rule-b", "U1", "2026-01-17T10:00:00Z").human();
     assert_eq!(asked(&[a.clone(), b.clone()]), Some((day(15), day(17))));
-    assert_eq!(asked(&[a.clone()]), None);
+    assert_eq!(asked(std::slice::from_ref(&a)), None);
     let of_another = b.clone().with(|row| row.user_key = Some("U2".into()));
     assert_eq!(asked(&[a.clone(), of_another]), None);
     assert_eq!(
