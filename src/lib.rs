@@ -1,10 +1,11 @@
 //! orgwatch watches a Salesforce org's logs for misuse of its integration users.
 //!
 //! Modules import only from the floors below them:
-//! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`], [`words`]; floor 1 [`baseline`], [`registry`],
+//! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`], [`words`];
+//! floor 1 [`baseline`], [`registry`], [`enrich`],
 //! [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
-//! [`suggest`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
+//! [`suggest`], [`simulate`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
 
 pub mod alert;
 pub mod baseline;
@@ -15,10 +16,12 @@ pub mod config;
 pub mod detect;
 pub mod doctor;
 pub mod engine;
+pub mod enrich;
 pub mod ingest;
 pub mod lake;
 pub mod privacy;
 pub mod registry;
 pub mod rollup;
+pub mod simulate;
 pub mod suggest;
 pub mod words;

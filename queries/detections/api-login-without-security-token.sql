@@ -12,7 +12,8 @@ A password opened the API and no security token was sent (USE_API_TOKEN = P). Sa
 unless the address lies in a trusted range of the org or the profile (our inference): from there a password \
 that is in a sheet or a script is all it takes. High where the address is not one of the user's declared \
 networks: then the trusted range is wider than the systems that need it, and somebody stands in it. An \
-address that cannot be judged counts as not declared; where nothing is declared it stays medium. LoginHistory \
+address that cannot be judged counts as not declared; where nothing is declared it stays medium. The level does \
+not depend on the role, so an account that is only inferred to be an integration is not lower than a person. LoginHistory \
 and older Login files do not tell the token: their logins are not judged."""
 false_positives = [
   "A declared system in a trusted range: medium until it signs in by an OAuth flow without a password",

@@ -10,7 +10,9 @@ attack = ["T1550.001", "T1550.004"]
 description = """
 The calls name no app, and the login behind their login key was one without a connected app: SOAP login() \
 or a UI session whose id is now used as a bearer token. Calls whose login cannot be found are unresolved and \
-not reported here. An empty app id alone proves nothing: External Client Apps are not always stamped."""
+not reported here. An empty app id alone proves nothing: External Client Apps are not always stamped. Where this \
+leaves the catalogue: a session whose own login is known is not acquitted by an app that logged in from the same \
+address, and the calls of a SOAP session that the registry allows are accepted debt."""
 false_positives = [
   "SOAP login() that the registry allows for the user: the calls of such a session are left out",
   "Managed packages that call with the session id of the running user (UserInfo.getSessionId): move them to an app, or suppress by user and client name",

@@ -11,7 +11,8 @@ description = """
 The permission API Only User keeps an account out of the user interface, whoever holds its password. Every active \
 integration user and every internal system user should have it, by profile or permission set. High when the account \
 was seen in the user interface within 90 days: then the permission would have stopped somebody. Users of the \
-platform itself (Automated Process and the like) are left out."""
+platform itself (Automated Process and the like) are left out. The catalogue asks of every active account; a frozen \
+one, which nobody can use, is left out as well until it is opened again."""
 false_positives = [
   "A web-server consent needs the user interface once: open a consent window, and set API-only afterwards",
 ]

@@ -95,6 +95,8 @@ uses AS (
     FROM api_calls a
     JOIN by_user b ON b.user_key = a.user_key
     WHERE a.occurred_at >= $now - $use_reach AND a.occurred_at < $now
+      -- A refused token is no use of the account.
+      AND a.status_code IS DISTINCT FROM 401
 ),
 used AS (
     SELECT user_key, max(occurred_at) AS last_use_at, count(*) FILTER (WHERE inside IS FALSE) AS unapproved_uses

@@ -10,7 +10,8 @@ attack = ["T1550.001", "T1550.004", "T1078.004"]
 description = """
 Pages were opened, or a UI session ended, under the identity of a machine. When the login behind the \
 session was OAuth or SOAP, a token was swapped for a browser session (frontdoor): that is how a stolen \
-token becomes a screen. The login rule, this rule's page events and its logout events are three independent \
+token becomes a screen. A session type of frontdoor or Visualforce at logout counts even without a login row \
+(Visualforce is beyond the catalogue: it, too, is a page). The login rule, this rule's page events and its logout events are three independent \
 witnesses, so that removing one log does not hide the act."""
 false_positives = [
   "Dashboards and reports that run as the user: they carry no client address, or an origin that says so",

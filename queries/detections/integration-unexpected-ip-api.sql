@@ -11,7 +11,10 @@ description = """
 API calls of an integration user from an address outside its declared networks or, where none are declared, \
 from a network that neither its logins nor its calls used in the last 60 days. Access tokens are bearer \
 tokens and refresh tokens are not rotated: a thief may never log in under our eyes. When no login from that \
-address explains the calls it is critical (token replay), and so it is when many rows were read."""
+address explains the calls it is critical (token replay), and so it is when many rows were read. Where this \
+leaves the catalogue: the network (/24, /48) stands for the ASN, which no log tells; and a login under the same \
+key from another address explains nothing, for that is the theft itself (the catalogue's logic would let it \
+explain, its own example says critical)."""
 false_positives = [
   "The system moved to another egress address: change its networks in the registry, with a ticket",
   "A vendor that calls from more addresses than it logs in from: declare its published ranges",

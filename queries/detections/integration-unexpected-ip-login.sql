@@ -10,7 +10,8 @@ attack = ["T1078.004", "T1090.003"]
 description = """
 The calling system of an integration is known, and so are its addresses. Declared mode: the registry names \
 the user's networks, and a login from any other address is a finding. Learned mode, for users without \
-declared networks: the network (/24, /48) was not seen in the user's logins of the last 60 days. An address \
+declared networks: the network (/24, /48; for the catalogue's ASN, which no log tells) was not seen in the \
+user's logins of the last 60 days. An address \
 that cannot be judged (none, private, unreadable) is reported and never passed over. X-Forwarded-For is \
 written by the caller: it is shown and never believed."""
 false_positives = [

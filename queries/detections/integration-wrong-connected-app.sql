@@ -13,7 +13,9 @@ system, or a consent that somebody was talked into. The id beats the name: an ap
 maker. An app that the registry does not know at all, or whose name imitates a known one, is critical. For a \
 user without declared apps nothing can be called wrong: each of its apps is reported at medium, until it is \
 declared. Where the account is in no registry at all, `unregistered-integration-user` names its apps once, and \
-only apps that imitate others are told here. Same id with a new name is an info row."""
+only apps that imitate others are told here. Same id with a new name is an info row. Names are compared without \
+regard to blanks and case; letters that only look alike are not folded into one (the catalogue's NFKC would make a \
+full-width imitation equal to the real name)."""
 false_positives = [
   "A vendor renames its app: same id, new name, an info row only",
   "A second app during a migration: declare it with valid_to",
@@ -47,17 +49,24 @@ meaning = "names that impostors like to wear"
 */
 WITH
 raw_sightings AS (
-    -- LoginHistory has names only. What an ambiguous merge guessed is not held against the user.
+    -- LoginHistory has names only. Where the merge is ambiguous, it is open which of two logins an app
+    -- belongs to, but not that this user was used through it.
     SELECT
-        occurred_at, day, user_key, user_id, username, role, role_source, system, owner,
-        CAST(NULL AS VARCHAR) AS app_id, app AS app_name, 'login' AS seen_in, 0 AS calls, ip, file_id, line_no
-    FROM logins
-    WHERE occurred_at >= $window_start AND occurred_at < $window_end
-      AND role = 'integration'
-      AND outcome = 'success'
-      AND coalesce(merge_quality, '') <> 'ambiguous'
+        l.occurred_at, l.day, l.user_key, l.user_id, l.username, l.role, l.role_source, l.system, l.owner,
+        CAST(NULL AS VARCHAR) AS app_id, coalesce(l.app, h.application) AS app_name, 'login' AS seen_in, 0 AS calls,
+        l.ip, coalesce(h.file_id, l.file_id) AS file_id, coalesce(h.line_no, l.line_no) AS line_no
+    FROM logins l
+    LEFT JOIN (
+        SELECT file_id, line_no, application
+        FROM login_history
+        WHERE occurred_at >= $window_start - INTERVAL '1 minute'
+          AND occurred_at < $window_end + INTERVAL '1 minute'
+    ) h ON l.merge_quality = 'ambiguous' AND h.file_id = l.lh_file_id AND h.line_no = l.lh_line_no
+    WHERE l.occurred_at >= $window_start AND l.occurred_at < $window_end
+      AND l.role = 'integration'
+      AND l.outcome = 'success'
       -- `Browser` stands for no app: UI logins have a rule of their own.
-      AND coalesce(upper(trim(app)), '') NOT IN ('', 'N/A', 'BROWSER')
+      AND coalesce(upper(trim(coalesce(l.app, h.application))), '') NOT IN ('', 'N/A', 'BROWSER')
     UNION ALL
     SELECT
         occurred_at, day, user_key, user_id, username, role, role_source, system, owner,
@@ -107,8 +116,8 @@ apps AS (
         max(role) AS role, max(role_source) AS role_source, max(system) AS system, max(owner) AS owner,
         min(occurred_at) AS first_at, max(occurred_at) AS last_at,
         count(*) FILTER (WHERE seen_in = 'login') AS logins,
-        -- One call is written to ApiTotalUsage and to a detail type: the larger count of the two.
-        greatest(coalesce(sum(calls), 0), count(*) FILTER (WHERE seen_in = 'api') - coalesce(sum(calls), 0)) AS calls,
+        coalesce(sum(calls), 0) AS counted_calls,
+        count(*) FILTER (WHERE seen_in = 'api') - coalesce(sum(calls), 0) AS detailed_calls,
         min(ip) AS an_ip, count(DISTINCT ip) AS distinct_ips,
         min(file_id || ':' || line_no) AS proof
     FROM not_own
@@ -196,7 +205,10 @@ by_app AS (
         max(user_id) AS user_id, max(username) AS username,
         max(role) AS role, max(role_source) AS role_source, max(system) AS system, max(owner) AS owner,
         min(first_at) AS first_at, max(last_at) AS last_at,
-        sum(logins) AS logins, sum(calls) AS calls,
+        sum(logins) AS logins,
+        -- One call is written to ApiTotalUsage and to a detail type, which has the id alone: the larger
+        -- count of the two.
+        greatest(sum(counted_calls), sum(detailed_calls)) AS calls,
         max(level) AS level, bool_or(any_declared) AS any_declared,
         max(printable(coalesce(app_name, app_id))) AS app,
         array_agg(DISTINCT printable(app_id) ORDER BY printable(app_id)) FILTER (WHERE app_id IS NOT NULL) AS app_ids,

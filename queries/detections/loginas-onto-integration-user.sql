@@ -4,7 +4,7 @@ title = "Somebody used Login-As on (or from) a non-human user"
 family = "identity"
 severity = "high"
 status = "active"
-version = 1
+version = 2
 control = ["S0.2", "S0.6"]
 attack = ["T1078.004", "T1134"]
 description = """
@@ -86,10 +86,10 @@ inferred AS (
 roles AS (
     SELECT
         s.*,
-        coalesce(t.role, ti.role, 'human') AS role,
+        coalesce(t.role, ti.role, inferred_role(NULL, coalesce(tn.username, t.username), s.target_key, s.began_at), 'human') AS role,
         CASE WHEN t.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
         t.system, t.owner, coalesce(tn.username, t.username) AS username,
-        coalesce(a.role, ai.role, 'human') AS actor_role,
+        coalesce(a.role, ai.role, inferred_role(NULL, s.actor_name, s.actor_key, s.began_at), 'human') AS actor_role,
         CASE WHEN a.role IS NULL THEN 'inferred' ELSE 'registry' END AS actor_role_source
     FROM sessions s
     LEFT JOIN registry_users t

@@ -4,14 +4,15 @@ title = "Integration without owner, review or use"
 family = "identity"
 severity = "low"
 status = "active"
-version = 1
+version = 2
 control = ["S4.10"]
 attack = ["T1078.004"]
 description = """
 An account that nobody answers for, that nobody has looked at, or that nobody uses is where an attacker is safe the \
 longest. Found is an integration user whose registry entry names no owner, or one who has left (the owner's own \
 account is inactive in the roster); whose review date has passed; which is active and did neither log in nor call \
-the API in `idle_time`; or which is inactive and still in the registry and holding permission sets. Idleness is \
+the API in `idle_time`; or which is inactive and still in the registry and holding permission sets, or \
+administrator-class permissions by its profile: one click and all of it is back. Idleness is \
 judged only where logs cover that time; a login that the roster remembers counts as use. What the registry declares \
 to run once a year is idle only when the roster's last login is older than `annual_idle_time`. Users made within \
 `idle_time` are not idle yet. Internal system users never log in: they are not judged here."""
@@ -23,7 +24,7 @@ response = [
   "Review: look at its networks, apps and permissions with the owner, and set the next `review` date",
 ]
 references = ["https://attack.mitre.org/techniques/T1078/004/"]
-inputs = ["registry_users", "users?", "permission_assignments?", "logins?", "api_calls?"]
+inputs = ["registry_users", "users?", "permission_assignments?", "permissions?", "logins?", "api_calls?"]
 dedupe = ["user_key"]
 bucket = "none"
 
@@ -41,6 +42,16 @@ meaning = "the same for an account that runs once a year, by the roster's last l
 type = "float"
 default = 0.8
 meaning = "share of the days of `idle_time` with login or API logs from which idleness can be judged"
+
+[params.danger_perms]
+type = "text_list"
+default = [
+  "ModifyAllData", "ViewAllData", "ManageUsers", "ManageInternalUsers", "CustomizeApplication", "AuthorApex",
+  "ManageSharing", "ManageAuthProviders", "BulkApiHardDelete", "UseAnyApiClient", "UseAnyApiAuth",
+  "ApproveUninstalledConnectedApps", "TransactionSecurityExempt", "ViewAllUsers", "QueryAllFiles",
+  "ManageEncryptionKeys",
+]
+meaning = "permissions that no inactive account should keep"
 */
 WITH
 declared AS (
@@ -97,9 +108,15 @@ powers AS (
     WHERE CAST($now AS DATE) >= day AND CAST($now AS DATE) < next_day AND set_kind <> 'profile'
     GROUP BY user_key
 ),
+dangers AS (
+    SELECT user_key, array_agg(DISTINCT permission ORDER BY permission) AS permissions
+    FROM permissions
+    WHERE CAST($now AS DATE) >= day AND CAST($now AS DATE) < next_day AND array_has($danger_perms, permission)
+    GROUP BY user_key
+),
 judged AS (
     SELECT
-        i.*, s.last_at AS last_seen_at, coalesce(p.sets, 0) AS permission_sets, o.username IS NOT NULL AS owner_left,
+        i.*, x.permissions AS danger_permissions, s.last_at AS last_seen_at, coalesce(p.sets, 0) AS permission_sets, o.username IS NOT NULL AS owner_left,
         CAST(floor((date_part('epoch', CAST($now AS TIMESTAMPTZ)) - date_part('epoch', i.last_login_at)) / 86400) AS BIGINT)
             AS days_since_login,
         s.user_key IS NULL
@@ -115,6 +132,7 @@ judged AS (
     LEFT JOIN used s ON s.user_key = i.user_key
     LEFT JOIN gone o ON o.username = lower(i.owner)
     LEFT JOIN powers p ON p.user_key = i.user_key
+    LEFT JOIN dangers x ON x.user_key = i.user_key
 ),
 reasoned AS (
     SELECT
@@ -128,7 +146,10 @@ reasoned AS (
                     'more than ' || CAST(floor((date_part('epoch', CAST($now AS TIMESTAMPTZ))
                         - date_part('epoch', CAST($now AS TIMESTAMPTZ) - CAST($idle_time AS INTERVAL))) / 86400) AS BIGINT) || ' days') END,
             CASE WHEN is_active IS FALSE AND is_declared AND permission_sets > 0
-                 THEN 'inactive, but still in the registry and holding permission sets: ' || permission_sets END
+                 THEN 'inactive, but still in the registry and holding permission sets: ' || permission_sets
+                 WHEN is_active IS FALSE AND is_declared AND danger_permissions IS NOT NULL
+                 THEN 'inactive, but still in the registry and holding administrator-class permissions: '
+                      || array_length(danger_permissions) END
         ], '|'), ''), '|') AS reasons
     FROM judged
 )
@@ -142,7 +163,7 @@ SELECT
     array_to_string(reasons, '; ') AS observed,
     'integration' AS role, role_source, system, owner,
     reasons, CASE WHEN is_idle THEN days_since_login END AS idle_days,
-    cadence, review_date, last_seen_at, last_login_at, is_active, permission_sets,
+    cadence, review_date, last_seen_at, last_login_at, is_active, permission_sets, danger_permissions,
     CASE WHEN file_id IS NOT NULL THEN [file_id || ':' || line_no] END AS proof
 FROM reasoned
 WHERE array_length(reasons) > 0

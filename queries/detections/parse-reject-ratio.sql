@@ -10,7 +10,9 @@ attack = ["T1562"]
 description = """
 A row that cannot be read is a row that no rule sees. Many of them mean a new file format; many of one user \
 or address look like somebody who feeds the log what breaks its readers (quotes, line breaks, NUL, endless \
-texts). Files are judged one by one, so that a bad small file does not hide behind a good large one. The \
+texts). Beyond the catalogue a share needs `min_rejects` rows, and a concentration `min_concentrated`: one bad row \
+of twenty is no new format. Its level info, for fewer, is left to the summary of the run, which counts every \
+rejected row. Files are judged one by one, so that a bad small file does not hide behind a good large one. The \
 finding ends by itself when the file's week is over."""
 false_positives = [
   "A file cut by the download: fetch it again",

@@ -14,7 +14,8 @@ an exception that was meant for a week stays because nobody looks. Reported are 
 a night than anybody can have meant, networks from which their user did not come for 90 days while it came from \
 elsewhere, users whose review is overdue, and users whose registry entry has ended. Networks are judged only \
 where the logs reach back that far, and never for a user whose cadence is longer. A suppression without end, \
-reason, owner, or a condition besides its user is refused when the configuration is read."""
+reason, owner, or a condition besides its user is refused when the configuration is read. The catalogue's list of \
+known bad addresses does not exist here, so its age is not judged."""
 false_positives = [
   "A network kept for a disaster: say so at its next review, or give it valid_from when it was tested last",
   "A network written into the registry yesterday without valid_from: the registry does not say since when it holds",

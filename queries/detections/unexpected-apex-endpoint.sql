@@ -4,7 +4,7 @@ title = "Integration user calls an Apex class or Visualforce page it has no busi
 family = "identity"
 severity = "medium"
 status = "active"
-version = 1
+version = 2
 control = ["S0.24"]
 attack = ["T1213.004", "T1190"]
 description = """
@@ -13,15 +13,21 @@ An integration needs few Apex classes and no Visualforce page. Declared mode: th
 users without declared endpoints: the endpoint was not called by the user in learn_period, although it was active on \
 min_active_days of that time. Ids, case and slashes at the end make no other endpoint. Any Visualforce page is a finding, \
 declared or not: a page is made for a browser. High for a Visualforce page, and for an unexpected endpoint from an address \
-outside the user's networks (or, without declared networks, from one that it did not use before). Paths are stored without \
-the names in them, because callers put record data there. So an Apex REST call whose endpoint has no name in the log is only \
-judged as a whole: unexpected when no Apex REST endpoint at all is declared, or none was called before. Apex SOAP is judged by class."""
+outside the user's networks (or, without declared networks, from one that it did not use before). \
+An Apex REST endpoint is its first segment after `/services/apexrest/` (and a version before that, `v1`): what follows, and \
+the classes of a package behind its namespace, are not told apart. Callers put record data into paths, so the lake keeps the \
+name as a digest with its own key, which is compared with digests of what the registry declares; the finding shows the name \
+where some user's declaration has it. Calls without a name in the log are judged as a whole: unexpected when no Apex REST \
+endpoint at all is declared, or none was called before. So are the days of a lake that were written before names were digested; \
+in learned mode they make every endpoint of the user known, until they have left learn_period. Apex SOAP is judged by class."""
 false_positives = [
   "A new release of the integration: declare the endpoint, or open a maintenance window",
   "The first night with Apex log files: in learned mode every endpoint is new once",
+  "A class mapped to a lone star that is logged by the paths called: every first segment is an endpoint. Declare `/services/apexrest/` as a whole",
   "An administrator who looks at pages while logged in as the user: that is a matter for the rule about Login-As",
 ]
 response = [
+  "An Apex REST endpoint shown as a digest: ask the owner for the names in use and compare each, `orgwatch sql \"SELECT uri_template('/services/apexrest/AdminTools')\"`: it equals `endpoint` for the right name alone",
   "Ask the owner whether the integration was changed, and for the ticket",
   "Nobody knows: look at what else the user called from that address, and freeze it if the address is not its own",
   "Take Apex class and Visualforce page access that is not needed from the user's profile and permission sets",
@@ -45,21 +51,39 @@ default = 14
 meaning = "learned mode: earlier days with logins or Apex calls of the user before an endpoint can be new"
 */
 WITH
-apex AS (
+named AS (
     SELECT
-        occurred_at, day, user_key, role_source, ip, file_id, line_no, method, status_code, is_error,
-        CASE event_type WHEN 'ApexRestApi' THEN 'Apex REST' ELSE 'Apex SOAP' END AS kind,
+        occurred_at, day, user_key, role_source, ip, file_id, line_no, method, status_code, is_error, event_type,
         CASE event_type
             WHEN 'ApexRestApi' THEN
-                -- /services/apexrest/CaseCreation/{id}/ is /casecreation, whatever the record.
-                regexp_replace(regexp_replace(regexp_replace(lower(trim(coalesce(resource, ''))),
-                    '^(\{host\})?/*(services/apexrest(/|$))?/*', '/'), '\{[a-z]+\}', '*', 'g'), '(/\*|/)+$', '')
+                -- /services/apexrest/{name:~…}/{id} is /{name:~…}/{id}.
+                regexp_replace(trim(coalesce(resource, '')), '^(\{host\})?/*(services/apexrest(/|$))?/*', '/', 'i')
             ELSE lower(trim(coalesce(resource, '')))
         END AS path
     FROM api_calls
     WHERE occurred_at >= $window_start - $learn_period AND occurred_at < $window_end
       AND event_type IN ('ApexRestApi', 'ApexSoap')
       AND role = 'integration'
+),
+apex AS (
+    SELECT
+        occurred_at, day, user_key, role_source, ip, file_id, line_no, method, status_code, is_error,
+        CASE event_type WHEN 'ApexRestApi' THEN 'Apex REST' ELSE 'Apex SOAP' END AS kind,
+        CASE
+            WHEN event_type = 'ApexSoap' THEN path
+            -- Apex REST as a whole. '': an older lake had a name here, which may be any. '/': there is none.
+            WHEN regexp_like(path, '^/(v?[0-9.]+/+)?\{name\}', 'i') THEN ''
+            WHEN regexp_like(path, '^/(v?[0-9.]+/+)?(\{(id|n)\}|$)', 'i') THEN '/'
+            ELSE
+                -- Version and name only: /{name:~…}. The words that older lakes kept get their digests now.
+                regexp_replace(
+                    CASE
+                        WHEN regexp_like(path, '^/(v?[0-9.]+/)?\{', 'i') THEN path
+                        ELSE substr(uri_template('/services/apexrest' || regexp_replace(path, '/+', '/', 'g')), 19)
+                    END,
+                    '^((/[v0-9.]+)?(/\{[^}]*\})?).*$', '\1')
+        END AS path
+    FROM named
 ),
 calls AS (
     SELECT
@@ -81,14 +105,30 @@ calls AS (
     GROUP BY
         user_key, day, date_trunc('hour', occurred_at), kind, path, network_of(ip), lower(trim(method)), detail, in_maintenance
 ),
--- The day itself never teaches.
+-- The day itself never teaches. A call without a name is known by any other; one that lost its name
+-- (older lakes) may have been any.
 dated AS (
     SELECT
         *,
-        max(day) OVER (
-            PARTITION BY user_key, kind, path ORDER BY day
-            RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 day' PRECEDING) AS called_before
-    FROM calls
+        CASE
+            WHEN kind = 'Apex SOAP' THEN same_before
+            WHEN path IN ('', '/') THEN any_before
+            ELSE coalesce(same_before, unnamed_before)
+        END AS called_before
+    FROM (
+        SELECT
+            *,
+            max(day) OVER (
+                PARTITION BY user_key, kind, path ORDER BY day
+                RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 day' PRECEDING) AS same_before,
+            max(day) OVER (
+                PARTITION BY user_key, kind ORDER BY day
+                RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 day' PRECEDING) AS any_before,
+            max(CASE WHEN path = '' THEN day END) OVER (
+                PARTITION BY user_key, kind ORDER BY day
+                RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 day' PRECEDING) AS unnamed_before
+        FROM calls
+    ) c
 ),
 -- When and from where the user was active before.
 past AS (
@@ -120,22 +160,41 @@ with_past AS (
         c.networks_unknown, c.first_at, c.last_at, c.events, c.errors, c.ips, c.proof, c.called_before
 ),
 -- `/services/Soap/class/X` and a bare name are Apex SOAP; every other path is Apex REST.
-declared AS (
+written AS (
     SELECT
         user_key, valid_from, valid_to,
         CASE WHEN soap THEN 'Apex SOAP' ELSE 'Apex REST' END AS kind,
         CASE
             WHEN soap THEN
-                replace(regexp_replace(regexp_replace(written, '^/*services/soap/class/', ''), '([./]\*|/)+$', ''), '/', '.')
-            ELSE regexp_replace(regexp_replace(written, '^/*(services/apexrest(/|$))?/*', '/'), '(/\*|/)+$', '')
-        END AS path,
-        written LIKE '%*' AS with_all_below
+                replace(regexp_replace(regexp_replace(lower(endpoint), '^/*services/soap/class/', ''), '([./]\*|/)+$', ''), '/', '.')
+            ELSE regexp_replace(regexp_replace(endpoint, '/+', '/', 'g'), '^/?(services/apexrest(/|$))?', '/', 'i')
+        END AS path
     FROM (
         SELECT
-            user_key, valid_from, valid_to, lower(trim(endpoint)) AS written,
+            user_key, valid_from, valid_to, trim(endpoint) AS endpoint,
             lower(trim(endpoint)) LIKE '%services/soap/class/%' OR trim(endpoint) NOT LIKE '%/%' AS soap
         FROM registry_endpoints
     ) e
+),
+declared AS (
+    SELECT
+        user_key, valid_from, valid_to, kind,
+        CASE
+            WHEN kind = 'Apex SOAP' THEN path
+            -- Version and name, as the log has them.
+            ELSE regexp_replace(substr(uri_template('/services/apexrest' || path), 19), '^((/[v0-9.]+)?(/\{name:[^}]*\})?).*$', '\1')
+        END AS path,
+        -- No name: /*, or /v1/*
+        kind = 'Apex REST' AND regexp_like(path, '^/(v?[0-9.]+/)?(\*(/|$)|$)', 'i') AS with_all_below,
+        regexp_replace(path, '^((/v?[0-9.]+)?/[^/]*).*$', '\1', 'i') AS shown
+    FROM written
+),
+-- What a digest stands for, whoever may call it and whenever.
+known_names AS (
+    SELECT path, min(shown) AS name
+    FROM declared
+    WHERE kind = 'Apex REST' AND path LIKE '%{name:%'
+    GROUP BY path
 ),
 against_declared AS (
     SELECT
@@ -148,7 +207,7 @@ against_declared AS (
             AND CASE
                     WHEN c.kind = 'Apex SOAP' THEN d.path IN (c.path, c.path || '.' || coalesce(c.method, ''))
                     -- The log has no name to compare.
-                    ELSE c.path = '' OR c.path = d.path OR (d.with_all_below AND starts_with(c.path, d.path || '/'))
+                    ELSE c.path IN ('', '/') OR c.path = d.path OR (d.with_all_below AND starts_with(c.path, d.path || '/'))
                 END), false) AS allowed
     FROM with_past c
     LEFT JOIN declared d ON d.user_key = c.user_key AND c.first_at >= d.valid_from AND c.first_at < d.valid_to
@@ -160,7 +219,11 @@ against_declared AS (
 unexpected AS (
     SELECT
         user_key, day, role_source, kind,
-        CASE WHEN path = '' THEN kind || ', not named in the log' ELSE path END AS endpoint,
+        CASE
+            WHEN kind = 'Apex REST' AND path IN ('', '/') THEN kind || ', not named in the log'
+            WHEN kind = 'Apex REST' THEN '/services/apexrest' || path
+            ELSE path
+        END AS endpoint,
         first_at, last_at, events, errors, ips, outside_networks, any_declared,
         method, detail, proof,
         -- 2 medium, 3 high
@@ -228,7 +291,15 @@ SELECT
         WHEN d.any_declared THEN 'Only the Apex endpoints that the registry declares for this user'
         ELSE 'Only the Apex endpoints that this user called before'
     END AS expected,
-    d.kind || ' "' || printable(d.endpoint) || '" called '
+    d.kind
+        || CASE
+               WHEN k.name IS NOT NULL THEN ' "' || printable(k.name) || '" (in the registry, not for this user at this time)'
+               WHEN d.endpoint LIKE '%{name:~%' THEN
+                   ' endpoint that the registry does not name (digest '
+                   || regexp_replace(d.endpoint, '^.*(~[^}]{8})[^}]*\}.*$', '\1') || '…)'
+               ELSE ' "' || printable(d.endpoint) || '"'
+           END
+        || ' called '
         || CASE WHEN d.events = 1 THEN 'once' ELSE d.events || ' times' END
         || CASE WHEN d.errors > 0 THEN ', with errors ' || d.errors ELSE '' END
         || coalesce(' (' || array_to_string(array_slice(d.details, 1, 5), ', ') || ')', '')
@@ -239,9 +310,12 @@ SELECT
                ELSE ''
            END AS observed,
     'integration' AS role, d.role_source, r.system, r.owner,
-    d.kind, printable(d.endpoint) AS endpoint, d.methods, d.details, d.errors, d.ips,
+    d.kind, printable(d.endpoint) AS endpoint,
+    -- Only a declaration knows the name behind a digest.
+    CASE WHEN d.endpoint LIKE '%{name:~%' THEN coalesce(printable(k.name), 'not declared for anybody') END AS endpoint_name, d.methods, d.details, d.errors, d.ips,
     CASE WHEN d.kind = 'Visualforce' THEN 'any page' WHEN d.any_declared THEN 'declared' ELSE 'learned' END AS mode,
     d.proof
 FROM by_day d
+LEFT JOIN known_names k ON d.kind = 'Apex REST' AND '/services/apexrest' || k.path = d.endpoint
 LEFT JOIN registry_users r ON r.user_key = d.user_key AND d.first_at >= r.valid_from AND d.first_at < r.valid_to
 ORDER BY occurred_at, user_key, endpoint

@@ -10,7 +10,9 @@ attack = ["T1562", "T1036"]
 description = """
 A new release, or something odd. The rules treat an unknown login type as UI; this finding says which value \
 it was, so that somebody decides. Codes are compared with regard to case (`i` is OAuth 2, `I` a SOAP login), \
-labels without. High when the row is a success or the user is no person."""
+labels without. High when the row is a success or the user is no person. The catalogue also asks for numbers out of \
+range (a score, an API version): they are no coded fields; versions too old or too new for their door are told by \
+retired-api-version and soap-login-call."""
 false_positives = ["A new release of Salesforce adds a code: add it to your own catalogue file, with the date"]
 response = [
   "Look the value up in Salesforce's release notes and object reference",
@@ -18,7 +20,7 @@ response = [
   "Unknown: look at the users and addresses that carry it",
 ]
 references = ["https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_eventlogfile.htm"]
-inputs = ["logins | Logout | api_calls"]
+inputs = ["logins | Logout | api_calls | threat_events"]
 dedupe = ["field", "value"]
 bucket = "day"
 */

@@ -10,7 +10,9 @@ attack = ["T1078.004", "T1136.003"]
 description = """
 Machines keep hours that people do not: many logins or calls, hardly ever through the user interface, at all \
 hours or on all weekdays. Such an account has no declared networks and apps, so the other rules cannot \
-protect it. A person with a busy sync app is told apart by the daily UI login. High where it uses an app of a \
+protect it. A person with a busy sync app is told apart by the UI logins: their share, and (beyond the catalogue, for whoever \
+syncs every minute) the days that have one. The catalogue's info row for such people is not written: there is \
+nothing to do about it. High where it uses an app of a \
 vendor or holds an administrator-class permission. Where the roster is there, an active account with the licence \
 Salesforce Integration, an API-only profile or the permission API Only User is found before its first event."""
 false_positives = [

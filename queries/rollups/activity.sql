@@ -5,7 +5,9 @@ from it, account by account. Each row of a log belongs to one branch, and counts
 
 hour               whole hours since 1970
 user_key           user id, else the username in lower case; NULL where the log names nobody
-source             login | api: the row is a sighting of what it shows; NULL: it only counts
+source             login | api: the row is a sighting of what it shows; NULL: it only counts;
+                   query_class | aura_action: it is a sighting of the one value in `path`, and counts
+                   nowhere
 agent, client      user agent; name that the caller gave itself
 path               the login's door; or, of a REST call, its template (the version is in it)
 first_ms, last_ms  of the rows summed up here, in milliseconds since 1970
@@ -228,6 +230,41 @@ WITH events AS (
           AND (upper(rendering_type) IN ('P', 'X', 'C') OR lower(origin) LIKE '%reportexport%')
     ) AS told
     GROUP BY user_id, day, request
+),
+-- What ingest made of texts that are not kept. A user with pages of their own shows hundreds of
+-- actions a day, which nobody compares with anything: guests only.
+shapes AS (
+    SELECT
+        occurred_at, user_id, user_type, app_id, 'query_class' AS kind,
+        unnest(string_to_array(query_classes, ';')) AS shape
+    FROM (
+        SELECT occurred_at, user_id, user_type, connected_app_id AS app_id, query_classes
+        FROM elf_rest_api
+        UNION ALL
+        SELECT occurred_at, user_id, user_type, connected_app_id AS app_id, query_classes
+        FROM elf_apex_rest_api
+        UNION ALL
+        SELECT
+            occurred_at, user_id, user_type, CAST(NULL AS VARCHAR) AS app_id, query_classes
+        FROM elf_api
+        UNION ALL
+        SELECT
+            occurred_at, user_id, user_type, CAST(NULL AS VARCHAR) AS app_id, query_classes
+        FROM elf_apex_soap
+        UNION ALL
+        SELECT
+            occurred_at, user_id, CAST(NULL AS VARCHAR) AS user_type, CAST(NULL AS VARCHAR) AS app_id,
+            query_classes
+        FROM elf_unique_query
+    ) AS queried
+    WHERE occurred_at >= $from AND occurred_at < $to AND query_classes IS NOT NULL
+    UNION ALL
+    SELECT
+        occurred_at, user_id, user_type, CAST(NULL AS VARCHAR) AS app_id, 'aura_action' AS kind,
+        unnest(string_to_array(actions, ';')) AS shape
+    FROM elf_aura_request
+    WHERE occurred_at >= $from AND occurred_at < $to AND actions IS NOT NULL
+      AND coalesce(upper(user_type), 'GUEST') IN ('GUEST', 'G')
 )
 SELECT
     CAST(occurred_at AS BIGINT) / 3600000 AS hour,
@@ -252,4 +289,20 @@ GROUP BY
     CAST(occurred_at AS BIGINT) / 3600000,
     user_key, user_id, username, user_type, source, event_type, app_id, app_name, network, country,
     agent, client, api_version, path, objects, operation
+UNION ALL
+SELECT
+    CAST(occurred_at AS BIGINT) / 3600000 AS hour,
+    user_id AS user_key, user_id, CAST(NULL AS VARCHAR) AS username, user_type, kind AS source,
+    CASE WHEN kind = 'aura_action' THEN 'AuraRequest' ELSE 'RestApi' END AS event_type, app_id,
+    CAST(NULL AS VARCHAR) AS app_name, CAST(NULL AS VARCHAR) AS network, CAST(NULL AS VARCHAR) AS country,
+    CAST(NULL AS VARCHAR) AS agent, CAST(NULL AS VARCHAR) AS client, CAST(NULL AS VARCHAR) AS api_version,
+    split_part(shape, '=', 1) AS path, CAST(NULL AS VARCHAR) AS objects, CAST(NULL AS VARCHAR) AS operation,
+    -- `Controller.method=3`: three times.
+    sum(CASE WHEN kind = 'aura_action' THEN CAST(split_part(shape, '=', 2) AS BIGINT) ELSE 1 END) AS events,
+    min(CAST(occurred_at AS BIGINT)) AS first_ms,
+    max(CAST(occurred_at AS BIGINT)) AS last_ms,
+    0 AS logins, 0 AS failed_logins, 0 AS calls, 0 AS limit_calls, 0 AS call_errors, 0 AS rows_read,
+    0 AS rows_unknown, 0 AS bytes, 0 AS deletes, 0 AS hard_deletes, 0 AS exports
+FROM shapes
+GROUP BY CAST(occurred_at AS BIGINT) / 3600000, user_id, user_type, kind, app_id, split_part(shape, '=', 1)
 ORDER BY hour / 24, user_key

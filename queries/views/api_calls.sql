@@ -8,7 +8,8 @@ event_type         which log told it
 calls              1 for a row of ApiTotalUsage, else 0: sum(calls) counts calls once
 api_family         REST, SOAP, BULK, APEXREST, APEXSOAP, COMPOSITE, METADATA, … in capitals
 method             HTTP verb, SOAP verb or bulk/metadata operation
-resource           template of the path or name of the Apex class; never an id or a query
+resource           template of the path or name of the Apex class; never an id or a query. The name of an Apex REST
+                   endpoint is a digest as uri_template() makes it: /services/apexrest/{name:~…}/{id}
 entity_name        object(s), as written
 status_code        HTTP status; is_error is NULL where the log does not tell
 rows_processed     rows of a detail type; sizes in bytes; NULL where unknown. BulkApi2 writes a row for

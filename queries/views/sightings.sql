@@ -21,6 +21,8 @@ kind               what is told of, value what was seen:
   object           objects of a call, in lower case
   bulk_operation   of bulk jobs, in lower case
   event_type       the log that tells of a call
+  query_class      what queries were about; see `queries`
+  aura_action      controller actions of guests; `events` says how often
   hour             hour of the week, 0 (Monday 00 UTC) to 167
   source           login | api
                    An account that shows more than 5,000 values of a kind in a day has `(more)` for the rest

@@ -5,7 +5,7 @@ pages, login-as sessions). The columns of the subject are those of `logins`.
 
 event_type         URI, LightningPageView, AuraRequest, VisualforceRequest, Report, ReportExport
 page               template of the page's path, or the page's type; never an id
-ua_family          kind of client: browser, curl, java, python, …, other, missing
+ua_family          kind of client: browser, curl, java, python, …, other, missing; user_agent its own words
 origin             how a report was run
 login_key          digest of the login behind it; session_key the session's
 user_type          word or letter, as written
@@ -62,6 +62,7 @@ SELECT
     p.event_type,
     p.page,
     ua_family(p.user_agent) AS ua_family,
+    p.user_agent,
     p.origin,
     p.login_key,
     p.session_key,

@@ -104,3 +104,11 @@ SELECT
     file_id, line_no, day
 FROM bulk_jobs
 WHERE NOT known_code('job_status', job_status)
+UNION ALL
+-- Scores run from 0 to 1: another number is another scale.
+SELECT
+    occurred_at, user_key, user_id, username, role, role_source, system, owner, ip, ip_key, ip_kind,
+    'threat_events' AS source_table, 'score' AS field, CAST(score AS VARCHAR) AS value, CAST(NULL AS VARCHAR) AS outcome,
+    file_id, line_no, day
+FROM threat_events
+WHERE score < 0 OR score > 1

@@ -187,7 +187,7 @@ INCIDENTS = [
     Incident("2026-01-07", "dwh.export", "A login with the right client credentials from 192.0.2.23 and "
              "six calls there. Only the daily file's second issue has these logins.",
              ((IP, "dwh.export", "2026-01-07", "critical"),
-              ("integration-unexpected-ip-api", "dwh.export", "2026-01-07", "high")), login_from_elsewhere),
+              ("integration-unexpected-ip-api", "dwh.export", "2026-01-07", "critical")), login_from_elsewhere),
     Incident("2026-01-13", "mkt.cloud", "UI pages from 192.0.2.77 under the login key of a refresh-token "
              "login (frontdoor), and the end of that frontdoor session in Logout.",
              (("integration-ui-activity", "mkt.cloud", "2026-01-13", "critical"),), frontdoor),
@@ -210,15 +210,17 @@ INCIDENTS = [
              (("parse-reject-ratio", "", "2026-01-22", "high"),
               (UI, "tickets.sync", "2026-01-22", "critical"),
               (IP, "tickets.sync", "2026-01-22", "critical"),
-              (DOWNGRADE, "tickets.sync", "2026-01-22", "critical")), broken_rows_then_attack),
+              (DOWNGRADE, "tickets.sync", "2026-01-22", "critical"),
+              ("login-bruteforce", "tickets.sync", "2026-01-22", "critical")), broken_rows_then_attack),
     Incident("2026-01-23", "mkt.cloud", "A stolen token: 400 calls from 192.0.2.66, where nobody logged "
              "in; 60 of them under the login key of a good login.",
              (("integration-unexpected-ip-api", "mkt.cloud", "2026-01-23", "critical"),
+              ("session-hijack-suspected", "mkt.cloud", "2026-01-23", "critical"),
               ("shared-credential-concurrent", "mkt.cloud", "2026-01-23", "high")), stolen_token),
     Incident("2026-01-26", "docs.archive", "A UI login from an allowed address, and twelve API calls under "
              "its login key.",
-             ((UI, "docs.archive", "2026-01-26", "high"),
-              ("integration-api-without-connected-app", "docs.archive", "2026-01-26", "high"),
+             ((UI, "docs.archive", "2026-01-26", "critical"),
+              ("integration-api-without-connected-app", "docs.archive", "2026-01-26", "critical"),
               (DOWNGRADE, "docs.archive", "2026-01-26", "high")), api_under_ui_session),
     Incident("2026-01-27", "erp.sync", "A login through `\uff25RP Sync`, whose first letter is full-width.",
              ((WRONG_APP, "erp.sync", "2026-01-27", "critical"),
@@ -228,7 +230,7 @@ INCIDENTS = [
              ((WRONG_APP, "docs.archive", "2026-01-28", "critical"),), right_name_wrong_id),
     Incident("2026-01-29", "ipaas.hub", "A successful login of the unknown type `Q9`: taken for a UI login "
              "and for a path without an app until the map knows it.",
-             ((UI, "ipaas.hub", "2026-01-29", "high"), (NO_APP, "ipaas.hub", "2026-01-29", "high"),
+             ((UI, "ipaas.hub", "2026-01-29", "critical"), (NO_APP, "ipaas.hub", "2026-01-29", "critical"),
               ("unmapped-value", "ipaas.hub", "2026-01-29", "high"),
               (DOWNGRADE, "ipaas.hub", "2026-01-29", "high")), unknown_login_type),
     Incident("2025-12-27", "svc.backup", "A vendor's machine account that no registry knows logs in every "

@@ -1,5 +1,7 @@
 //! The digest: what is news tonight, what goes on, what ended, and how the run went.
 
+use std::collections::{BTreeSet, HashMap};
+
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use crate::config::Severity;
@@ -33,6 +35,27 @@ pub struct DigestFinding {
     pub response: String,
     /// The command line that shows the rows.
     pub rows_command: String,
+    /// None where an older release wrote the finding.
+    pub case_id: Option<String>,
+    /// What its case is about: a user, an app, an address; None for the org itself.
+    pub case_subject: Option<String>,
+    /// The rule's own severity and why it was raised, where other findings raised it.
+    pub raised: Option<(Severity, String)>,
+    /// Findings of single users that are told as a number under this one.
+    pub gathered: Vec<Gathered>,
+}
+
+/// A finding that is told under another.
+#[derive(Debug, Clone)]
+pub struct Gathered {
+    pub finding_id: String,
+    pub dedupe_key: String,
+    pub rule_id: String,
+    pub severity: Severity,
+    pub who: Option<String>,
+    pub count: u64,
+    /// Tonight it is new, or changed; otherwise it is known and goes on.
+    pub is_of_tonight: bool,
 }
 
 impl DigestFinding {
@@ -88,6 +111,17 @@ impl News {
 
     pub fn all(&self) -> impl Iterator<Item = &DigestFinding> {
         std::iter::once(&self.finding).chain(&self.others)
+    }
+
+    /// What is told under it.
+    pub fn gathered(&self) -> impl Iterator<Item = &Gathered> {
+        self.all().flat_map(|finding| &finding.gathered)
+    }
+
+    /// The gravest of it and of all that is told under it.
+    pub fn severity(&self) -> Severity {
+        let own = self.finding.severity;
+        self.gathered().map(|g| g.severity).fold(own, Severity::max)
     }
 }
 
@@ -146,20 +180,37 @@ impl Digest {
 
     /// The gravest severity among the news, else among what is resolved.
     pub fn severity(&self) -> Severity {
-        let news = self.news.iter().map(|n| n.finding.severity).max();
+        let news = self.news.iter().map(News::severity).max();
         let resolved = || self.resolved.iter().map(|f| f.severity).max();
         news.or_else(resolved).unwrap_or(Severity::Info)
     }
 
-    /// Number of new findings, not of subjects.
+    /// Number of new findings that are told by themselves.
     pub fn new_findings(&self) -> usize {
         self.news.iter().map(|n| 1 + n.others.len()).sum()
     }
+
+    /// Number of findings that are told as a number under others.
+    pub fn gathered_findings(&self) -> usize {
+        self.news.iter().map(|n| n.gathered().count()).sum()
+    }
+
+    /// Number of cases that the new findings belong to.
+    pub fn cases(&self) -> usize {
+        let of = |news: &News| case_of(&news.finding).to_owned();
+        self.news.iter().map(of).collect::<BTreeSet<_>>().len()
+    }
+}
+
+/// The finding's case; by itself, where it has none.
+pub(super) fn case_of(finding: &DigestFinding) -> &str {
+    finding.case_id.as_deref().unwrap_or(&finding.finding_id)
 }
 
 /// Groups tonight's findings by dedupe key and separates news from what was mailed within
-/// `quiet_days` and neither grew graver nor doubled in volume. Both lists are ordered by
-/// severity, then time (latest first), then id.
+/// `quiet_days` and neither grew graver nor doubled in volume; what is told under a finding makes
+/// news of it as well. Both lists are ordered by severity, then time (latest first), then id, with
+/// the findings of one case beside its first.
 pub fn gather_news(
     findings: Vec<DigestFinding>,
     mailed: impl Fn(&str) -> Option<Mailed>,
@@ -170,7 +221,7 @@ pub fn gather_news(
     let (mut news, mut still_active) = (Vec::new(), Vec::new());
     for group in group_by_subject(findings) {
         match mailed(&group.finding.dedupe_key) {
-            Some(before) if is_quiet(&group, &before, quiet_since) => {
+            Some(before) if is_quiet(&group, &before, &mailed, quiet_since) => {
                 still_active.push(StillActive {
                     news: group,
                     mailed: before,
@@ -182,30 +233,58 @@ pub fn gather_news(
     (news, still_active)
 }
 
-fn is_quiet(news: &News, before: &Mailed, quiet_since: Option<DateTime<Utc>>) -> bool {
-    let recent = quiet_since.is_none_or(|since| before.at > since);
-    recent
-        && news.finding.severity <= before.severity
-        && news.count() < before.count.saturating_mul(2)
+fn is_quiet(
+    news: &News,
+    before: &Mailed,
+    mailed: impl Fn(&str) -> Option<Mailed>,
+    quiet_since: Option<DateTime<Utc>>,
+) -> bool {
+    let told = |before: &Mailed, severity: Severity, count: u64| {
+        quiet_since.is_none_or(|since| before.at > since)
+            && severity <= before.severity
+            && count < before.count.saturating_mul(2)
+    };
+    let mut tonight = news.gathered().filter(|gathered| gathered.is_of_tonight);
+    told(before, news.finding.severity, news.count())
+        && tonight.all(|gathered| {
+            mailed(&gathered.dedupe_key)
+                .is_some_and(|before| told(&before, gathered.severity, gathered.count))
+        })
 }
 
 fn group_by_subject(mut findings: Vec<DigestFinding>) -> Vec<News> {
+    let gravest = |finding: &DigestFinding| {
+        let gathered = finding.gathered.iter().map(|g| g.severity);
+        gathered.fold(finding.severity, Severity::max)
+    };
     findings.sort_by(|a, b| {
-        (b.severity, b.last_seen, &a.finding_id).cmp(&(a.severity, a.last_seen, &b.finding_id))
+        let (of_a, of_b) = (gravest(a), gravest(b));
+        (of_b, b.severity, b.last_seen, &a.finding_id).cmp(&(
+            of_a,
+            a.severity,
+            a.last_seen,
+            &b.finding_id,
+        ))
     });
     let mut groups: Vec<News> = Vec::new();
+    let mut by_key: HashMap<String, usize> = HashMap::new();
+    // A case stands where its gravest finding does.
+    let mut ranks: HashMap<String, usize> = HashMap::new();
     for finding in findings {
-        match groups
-            .iter_mut()
-            .find(|g| g.finding.dedupe_key == finding.dedupe_key)
-        {
-            Some(group) => group.others.push(finding),
-            None => groups.push(News {
-                finding,
-                others: Vec::new(),
-            }),
+        match by_key.get(&finding.dedupe_key) {
+            Some(at) => groups[*at].others.push(finding),
+            None => {
+                by_key.insert(finding.dedupe_key.clone(), groups.len());
+                let case = case_of(&finding).to_owned();
+                ranks.entry(case).or_insert(groups.len());
+                groups.push(News {
+                    finding,
+                    others: Vec::new(),
+                });
+            }
         }
     }
+    groups.sort_by_key(|news| ranks.get(case_of(&news.finding)).copied());
     groups
 }
 
@@ -239,6 +318,10 @@ pub(crate) mod tests {
             false_positives: "An admin who debugs the integration.".into(),
             response: "Freeze the user, then rotate its credential.".into(),
             rows_command: "orgwatch sql \"SELECT 1\"".into(),
+            case_id: None,
+            case_subject: None,
+            raised: None,
+            gathered: vec![],
         }
     }
 

@@ -130,14 +130,14 @@ fn subject(digest: &Digest) -> String {
         )
     };
     let tail = format!(" - {}", digest.data_day);
-    let subjects = digest.news.len();
+    let cases = digest.cases();
     let mut entity = digest
         .news
         .first()
         .map(|n| ascii(&name(&n.finding)))
         .unwrap_or_default();
-    if subjects > 1 {
-        entity.push_str(&format!(" + {} more", subjects - 1));
+    if cases > 1 {
+        entity.push_str(&format!(" + {} more", cases - 1));
     }
     let room = MAX_SUBJECT.saturating_sub(head.len() + tail.len() + 3);
     if entity.is_empty() || room < 8 {
@@ -152,7 +152,8 @@ fn subject(digest: &Digest) -> String {
 
 /// The subject's name alone: its role costs room that the counts need more.
 fn name(finding: &DigestFinding) -> String {
-    let name = finding.who.as_deref().unwrap_or(&finding.rule_id);
+    let name = finding.who.as_ref().or(finding.case_subject.as_ref());
+    let name = name.unwrap_or(&finding.rule_id);
     crate::privacy::printable(name, MAX_SUBJECT)
 }
 
@@ -188,6 +189,11 @@ fn content_hash(digest: &Digest, recipients: &Recipients) -> String {
             .bucket_start
             .map(|b| b.timestamp_millis().to_string())
             .unwrap_or_default());
+        for gathered in &finding.gathered {
+            add(&gathered.finding_id);
+            add(gathered.severity.as_str());
+            add(&gathered.count.to_string());
+        }
     }
     let hash = hasher.finalize().to_hex();
     hash[..24].to_owned()

@@ -12,15 +12,19 @@ mod digest;
 mod error;
 mod file;
 mod follow_up;
+mod gathered;
 mod message;
 mod render;
 mod view;
 mod wrap;
 
-pub use digest::{Digest, DigestFinding, Mailed, News, RunHealth, StillActive, gather_news};
+pub use digest::{
+    Digest, DigestFinding, Gathered, Mailed, News, RunHealth, StillActive, gather_news,
+};
 pub use error::AlertError;
 pub use file::FileTransport;
 pub use follow_up::{Invocation, rows_command, view_of};
+pub use gathered::GatheredWords;
 pub use message::{Mail, Recipients, compose};
 pub use wrap::wrap;
 

@@ -4,8 +4,9 @@
 use chrono::{DateTime, Days, SecondsFormat, Utc};
 use serde::Serialize;
 
-use super::digest::{Digest, DigestFinding, News, RunHealth, StillActive};
-use super::{MAX_SHOWN, QUIET_DAYS};
+use super::digest::{Digest, DigestFinding, News, RunHealth, StillActive, case_of};
+use super::{GatheredWords, MAX_SHOWN, QUIET_DAYS};
+use crate::config::Severity;
 use crate::privacy::printable;
 use crate::words::counted;
 
@@ -31,6 +32,8 @@ pub struct View {
 #[derive(Debug, Serialize)]
 pub struct FindingView {
     pub number: usize,
+    /// The case, on the first finding of it.
+    pub case: Option<String>,
     /// Upper-case word.
     pub severity: String,
     /// Colour of the word, beside it and never instead of it.
@@ -42,12 +45,22 @@ pub struct FindingView {
     pub observed: String,
     pub seen: String,
     pub count: String,
+    /// From which severity, and why.
+    pub raised: Option<String>,
+    pub gathers: Option<GathersView>,
     pub why: Option<String>,
     pub evidence: Vec<String>,
     pub false_positives: Option<String>,
     pub response: Option<String>,
     pub command: String,
     pub rule: String,
+}
+
+/// Findings that are told as a number.
+#[derive(Debug, Serialize)]
+pub struct GathersView {
+    pub summary: String,
+    pub details: String,
 }
 
 impl View {
@@ -57,7 +70,12 @@ impl View {
             .iter()
             .take(MAX_SHOWN)
             .enumerate()
-            .map(|(n, news)| FindingView::new(n + 1, news))
+            .map(|(n, news)| {
+                let before = n.checked_sub(1).and_then(|n| digest.news.get(n));
+                let is_first =
+                    before.is_none_or(|before| case_of(&before.finding) != case_of(&news.finding));
+                FindingView::new(n + 1, news, is_first)
+            })
             .collect();
         let hidden = digest.news.len().saturating_sub(MAX_SHOWN);
         Self {
@@ -85,7 +103,7 @@ impl View {
 }
 
 impl FindingView {
-    fn new(number: usize, news: &News) -> Self {
+    fn new(number: usize, news: &News, is_first_of_case: bool) -> Self {
         let finding = &news.finding;
         let days = news.days();
         let (first, last) = (news.first_seen(), news.last_seen());
@@ -99,14 +117,22 @@ impl FindingView {
         }
         Self {
             number,
-            severity: finding.severity.as_str().to_uppercase(),
-            colour: Some(colour(finding)),
+            case: is_first_of_case.then(|| case_line(finding)),
+            severity: news.severity().as_str().to_uppercase(),
+            colour: Some(colour(news.severity())),
             title: text(&finding.title),
             who: who(finding),
             expected: text(&finding.expected),
             observed: text(&finding.observed),
             seen,
             count: events(news.count()),
+            raised: finding.raised.as_ref().map(|(from, because)| {
+                format!("from {}: {}", from.as_str().to_uppercase(), text(because))
+            }),
+            gathers: GatheredWords::of(news).map(|words| GathersView {
+                summary: words.summary,
+                details: format!("{} ({})", words.users, words.rules),
+            }),
             why: prose(&finding.description),
             evidence: evidence(finding),
             false_positives: prose(&finding.false_positives),
@@ -126,6 +152,21 @@ pub fn who(finding: &DigestFinding) -> String {
     }
 }
 
+/// Whom a case is about, its day, and its id as far as one needs it.
+fn case_line(finding: &DigestFinding) -> String {
+    let name = match (&finding.who, &finding.case_subject) {
+        (None, Some(subject)) => text(subject),
+        (None, None) => "The org itself".to_owned(),
+        (Some(_), _) => who(finding),
+    };
+    let mut line = format!("{name}, {}", finding.day());
+    if let Some(id) = &finding.case_id {
+        let id: String = id.chars().take(12).collect();
+        line.push_str(&format!(", case {}", text(&id)));
+    }
+    line
+}
+
 fn verdict(digest: &Digest) -> String {
     let org = text(&digest.org);
     let new = digest.new_findings();
@@ -140,11 +181,14 @@ fn verdict(digest: &Digest) -> String {
         digest.severity().as_str().to_uppercase(),
         counted(new, "new finding")
     );
-    if new > digest.news.len() {
-        line.push_str(&format!(
-            ", about {}",
-            counted(digest.news.len(), "subject")
-        ));
+    let cases = digest.cases();
+    if new > cases {
+        line.push_str(&format!(", {}", counted(cases, "case")));
+    }
+    let gathered = digest.gathered_findings();
+    if gathered > 0 {
+        let of = counted(gathered, "finding");
+        line.push_str(&format!(", and {of} of single users gathered under them"));
     }
     line
 }
@@ -166,14 +210,22 @@ fn tally(digest: &Digest) -> String {
 
 fn still_active_line(active: &StillActive) -> String {
     let finding = &active.news.finding;
+    let gathers = gathers_in_brief(&active.news);
     format!(
-        "{} {}: {}, night {}, mailed {}",
-        finding.severity.as_str().to_uppercase(),
+        "{} {}: {}, night {}, mailed {}{gathers}",
+        active.news.severity().as_str().to_uppercase(),
         text(&finding.title),
         who(finding),
         active.mailed.nights,
         active.mailed.at.date_naive()
     )
+}
+
+fn gathers_in_brief(news: &News) -> String {
+    let words = GatheredWords::of(news);
+    words.map_or(String::new(), |words| {
+        format!(", gathers {}", words.summary)
+    })
 }
 
 fn resolved_line(finding: &DigestFinding) -> String {
@@ -276,9 +328,9 @@ fn capped(lines: impl ExactSizeIterator<Item = String>) -> Vec<String> {
     shown
 }
 
-fn colour(finding: &DigestFinding) -> &'static str {
-    use crate::config::Severity::*;
-    match finding.severity {
+fn colour(severity: Severity) -> &'static str {
+    use Severity::*;
+    match severity {
         Critical => "#8b0000",
         High => "#b3261e",
         Medium => "#8a5300",

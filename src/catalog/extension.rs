@@ -57,7 +57,7 @@ struct ColumnEntry {
 }
 
 /// Names that the lake itself gives to columns of every table.
-const LAKE_COLUMNS: [&str; 13] = [
+const LAKE_COLUMNS: [&str; 17] = [
     "occurred_at",
     "user_id",
     "ip",
@@ -65,6 +65,10 @@ const LAKE_COLUMNS: [&str; 13] = [
     "ip_kind",
     "query_object",
     "query_shape",
+    "query_classes",
+    "actions",
+    "action_count",
+    "actions_malformed",
     "file_id",
     "line_no",
     "row_key",

@@ -1,8 +1,7 @@
 //! Tells from a header row which kind of file this is.
 
 use super::lookup::{Catalog, SETUP_AUDIT_TRAIL};
-use super::roster;
-use super::{EventType, trimmed_heading};
+use super::{EventType, roster, threat_events, trimmed_heading};
 
 /// What a header row says about its file.
 #[derive(Debug)]
@@ -10,8 +9,8 @@ pub enum Identified<'a> {
     /// EventLogFile: the type is in the EVENT_TYPE cell of the first row
     /// (see [`Catalog::elf_event_type`]).
     EventLogFile,
-    /// LoginHistory, SetupAuditTrail, VerificationHistory or a roster data set, to be read by
-    /// these columns.
+    /// LoginHistory, SetupAuditTrail, VerificationHistory, events of Threat Detection or a roster
+    /// data set, to be read by these columns.
     Export(&'a EventType),
     /// Not to be read. The reason names expected headings, never what stands in the file: a file
     /// without a header row has data there.
@@ -24,10 +23,10 @@ const TOKEN_HEADINGS: [&str; 3] = ["AccessToken", "RequestToken", "DeleteToken"]
 const EXPECTED: &str = "expected an EventLogFile CSV (with EVENT_TYPE and TIMESTAMP), a \
      LoginHistory CSV (with LoginTime, LoginType, Status and UserId or Username), a \
      SetupAuditTrail CSV (with Date or CreatedDate, Action and Section), a VerificationHistory \
-     CSV (with VerificationTime, VerificationMethod, Status and UserId or Username) or a roster \
-     export (User, UserLogin, Profile, PermissionSet, PermissionSetAssignment, \
-     PermissionSetLicenseAssign, ConnectedApplication, SetupEntityAccess, OauthToken or profile \
-     login IP ranges)";
+     CSV (with VerificationTime, VerificationMethod, Status and UserId or Username), events of \
+     Threat Detection (an EventStore object, with EventDate and Score) or a roster export (User, \
+     UserLogin, Profile, PermissionSet, PermissionSetAssignment, PermissionSetLicenseAssign, \
+     ConnectedApplication, SetupEntityAccess, OauthToken or profile login IP ranges)";
 
 impl Catalog {
     /// Which kind of file has these headings, in whatever order.
@@ -75,7 +74,8 @@ impl Catalog {
                 return Identified::Export(on_page);
             }
         }
-        match roster::recognise(self, headings) {
+        match threat_events::recognise(self, headings).or_else(|| roster::recognise(self, headings))
+        {
             Some(Ok(event)) => Identified::Export(event),
             Some(Err(reason)) => Identified::Refused { reason },
             None => refused("its header row is not that of a known log"),

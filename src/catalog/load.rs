@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::lookup::{self, Catalog};
-use super::roster;
 use super::{Column, ColumnKind, EventType, LogFamily, PrivacyClass, Treatment};
+use super::{roster, threat_events};
 
 const COLUMNS: &str = include_str!("data/columns.csv");
 const EVENT_TYPES: &str = include_str!("data/event_types.toml");
@@ -73,7 +73,7 @@ struct ColumnRow {
 #[derive(Deserialize)]
 pub(super) struct ExportRow {
     /// The event types that have this column, separated by blanks.
-    event: String,
+    pub(super) event: String,
     column: String,
     aliases: String,
     name: String,
@@ -157,6 +157,7 @@ pub(super) fn embedded() -> Catalog {
     let audit_page = audit_page(&audit);
     events.extend([history, audit]);
     events.extend(roster::event_types());
+    events.extend(threat_events::event_types());
     Catalog::assemble(events, audit_page, common)
 }
 
@@ -291,7 +292,11 @@ mod tests {
                         column.treatment,
                         Treatment::Drop
                             | Treatment::UriTemplate
+                            | Treatment::ApexTemplate
                             | Treatment::QueryShape
+                            | Treatment::QueryClasses
+                            | Treatment::ActionTally
+                            | Treatment::Contributors
                             | Treatment::Mentions
                     ),
                     "{}.{}",

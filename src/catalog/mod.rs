@@ -7,11 +7,13 @@
 //! | `event_types.toml` | EventLogFile types and their headings, newest order |
 //! | `columns.csv` | every heading of those types: type, privacy class, treatment |
 //! | `exports.csv` | LoginHistory and SetupAuditTrail columns in all spellings of their headings |
+//! | `threat_events.csv` | the same of the events of Salesforce's own Threat Detection |
 //! | `roster.csv` | the same of the org's users, permissions and apps, and of VerificationHistory |
 //! | `login_types.csv`, `login_sub_types.csv` | login codes, API names and labels |
 //! | `login_paths.csv` | which of them, with which other facts, mean which login path |
 //! | `login_statuses.csv` | login outcomes as codes and texts |
 //! | `codes.csv` | values known of other coded fields |
+//! | `uri_words.txt`, `standard_objects.txt` | what a path may keep in clear |
 
 use serde::Deserialize;
 
@@ -23,13 +25,17 @@ mod ip;
 mod load;
 pub mod login_path;
 mod lookup;
+mod name;
 mod roster;
 mod schema;
+mod threat_events;
+pub mod uri;
 
 pub use id::{has_own_suffix, sf_id18, sf_id18_bytes};
 pub use identify::Identified;
 pub use ip::{IpKind, classify, ip_key, ip_of_key, parse_ip};
 pub use lookup::{Catalog, CatalogError, LOGIN_HISTORY, SETUP_AUDIT_TRAIL};
+pub use name::app_name_key;
 pub use schema::{lake_schema, timestamp_ms};
 
 /// Which export a file comes from.
@@ -39,6 +45,8 @@ pub enum LogFamily {
     LoginHistory,
     SetupAuditTrail,
     VerificationHistory,
+    /// Salesforce's own detections, as exports of its `…EventStore` objects.
+    ThreatDetection,
     /// What the org says of itself: users, permissions, apps. A file is a snapshot, whose rows
     /// have no time of their own but that of the snapshot.
     Roster,
@@ -96,10 +104,20 @@ pub enum Treatment {
     Digest,
     /// A URI or resource: kept as its template.
     UriTemplate,
+    /// The path of an Apex REST call, with or without `/services/apexrest`: kept as its template.
+    ApexTemplate,
     /// A sentence: of it only the usernames (`name@domain`), each as a keyed digest.
     Mentions,
-    /// SOQL text: kept as `query_object` and `query_shape` (keyed digest).
+    /// SOQL text: kept as `query_object`, `query_shape` (keyed digest) and `query_classes`.
     QueryShape,
+    /// What somebody typed into a search: kept as `query_classes` and in no other form. A digest of
+    /// a word or two would be guessed.
+    QueryClasses,
+    /// ACTION_MESSAGE: kept as `actions`, a tally of the names of code in it, with `action_count`
+    /// and `actions_malformed`.
+    ActionTally,
+    /// SecurityEventData: of its JSON the names of what contributed, never a value.
+    Contributors,
     /// Never kept.
     Drop,
 }

@@ -17,7 +17,9 @@ use super::{Column, ColumnKind, EventType, Treatment};
 /// | `ip_key` | FixedSizeBinary(16), IPv4 mapped into IPv6 | same |
 /// | `ip_kind` | Utf8View: public, private, salesforce, unparsed, missing | same |
 /// | one column per kept heading, in catalogue order | by [`ColumnKind`] | |
-/// | `query_object`, `query_shape` | Utf8View | the type has SOQL text |
+/// | `query_object`, `query_shape`, `query_classes` | Utf8View | the type has SOQL text |
+/// | `query_classes` | Utf8View | the type has search text |
+/// | `actions` (Utf8View), `action_count`, `actions_malformed` (Int64) | | the type has ACTION_MESSAGE |
 /// | `file_id` | Int64 | always |
 /// | `line_no` | Int64, first physical line of the record, from 1 | always |
 /// | `row_key` | Int64, keyed hash of the row's identity columns | always |
@@ -49,6 +51,13 @@ fn stored_fields(column: &Column) -> Vec<Field> {
         Treatment::QueryShape => vec![
             Field::new("query_object", DataType::Utf8View, true),
             Field::new("query_shape", DataType::Utf8View, true),
+            Field::new("query_classes", DataType::Utf8View, true),
+        ],
+        Treatment::QueryClasses => vec![Field::new("query_classes", DataType::Utf8View, true)],
+        Treatment::ActionTally => vec![
+            Field::new("actions", DataType::Utf8View, true),
+            Field::new("action_count", DataType::Int64, true),
+            Field::new("actions_malformed", DataType::Int64, true),
         ],
         _ => {
             let kind = match column.kind {

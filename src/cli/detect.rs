@@ -8,14 +8,17 @@ use clap::Args;
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::findings::{Listed, print_findings};
+use super::gathering::Gathering;
 use super::mailing::Teller;
-use super::night::{Judges, ask_rules, refresh_rollups, set_damaged_aside, unknown_machines};
+use super::night::{
+    Judges, apply, ask_rules, refresh_rollups, set_damaged_aside, unknown_machines,
+};
 use super::terminal::Terminal;
 use super::watch::{write_suppressed, write_times};
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, RuleFlags};
 use crate::detect::{Coverage, DetectReport, RuleSet, Windows};
-use crate::lake::{Lake, RuleStatus, Status};
+use crate::lake::{Finding, FindingFilter, FindingRow, Lake, RuleStatus, Status};
 use crate::privacy::printable;
 use crate::words::counted;
 
@@ -64,6 +67,7 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     let registry = place.registry()?;
     let rules = place.rules()?;
     let only = only_known(&args.only, &rules)?;
+    place.enrichment()?;
 
     // A lake is made by `run` and `ingest`; a mistyped folder must not become an empty one.
     drop(Lake::open_reader(place.data_dir())?);
@@ -72,7 +76,7 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     let run_id = lake.ledger_mut().start_run("detect", at)?;
     let notes = set_damaged_aside(&mut lake, run_id, &place)?;
     refresh_rollups(&mut lake, &catalog, run_id, &place)?;
-    let coverage = Coverage::of_lake(&lake, &catalog)?;
+    let coverage = place.coverage(&lake, &catalog)?;
     let windows = windows(args, &coverage, at, *place.settings.detect.lookback_days)?;
     let judges = Judges {
         rules: &rules,
@@ -83,10 +87,7 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     let report = ask_rules(&mut lake, &judges, &windows, &coverage, run_id, &place)?;
     // No mail from here: the next `run` tells of what nobody was told yet. The days stay
     // marked for it.
-    lake.ledger_mut()
-        .apply_findings(run_id, at, &report.findings, &report.evaluated, |_| {
-            Ok(Vec::new())
-        })?;
+    apply(&mut lake, run_id, at, &report, &place, |_| Ok(Vec::new()))?;
 
     let listed = listed(&lake, &report)?;
     let exit = exit_of(&listed, &report, &place, notes.is_empty());
@@ -103,8 +104,14 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     notes
         .iter()
         .for_each(|note| terminal.warn(&printable(note, 1000)));
+    report
+        .remarks
+        .iter()
+        .for_each(|remark| terminal.warn(remark));
     let teller = Teller::new(&lake, &rules, place.invocation())?;
-    print_findings(&listed, &teller, global, &place)?;
+    let stored = lake.ledger().findings(&FindingFilter::default())?;
+    let gathering = Gathering::of(stored.iter());
+    print_findings(&listed, &teller, &gathering, global, &place)?;
     Ok(exit)
 }
 
@@ -157,21 +164,28 @@ fn listed(lake: &Lake, report: &DetectReport) -> anyhow::Result<Vec<Listed>> {
         .iter()
         .map(|f| f.finding_id.clone())
         .collect();
-    let stored: BTreeMap<String, Status> = lake
-        .ledger()
-        .findings_by_id(&ids)?
+    // As the rules gave them in this window, as grave as the ledger takes them.
+    let stored = lake.ledger().findings_by_id(&ids)?;
+    let mut stored: BTreeMap<String, Finding> = stored
         .into_iter()
-        .map(|f| (f.row.finding_id, f.status))
+        .map(|finding| (finding.row.finding_id.clone(), finding))
         .collect();
     let mut listed: Vec<Listed> = report
         .findings
         .iter()
-        .map(|row| {
-            let status = stored.get(&row.finding_id).copied().unwrap_or(Status::New);
-            Listed {
+        .map(|row| match stored.remove(&row.finding_id) {
+            Some(known) => Listed {
+                row: FindingRow {
+                    severity: known.row.severity,
+                    correlation: known.row.correlation,
+                    ..row.clone()
+                },
+                status: known.status,
+            },
+            None => Listed {
                 row: row.clone(),
-                status,
-            }
+                status: Status::New,
+            },
         })
         .collect();
     listed.sort_by(|a, b| {

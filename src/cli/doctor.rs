@@ -70,6 +70,12 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
     let settings = &place.settings;
     let mut checks = doctor::settings(settings, now);
 
+    let lists = settings.enrich.networks.iter();
+    let lists = lists.map(|path| ("network list", Some(path.as_path())));
+    let own = settings.detect.indicators.iter();
+    let own = own.map(|path| ("indicators", Some(path.as_path())));
+    let databases = settings.enrich.databases.iter();
+    let databases = databases.map(|path| ("address database", Some(path.as_path())));
     let believed: Vec<(&str, &Path)> = [
         ("configuration", settings.file.as_deref()),
         ("registry", settings.registry_file.value.as_deref()),
@@ -80,6 +86,9 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
         ),
     ]
     .into_iter()
+    .chain(databases)
+    .chain(lists)
+    .chain(own)
     .filter_map(|(name, path)| Some((name, path?)))
     .collect();
     checks.extend(doctor::places(place.data_dir(), &believed));
@@ -102,6 +111,7 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
         }
         Err(error) => checks.push(broken("registry", "file", &error)),
     }
+    checks.extend(doctor::enrichment(&place.enrich_files(), now));
     if let Some(lake) = &lake {
         checks.extend(of_lake(lake, place).unwrap_or_else(|e| vec![broken("lake", "read", &e)]));
     }

@@ -10,11 +10,13 @@ use crate::catalog::CatalogError;
 use crate::config::{ConfigError, Fault};
 use crate::detect::RuleError;
 use crate::engine::EngineError;
+use crate::enrich::EnrichError;
 use crate::ingest::IngestError;
 use crate::lake::LakeError;
 use crate::privacy::printable;
 use crate::registry::RegistryError;
 use crate::rollup::RollupError;
+use crate::simulate::SimulateError;
 use crate::suggest::SuggestError;
 
 /// Longest line of a message, in characters.
@@ -122,11 +124,18 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             _ => Exit::Internal,
         });
     }
+    if let Some(error) = cause.downcast_ref::<SimulateError>() {
+        return Some(match error {
+            SimulateError::Write { .. } => Exit::Internal,
+            _ => Exit::Usage,
+        });
+    }
     let is_usage = cause.is::<UsageError>()
         || cause.is::<ConfigError>()
         || cause.is::<Fault>()
         || cause.is::<RegistryError>()
         || cause.is::<CatalogError>()
+        || cause.is::<EnrichError>()
         || cause.is::<RuleError>();
     is_usage.then_some(Exit::Usage)
 }

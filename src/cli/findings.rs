@@ -1,21 +1,24 @@
 //! `orgwatch findings`: what was found, and one finding in full.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
+use super::cases::{CaseOf, by_case, case_rows, related, write_case};
 use super::exit::Exit;
+use super::gathering::Gathering;
 use super::mailing::Teller;
 use super::output::{Destination, Format, Rows, writer};
 use super::telling::{instant, short, write_news};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{Global, HiddenNow, explain};
-use crate::alert::{News, wrap};
+use crate::alert::{DigestFinding, News, wrap};
 use crate::config::Severity;
-use crate::detect::{to_json, to_jsonl};
-use crate::lake::{FindingEvent, FindingFilter, FindingRow, Lake, Status};
+use crate::detect::to_json;
+use crate::lake::{Finding, FindingEvent, FindingFilter, FindingRow, Lake, Status};
 use crate::privacy::printable;
 use crate::words::counted;
 
@@ -24,6 +27,8 @@ Examples:
   orgwatch findings list --severity high
   orgwatch findings list --status new,ongoing --format jsonl
   orgwatch findings list --user erp@example.com --format csv --output erp.csv
+  orgwatch findings list --by-case --severity high
+  orgwatch findings list --case 0b1f7e24c9aa
   orgwatch findings show 3f2a91c04b7d";
 
 #[derive(Debug, Subcommand)]
@@ -50,6 +55,12 @@ pub struct ListArgs {
     /// Only this user, by id or username
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
+    /// Only this case, by its id or as much of its beginning as is unique
+    #[arg(long, value_name = "CASE")]
+    pub case: Option<String>,
+    /// A line for each case: the findings of one subject and day
+    #[arg(long)]
+    pub by_case: bool,
     /// Write to this file instead of stdout
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<std::path::PathBuf>,
@@ -95,6 +106,7 @@ fn list(args: &ListArgs, global: &Global, terminal: &Terminal) -> anyhow::Result
         rule_id: args.rule.clone(),
         min_severity: args.severity,
         user: args.user.clone(),
+        case_id: args.case.clone(),
         ..FindingFilter::default()
     };
     let found = lake.ledger().findings(&filter)?;
@@ -105,6 +117,21 @@ fn list(args: &ListArgs, global: &Global, terminal: &Terminal) -> anyhow::Result
             status: f.status,
         })
         .collect();
+    if args.by_case {
+        let cases = by_case(&listed);
+        terminal.say(&format!(
+            "{} in {}",
+            counted(listed.len(), "finding"),
+            counted(cases.len(), "case")
+        ));
+        print_items(
+            Items::Cases(&cases),
+            global,
+            args.output.as_deref(),
+            terminal,
+        )?;
+        return Ok(Exit::Done);
+    }
     terminal.say(&counted(listed.len(), "finding"));
     print_list(&listed, global, args.output.as_deref(), terminal)?;
     Ok(Exit::Done)
@@ -120,6 +147,7 @@ pub struct Listed {
 pub fn print_findings(
     listed: &[Listed],
     teller: &Teller<'_>,
+    gathering: &Gathering,
     global: &Global,
     place: &Workplace<'_>,
 ) -> anyhow::Result<()> {
@@ -128,8 +156,17 @@ pub fn print_findings(
     }
     let mut text = String::new();
     let open = |l: &&Listed| matches!(l.status, Status::New | Status::Ongoing);
+    let shown: BTreeSet<&str> = listed
+        .iter()
+        .filter(open)
+        .map(|l| l.row.finding_id.as_str())
+        .collect();
     for item in listed.iter().filter(open) {
-        let finding = teller.finding(&item.row);
+        let leader = gathering.leader_of(&item.row);
+        if leader.is_some_and(|leader| shown.contains(leader.finding_id.as_str())) {
+            continue;
+        }
+        let finding = gathering.tell(&item.row, &shown, teller);
         write_news(
             &mut text,
             &News {
@@ -150,23 +187,51 @@ fn print_list(
     output: Option<&std::path::Path>,
     terminal: &Terminal,
 ) -> anyhow::Result<()> {
+    print_items(Items::Findings(listed), global, output, terminal)
+}
+
+/// What a list has on its lines.
+enum Items<'a> {
+    Findings(&'a [Listed]),
+    Cases(&'a [CaseOf<'a>]),
+}
+
+impl Items<'_> {
+    fn to_json(&self) -> Vec<serde_json::Value> {
+        match self {
+            Items::Findings(listed) => listed
+                .iter()
+                .map(|item| to_json(&item.row, item.status.as_str()))
+                .collect(),
+            Items::Cases(cases) => cases.iter().map(CaseOf::to_json).collect(),
+        }
+    }
+
+    fn rows(&self, for_people: bool) -> Rows {
+        match (self, for_people) {
+            (Items::Findings(listed), true) => short_rows(listed),
+            (Items::Findings(listed), false) => all_columns(listed),
+            (Items::Cases(cases), _) => case_rows(cases, for_people),
+        }
+    }
+}
+
+fn print_items(
+    items: Items<'_>,
+    global: &Global,
+    output: Option<&std::path::Path>,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
     let format = global.format.unwrap_or_default();
     let destination = Destination::open(output, format, terminal)?;
     match format {
         Format::Json | Format::Jsonl => {
             let mut sink = destination.sink(terminal)?;
-            write_json(&mut sink, listed, format)?;
+            write_json(&mut sink, items.to_json(), format)?;
             sink.flush()?;
         }
-        Format::Table => {
-            let batch = short_rows(listed).batch()?;
-            let layout = destination.layout(terminal);
-            let mut table = writer(format, batch.schema(), layout, destination.sink(terminal)?)?;
-            table.write(&batch)?;
-            table.finish()?;
-        }
         _ => {
-            let batch = all_columns(listed).batch()?;
+            let batch = items.rows(format == Format::Table).batch()?;
             let layout = destination.layout(terminal);
             let mut rows = writer(format, batch.schema(), layout, destination.sink(terminal)?)?;
             rows.write(&batch)?;
@@ -177,22 +242,19 @@ fn print_list(
     Ok(())
 }
 
-fn write_json(sink: &mut dyn Write, listed: &[Listed], format: Format) -> std::io::Result<()> {
+fn write_json(
+    sink: &mut dyn Write,
+    items: Vec<serde_json::Value>,
+    format: Format,
+) -> std::io::Result<()> {
     let escape = super::output::escape_json;
     if format == Format::Jsonl {
-        for item in listed {
-            writeln!(
-                sink,
-                "{}",
-                escape(&to_jsonl(&item.row, item.status.as_str()))
-            )?;
+        for item in items {
+            writeln!(sink, "{}", escape(&item.to_string()))?;
         }
         return Ok(());
     }
-    let all: serde_json::Value = listed
-        .iter()
-        .map(|item| to_json(&item.row, item.status.as_str()))
-        .collect();
+    let all = serde_json::Value::from(items);
     writeln!(sink, "{}", escape(&all.to_string()))
 }
 
@@ -210,11 +272,20 @@ fn short_rows(listed: &[Listed]) -> Rows {
         .time("last_seen", rows().map(|r| Some(r.last_seen)))
         .number("count", rows().map(|r| r.count))
         .text("observed", rows().map(|r| Some(r.observed.clone())));
-    // What hides a finding is of interest where something is hidden.
-    match rows().any(|r| r.suppressed_by.is_some()) {
-        true => short_rows.text("suppressed_by", rows().map(|r| r.suppressed_by.clone())),
-        false => short_rows,
+    // What hides, raises or gathers a finding is of interest where something does.
+    let mut short_rows = short_rows;
+    if rows().any(|r| r.suppressed_by.is_some()) {
+        short_rows = short_rows.text("suppressed_by", rows().map(|r| r.suppressed_by.clone()));
     }
+    if rows().any(|r| r.correlation.raised_from.is_some()) {
+        let from = |r: &FindingRow| r.correlation.raised_from.map(|s| s.as_str());
+        short_rows = short_rows.text("raised_from", rows().map(from));
+    }
+    if rows().any(|r| r.correlation.gathered_by.is_some()) {
+        let by = |r: &FindingRow| r.correlation.gathered_by.as_deref().map(short);
+        short_rows = short_rows.text("gathered_by", rows().map(by));
+    }
+    short_rows
 }
 
 fn all_columns(listed: &[Listed]) -> Rows {
@@ -243,6 +314,23 @@ fn all_columns(listed: &[Listed]) -> Rows {
         .text("observed", rows().map(|r| Some(r.observed.clone())))
         .text("attack", rows().map(|r| Some(r.attack.join(" "))))
         .text("family", rows().map(|r| r.family.map(|f| f.as_str())))
+        .text("case_id", rows().map(|r| r.correlation.case_id.clone()))
+        .text(
+            "case_subject",
+            rows().map(|r| r.correlation.case_subject.clone()),
+        )
+        .text(
+            "raised_from",
+            rows().map(|r| r.correlation.raised_from.map(|s| s.as_str())),
+        )
+        .text(
+            "raised_because",
+            rows().map(|r| r.correlation.raised_because.clone()),
+        )
+        .text(
+            "gathered_by",
+            rows().map(|r| r.correlation.gathered_by.clone()),
+        )
 }
 
 fn show(args: &ShowArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
@@ -266,24 +354,28 @@ fn show(args: &ShowArgs, global: &Global, terminal: &Terminal) -> anyhow::Result
         terminal.warn(&printable(&format!("no baseline: {error:#}"), 1000));
         vec![]
     });
-    let text = full_text(row, *status, &history, &baseline, &teller, &place)?;
+    let related = related(&lake, row)?;
+    // What a finding gathers belongs to its case.
+    let gathering = Gathering::of(related.iter());
+    let told = gathering.tell(row, &BTreeSet::new(), &teller);
+    let text = full_text(told, row, *status, &related, &history, &baseline, &place)?;
     terminal.data(|out| out.write_all(text.as_bytes()))?;
     Ok(Exit::Done)
 }
 
 fn full_text(
+    finding: DigestFinding,
     row: &FindingRow,
     status: Status,
+    related: &[Finding],
     history: &[FindingEvent],
     baseline: &[String],
-    teller: &Teller<'_>,
     place: &Workplace<'_>,
 ) -> Result<String, std::fmt::Error> {
     use std::fmt::Write;
 
     let text = |t: &str| wrap(&printable(t, 2000), 100, 12);
     let mut out = String::new();
-    let finding = teller.finding(row);
     let (why, harmless, next) = (
         finding.description.clone(),
         finding.false_positives.clone(),
@@ -315,18 +407,23 @@ fn full_text(
     for line in baseline {
         writeln!(out, "  baseline  {}", text(line))?;
     }
+    write_case(&mut out, row, related)?;
     writeln!(out, "  evidence")?;
     for line in &evidence {
         writeln!(out, "    {}", wrap(&printable(line, 2000), 100, 6))?;
     }
     writeln!(out, "  history")?;
     for event in history {
-        let from = event.from.map(Status::as_str).unwrap_or("-");
+        let to = event.to.as_str();
+        let step = match event.from {
+            // Its severity changed, not its status.
+            Some(from) if from == event.to => to.to_owned(),
+            from => format!("{} -> {to}", from.map(Status::as_str).unwrap_or("-")),
+        };
         writeln!(
             out,
-            "    {}  {from} -> {}  {}: {}",
+            "    {}  {step}  {}: {}",
             instant(event.at),
-            event.to.as_str(),
             printable(&event.who, 100),
             printable(&event.why, 500)
         )?;

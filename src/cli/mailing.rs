@@ -9,6 +9,7 @@ use arrow::datatypes::{Int64Type, TimestampMillisecondType};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
+use super::gathering::Gathering;
 use super::workplace::Workplace;
 use crate::alert::{
     Digest, DigestFinding, FileTransport, Invocation, Mail, Mailed, QUIET_DAYS, Recipients,
@@ -23,11 +24,12 @@ use crate::lake::{
 
 /// What earlier mails told and what nobody was told yet, read before tonight's changes.
 pub struct MailHistory {
-    mailed: BTreeMap<String, Mailed>,
-    /// Open findings of which no mail has told: found by `detect`, or below a threshold that
-    /// has changed since.
+    mailed: BTreeMap<String, Vec<Mailed>>,
+    /// Open findings of which no mail has told, or not that they are so grave: found or raised by
+    /// `detect`, or below a threshold that has changed since.
     untold: Vec<FindingRow>,
     nights: BTreeMap<String, BTreeSet<NaiveDate>>,
+    gathering: Gathering,
 }
 
 impl MailHistory {
@@ -35,7 +37,9 @@ impl MailHistory {
         let mailed = mailed(lake)?;
         let mut nights: BTreeMap<String, BTreeSet<NaiveDate>> = BTreeMap::new();
         let mut untold = Vec::new();
-        for finding in lake.ledger().findings(&FindingFilter::default())? {
+        let findings = lake.ledger().findings(&FindingFilter::default())?;
+        let gathering = Gathering::of(findings.iter());
+        for finding in findings {
             let row = finding.row;
             let day = row.bucket_start.unwrap_or(row.first_seen).date_naive();
             nights
@@ -43,7 +47,7 @@ impl MailHistory {
                 .or_default()
                 .insert(day);
             let open = matches!(finding.status, Status::New | Status::Ongoing);
-            if open && !mailed.contains_key(&row.dedupe_key) {
+            if open && gravest_told(&mailed, &row).is_none_or(|told| row.severity > told) {
                 untold.push(row);
             }
         }
@@ -51,14 +55,29 @@ impl MailHistory {
             mailed,
             untold,
             nights,
+            gathering,
         })
+    }
+
+    /// What is gathered after tonight's changes.
+    pub fn gathering(&self, changes: &FindingChanges) -> Gathering {
+        self.gathering.after(changes)
     }
 }
 
-/// Reads the references that [`to_outbox`] writes: the latest word on each dedupe key.
-fn mailed(lake: &Lake) -> Result<BTreeMap<String, Mailed>, LakeError> {
+/// The gravest that mails called a finding: those after its first event, which may have told of
+/// it; none of these, then any of its key.
+fn gravest_told(mailed: &BTreeMap<String, Vec<Mailed>>, row: &FindingRow) -> Option<Severity> {
+    let words = mailed.get(&row.dedupe_key)?;
+    let since = words.iter().filter(|word| word.at >= row.first_seen);
+    let gravest = since.map(|word| word.severity).max();
+    gravest.or_else(|| words.iter().map(|word| word.severity).max())
+}
+
+/// Reads the references that [`to_outbox`] writes: each word on each dedupe key, the latest last.
+fn mailed(lake: &Lake) -> Result<BTreeMap<String, Vec<Mailed>>, LakeError> {
     let alerts = lake.ledger().snapshot(LedgerTable::Alerts)?;
-    let mut mailed = BTreeMap::new();
+    let mut mailed: BTreeMap<String, Vec<Mailed>> = BTreeMap::new();
     let (Some(created), Some(references)) = (
         alerts.column_by_name("created_at"),
         alerts.column_by_name("reference"),
@@ -73,15 +92,12 @@ fn mailed(lake: &Lake) -> Result<BTreeMap<String, Mailed>, LakeError> {
         };
         for line in references.value(row).split(", ") {
             if let Some((key, severity, count)) = told(line) {
-                mailed.insert(
-                    key.to_owned(),
-                    Mailed {
-                        at,
-                        severity,
-                        count,
-                        nights: 1,
-                    },
-                );
+                mailed.entry(key.to_owned()).or_default().push(Mailed {
+                    at,
+                    severity,
+                    count,
+                    nights: 1,
+                });
             }
         }
     }
@@ -115,32 +131,38 @@ impl Mailer<'_> {
             .chain(&changes.quiet)
             .map(|r| r.finding_id.as_str())
             .collect();
+        // Tonight may have changed what nobody was told yet without making news of it.
+        let moved = changes.unchanged.iter().chain(&changes.moved);
+        let moved: BTreeMap<&str, &FindingRow> =
+            moved.map(|row| (row.finding_id.as_str(), row)).collect();
+        let untold = history.untold.iter();
+        let untold = untold.map(|row| *moved.get(row.finding_id.as_str()).unwrap_or(&row));
         let mut told = BTreeMap::new();
-        for row in changes
-            .new
-            .iter()
-            .chain(&changes.updated)
-            .chain(&history.untold)
-        {
+        for row in changes.new.iter().chain(&changes.updated).chain(untold) {
             if !resolved.contains(row.finding_id.as_str()) {
                 told.entry(row.finding_id.as_str()).or_insert(row);
             }
         }
-        let (shown, below): (Vec<_>, Vec<_>) = told
-            .into_values()
-            .partition(|row| row.severity >= self.min_severity);
+        let told: Vec<&FindingRow> = told.into_values().collect();
+        let gathering = history.gathering(changes);
+        let to_tell = gathering.to_tell(&told, self.min_severity, &self.teller);
         let is_new = |row: &&FindingRow| changes.new.iter().any(|n| n.finding_id == row.finding_id);
         let (news, still_active) = gather_news(
-            shown
-                .into_iter()
-                .map(|row| self.teller.finding(row))
-                .collect(),
+            to_tell.findings,
             |key| self.mailed(key, changes, history),
             self.at,
             QUIET_DAYS,
         );
+        let ended: BTreeSet<&str> = changes
+            .resolved
+            .iter()
+            .map(|r| r.finding_id.as_str())
+            .collect();
         let was_told = |row: &&FindingRow| {
-            row.severity >= self.min_severity && history.mailed.contains_key(&row.dedupe_key)
+            let leader = row.correlation.gathered_by.as_deref();
+            row.severity >= self.min_severity
+                && history.mailed.contains_key(&row.dedupe_key)
+                && !leader.is_some_and(|leader| ended.contains(leader))
         };
         Digest {
             org: self.org.clone(),
@@ -156,7 +178,7 @@ impl Mailer<'_> {
                 .map(|row| self.teller.finding(row))
                 .collect(),
             suppressed: self.suppressed,
-            below_threshold: below.iter().filter(|row| is_new(row)).count() as u64,
+            below_threshold: to_tell.below.iter().filter(|row| is_new(row)).count() as u64,
             health: self.health.clone(),
         }
     }
@@ -170,10 +192,8 @@ impl Mailer<'_> {
             .filter(|r| r.dedupe_key == key);
         nights.extend(tonight.map(|r| r.bucket_start.unwrap_or(r.first_seen).date_naive()));
         let nights = u32::try_from(nights.len()).unwrap_or(u32::MAX);
-        history
-            .mailed
-            .get(key)
-            .map(|mailed| Mailed { nights, ..*mailed })
+        let words = history.mailed.get(key)?;
+        words.last().map(|mailed| Mailed { nights, ..*mailed })
     }
 }
 
@@ -213,6 +233,7 @@ impl<'a> Teller<'a> {
     pub fn finding(&self, row: &FindingRow) -> DigestFinding {
         let rule = self.rules.get(&row.rule_id);
         let user_key = row.user_key.as_deref().or(row.user_id.as_deref());
+        let place = &row.correlation;
         DigestFinding {
             finding_id: row.finding_id.clone(),
             dedupe_key: row.dedupe_key.clone(),
@@ -243,6 +264,10 @@ impl<'a> Teller<'a> {
                 row.first_seen,
                 row.last_seen,
             ),
+            case_id: place.case_id.clone(),
+            case_subject: place.case_subject.clone(),
+            raised: place.raised_from.zip(place.raised_because.clone()),
+            gathered: Vec::new(),
         }
     }
 
@@ -262,7 +287,7 @@ impl<'a> Teller<'a> {
     }
 }
 
-fn who(row: &FindingRow) -> Option<String> {
+pub fn who(row: &FindingRow) -> Option<String> {
     row.username
         .clone()
         .or_else(|| row.user_id.clone())
@@ -326,13 +351,12 @@ fn value_text(value: &Value) -> Option<String> {
 
 /// A composed digest as an outbox entry that remembers what it told.
 pub fn to_outbox(mail: Mail, digest: &Digest) -> OutboxMail {
-    let told = digest.news.iter().map(|news| {
-        format!(
-            "{} {} {}",
-            news.finding.dedupe_key,
-            news.finding.severity,
-            news.count()
-        )
+    let line = |key: &str, severity: Severity, count: u64| format!("{key} {severity} {count}");
+    let told = digest.news.iter().flat_map(|news| {
+        let finding = &news.finding;
+        let gathered = news.gathered();
+        std::iter::once(line(&finding.dedupe_key, finding.severity, news.count()))
+            .chain(gathered.map(|g| line(&g.dedupe_key, g.severity, g.count)))
     });
     OutboxMail {
         message_id: mail.message_id,

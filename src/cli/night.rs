@@ -4,16 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use indicatif::ProgressBar;
 
 use super::watch::Canaries;
 use super::workplace::Workplace;
 use crate::catalog::Catalog;
 use crate::detect::{
-    self, CaseRunner, Coverage, DetectReport, RuleSet, RunOptions, Stage, Suppressions, Windows,
+    self, CaseRunner, Coverage, DetectReport, Privileged, RuleSet, RunOptions, Stage, Suppressions,
+    Windows,
 };
+use crate::engine::Session;
 use crate::ingest::{IngestReport, Input, Progress, ingest};
-use crate::lake::{FindingFilter, Lake, RuleStatus, RunId, Status};
+use crate::lake::{
+    Finding, FindingChanges, FindingFilter, Lake, LakeError, OutboxMail, RuleStatus, RunId, Status,
+};
 use crate::privacy::printable;
 use crate::registry::{ProblemKind, Registry, Resolution};
 use crate::rollup;
@@ -144,7 +149,7 @@ pub fn ask_rules(
     let suppressions = Suppressions::new(&place.settings.suppressions);
     let now = place.clock.now();
     let open = FindingFilter {
-        statuses: vec![Status::New, Status::Ongoing],
+        statuses: vec![Status::New, Status::Ongoing, Status::Acknowledged],
         ..FindingFilter::default()
     };
     let open = lake.ledger().findings(&open)?;
@@ -191,7 +196,52 @@ pub fn ask_rules(
         lake.ledger_mut()
             .replace_suppressions(&report.suppressions)?;
     }
+    ask_who_is_privileged(&session, &mut report, &open);
     Ok(report)
+}
+
+/// Finds out whose findings weigh more. Without an answer people's findings keep the severity of
+/// their rules, and the night says so.
+fn ask_who_is_privileged(session: &Session, report: &mut DetectReport, in_ledger: &[Finding]) {
+    let tonight = report.findings.iter().filter(|f| f.suppressed_by.is_none());
+    let known = in_ledger.iter().map(|finding| &finding.row);
+    let Some(days) = detect::may_be_privileged(tonight.chain(known)) else {
+        return;
+    };
+    match Privileged::ask(session, days) {
+        Ok(privileged) => report.privileged = privileged,
+        Err(why) => {
+            let remark = format!(
+                "the roster did not say who is privileged, so no finding of such a person was raised: {}",
+                printable(&why, 500)
+            );
+            tracing::warn!(remark);
+            report.remarks.push(remark);
+        }
+    }
+}
+
+/// Notes in the ledger what the run found, judged in the light of all that is open there, and the
+/// mails that `mail` makes of it.
+pub fn apply(
+    lake: &mut Lake,
+    run_id: RunId,
+    at: DateTime<Utc>,
+    report: &DetectReport,
+    place: &Workplace<'_>,
+    mail: impl FnOnce(
+        &FindingChanges,
+    ) -> Result<Vec<OutboxMail>, Box<dyn std::error::Error + Send + Sync>>,
+) -> Result<FindingChanges, LakeError> {
+    let org_id = place.settings.org.id.as_deref().unwrap_or_default();
+    lake.ledger_mut().apply_findings(
+        run_id,
+        at,
+        &report.findings,
+        &report.evaluated,
+        &|findings| detect::correlate(findings, org_id, &report.privileged),
+        mail,
+    )
 }
 
 fn note_outcomes(lake: &mut Lake, report: &DetectReport, run_id: RunId) -> anyhow::Result<()> {

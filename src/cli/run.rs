@@ -7,17 +7,17 @@ use super::exit::Exit;
 use super::failure::UsageError;
 use super::mailing::{MailHistory, Mailer, Teller, deliver, outbox_of};
 use super::night::{
-    Judges, ask_rules, read_inputs, refresh_rollups, release_canaries, set_damaged_aside,
+    Judges, apply, ask_rules, read_inputs, refresh_rollups, release_canaries, set_damaged_aside,
     unknown_machines,
 };
 use super::output::Format;
-use super::summary::{NightSummary, health};
+use super::summary::{NightSummary, case_count, health};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, InputFlags, RuleFlags, watch};
 use crate::alert::Recipients;
-use crate::detect::{Coverage, Windows};
-use crate::lake::{FindingFilter, Lake, LakeError, Status};
+use crate::detect::Windows;
+use crate::lake::{FindingFilter, FindingRow, Lake, LakeError, Status};
 use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
@@ -75,6 +75,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let email = &place.settings.email;
     let recipients = Recipients::parse(&email.from, &email.to)?;
     let inputs = place.inputs()?;
+    let known = place.enrichment()?.indicators_digest();
 
     let mut lake = Lake::open_writer(place.data_dir())?;
     let at = place.clock.now();
@@ -85,10 +86,16 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let ingest = read_inputs(&mut lake, &catalog, &inputs, run_id, &place)?;
     refresh_rollups(&mut lake, &catalog, run_id, &place)?;
 
-    let coverage = Coverage::of_lake(&lake, &catalog)?;
+    let coverage = place.coverage(&lake, &catalog)?;
     let dirty = lake.ledger().dirty("detect")?;
     let lookback = *place.settings.detect.lookback_days;
     let windows = Windows::of_dirty_days(&dirty.days, &coverage, at, lookback);
+    // An indicator that was published today may have been in the logs for months.
+    let hunt = lake.ledger().indicators_asked()?.as_ref() != Some(&known);
+    let windows = match hunt {
+        true => windows.with_archive(&coverage, at),
+        false => windows,
+    };
     let judges = Judges {
         rules: &rules,
         registry: &registry,
@@ -100,6 +107,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
 
     remarks.extend(unknown_machines(&lake, &registry, &place)?);
     remarks.extend(watch::expired(&report));
+    remarks.extend(report.remarks.iter().cloned());
     if !windows.beyond_lookback.is_empty() {
         remarks.push(format!(
             "{} received rows but lie before the look-back of {lookback} days: not judged",
@@ -125,28 +133,29 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         suppressed: report.rules.iter().map(|r| r.suppressed).sum(),
         health: health(&ingest, &report, remarks),
     };
-    let changes = lake.ledger_mut().apply_findings(
-        run_id,
-        at,
-        &report.findings,
-        &report.evaluated,
-        |changes| Ok(outbox_of(&mailer.digest(changes, &history), &recipients)?),
-    )?;
+    let changes = apply(&mut lake, run_id, at, &report, &place, |changes| {
+        Ok(outbox_of(&mailer.digest(changes, &history), &recipients)?)
+    })?;
     if report.may_clear_dirty_days() {
         lake.ledger_mut()
             .clear_dirty("detect", &dirty.days, dirty.marker)?;
+        if hunt {
+            lake.ledger_mut().remember_indicators(&known)?;
+        }
     }
     let tonight = deliver(&mut lake, &place)?;
     deliveries.failed = tonight.failed;
     deliveries.written.extend(tonight.written);
 
     let digest = mailer.digest(&changes, &history);
+    let open = open_findings(&lake)?;
     let summary = NightSummary {
         place: &place,
         run_id,
         at,
         input_files: inputs.len(),
-        open: open_findings(&lake)?,
+        open: open.len(),
+        open_cases: case_count(&open),
         quarantine: quarantine_reasons(&lake, &ingest)?,
         ingest: &ingest,
         report: &report,
@@ -154,6 +163,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         changes: &changes,
         digest: &digest,
         mailer: &mailer,
+        history: &history,
         deliveries: &deliveries,
         recipients: &recipients,
         damaged,
@@ -174,11 +184,12 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     Ok(exit)
 }
 
-fn open_findings(lake: &Lake) -> Result<usize, LakeError> {
+fn open_findings(lake: &Lake) -> Result<Vec<FindingRow>, LakeError> {
     let statuses = vec![Status::New, Status::Ongoing];
     let open = FindingFilter {
         statuses,
         ..FindingFilter::default()
     };
-    Ok(lake.ledger().findings(&open)?.len())
+    let open = lake.ledger().findings(&open)?;
+    Ok(open.into_iter().map(|finding| finding.row).collect())
 }

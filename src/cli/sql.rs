@@ -39,7 +39,8 @@ Tables: logins, logouts, api_calls, bulk_jobs, ui_activity, login_key_apps, unma
 sightings, first_seen, activity_hourly, expected_activity, covered_days,
 users, permissions, permission_assignments, apps, oauth_tokens, login_ip_ranges, roster_snapshots,
 registry_users, registry_networks, registry_apps, registry_flows, registry_windows, files, runs,
-quarantine, findings, rule_runs, alerts, parts, and one per event type (elf_login, login_history …).";
+quarantine, findings, rule_runs, alerts, parts, indicators, network_lists, and one per event type
+(elf_login, login_history …).";
 
 #[derive(Debug, Args)]
 pub struct SqlArgs {

@@ -1,6 +1,7 @@
 //! What a night says at its end: what was read and lost, what was found, what could not be
 //! seen, what was mailed, and why the exit code is what it is.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
@@ -8,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::account::{ingest_troubles, reasons_of, write_ingest, write_quarantine, write_reasons};
 use super::exit::Exit;
-use super::mailing::{Deliveries, Mailer};
+use super::mailing::{Deliveries, MailHistory, Mailer};
 use super::telling::{instant, write_news};
 use super::terminal::Terminal;
 use super::watch::{Canaries, suppressions_json, write_canaries, write_suppressed, write_times};
 use super::workplace::Workplace;
 use crate::alert::{Digest, Recipients, RunHealth, gather_news, wrap};
 use crate::config::Severity;
-use crate::detect::DetectReport;
+use crate::detect::{DetectReport, RuleOutcome};
 use crate::ingest::IngestReport;
 use crate::lake::{FileState, FindingChanges, FindingRow, RuleStatus, RunId};
 use crate::privacy::printable;
@@ -32,8 +33,9 @@ pub struct NightSummary<'a> {
     pub run_id: RunId,
     pub at: DateTime<Utc>,
     pub input_files: usize,
-    /// Findings that are new or ongoing now.
+    /// Findings that are new or ongoing now, and the cases that hold them.
     pub open: usize,
+    pub open_cases: usize,
     pub quarantine: Vec<(String, u64)>,
     pub ingest: &'a IngestReport,
     pub report: &'a DetectReport,
@@ -42,6 +44,7 @@ pub struct NightSummary<'a> {
     pub changes: &'a FindingChanges,
     pub digest: &'a Digest,
     pub mailer: &'a Mailer<'a>,
+    pub history: &'a MailHistory,
     pub deliveries: &'a Deliveries,
     pub recipients: &'a Recipients,
     pub damaged: bool,
@@ -59,7 +62,7 @@ pub fn health(ingest: &IngestReport, report: &DetectReport, mut remarks: Vec<Str
             .rules
             .iter()
             .filter(move |r| r.status == status)
-            .map(|r| (r.rule_id.clone(), r.reason.clone().unwrap_or_default()))
+            .map(|r| (r.rule_id.clone(), reason_under_its_heading(r)))
             .collect()
     };
     RunHealth {
@@ -76,6 +79,17 @@ pub fn health(ingest: &IngestReport, report: &DetectReport, mut remarks: Vec<Str
         rules_never_had_input: rules(RuleStatus::NeverHadInput),
         remarks,
     }
+}
+
+/// Why a rule saw nothing, for a list that says already that it was blind or never had input.
+fn reason_under_its_heading(rule: &RuleOutcome) -> String {
+    let reason = rule.reason.as_deref().unwrap_or_default();
+    let heading = match rule.status {
+        RuleStatus::Blind => "blind: ",
+        RuleStatus::NeverHadInput => "never had input: ",
+        _ => "",
+    };
+    reason.strip_prefix(heading).unwrap_or(reason).to_owned()
 }
 
 impl NightSummary<'_> {
@@ -175,6 +189,10 @@ impl NightSummary<'_> {
                 "resolved": by_severity(&self.changes.resolved),
                 "suppressed": self.digest.suppressed,
             },
+            "cases": {
+                "new": case_count(&self.changes.new),
+                "open": self.open_cases,
+            },
             "mail": {
                 "written": self.deliveries.written.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
                 "waiting": self.deliveries.failed.len(),
@@ -252,9 +270,10 @@ impl NightSummary<'_> {
         } else {
             write!(
                 out,
-                "Findings  {} new ({})",
+                "Findings  {} new ({}) in {}",
                 changes.new.len(),
-                by_severity(&changes.new)
+                by_severity(&changes.new),
+                counted(case_count(&changes.new), "case")
             )?;
         }
         writeln!(
@@ -267,16 +286,11 @@ impl NightSummary<'_> {
 
     fn write_findings(&self, out: &mut String, terminal: &Terminal) -> std::fmt::Result {
         let threshold = (*self.place.settings.detect.fail_on).unwrap_or(Severity::High);
-        let (shown, below): (Vec<_>, Vec<_>) = self
-            .changes
-            .new
-            .iter()
-            .partition(|row| row.severity >= threshold);
-        let findings = shown
-            .into_iter()
-            .map(|row| self.mailer.teller.finding(row))
-            .collect();
-        let (news, _) = gather_news(findings, |_| None, self.at, 0);
+        let gathering = self.history.gathering(self.changes);
+        let new: Vec<&FindingRow> = self.changes.new.iter().collect();
+        let to_tell = gathering.to_tell(&new, threshold, &self.mailer.teller);
+        let below = to_tell.below;
+        let (news, _) = gather_news(to_tell.findings, |_| None, self.at, 0);
         for item in news.iter().take(MAX_SHOWN) {
             writeln!(out)?;
             write_news(out, item, terminal)?;
@@ -346,6 +360,12 @@ impl NightSummary<'_> {
         let reasons: Vec<_> = reasons.into_iter().map(say).collect();
         writeln!(out, "Exit      {exit}: {}", reasons.join("; "))
     }
+}
+
+/// Cases of these findings.
+pub fn case_count(rows: &[FindingRow]) -> usize {
+    let cases = rows.iter().map(|row| row.correlation.case_id.as_deref());
+    cases.collect::<BTreeSet<_>>().len()
 }
 
 fn by_severity(rows: &[FindingRow]) -> String {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::terminal::Terminal;
-use crate::alert::{News, wrap};
+use crate::alert::{GatheredWords, News, wrap};
 use crate::privacy::printable;
 use crate::words::counted;
 
@@ -17,7 +17,7 @@ const MAX_TEXT: usize = 600;
 pub fn write_news(out: &mut String, news: &News, terminal: &Terminal) -> std::fmt::Result {
     let finding = &news.finding;
     let text = |t: &str| wrap(&printable(t, MAX_TEXT), WIDTH, 12);
-    let severity = terminal.severity(finding.severity);
+    let severity = terminal.severity(news.severity());
     writeln!(out, "{severity}  {}", terminal.bold(&text(&finding.title)))?;
     let who = match (&finding.who, &finding.user_kind) {
         (Some(who), Some(kind)) => format!("{who} ({kind})"),
@@ -47,6 +47,13 @@ pub fn write_news(out: &mut String, news: &News, terminal: &Terminal) -> std::fm
         "  when      {when}{on}, {}",
         counted(news.count(), "event")
     )?;
+    if let Some((from, because)) = &finding.raised {
+        writeln!(out, "  raised    from {from}: {}", text(because))?;
+    }
+    if let Some(gathers) = GatheredWords::of(news) {
+        let line = format!("{}: {} ({})", gathers.summary, gathers.users, gathers.rules);
+        writeln!(out, "  gathers   {}", wrap(&line, WIDTH, 12))?;
+    }
     writeln!(
         out,
         "  rule      {} (finding {})",

@@ -2,7 +2,7 @@
 //! rules and session. All files that a person wrote are read before anything is done.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 
@@ -13,8 +13,9 @@ use crate::alert::Invocation;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Overrides, Settings, find_file};
-use crate::detect::RuleSet;
+use crate::detect::{Coverage, RuleSet};
 use crate::engine::{EngineOptions, Session};
+use crate::enrich::{EnrichFiles, Enrichment};
 use crate::ingest::{IngestOptions, Input, LocalDates};
 use crate::lake::Lake;
 use crate::registry::Registry;
@@ -24,6 +25,8 @@ pub struct Workplace<'t> {
     pub clock: Clock,
     pub settings: Settings,
     invocation: Invocation,
+    /// Read once: an address database may have a hundred megabytes.
+    enrichment: OnceLock<Arc<Enrichment>>,
 }
 
 /// The flags of a command that change settings.
@@ -59,6 +62,7 @@ impl<'t> Workplace<'t> {
             clock,
             settings,
             invocation,
+            enrichment: OnceLock::new(),
         })
     }
 
@@ -83,6 +87,30 @@ impl<'t> Workplace<'t> {
             Some(path) => Registry::load(path)?,
             None => Registry::empty(),
         })
+    }
+
+    /// What is known of addresses and indicators.
+    pub fn enrichment(&self) -> anyhow::Result<Arc<Enrichment>> {
+        if let Some(known) = self.enrichment.get() {
+            return Ok(Arc::clone(known));
+        }
+        let known = Arc::new(Enrichment::load(&self.enrich_files())?);
+        Ok(Arc::clone(self.enrichment.get_or_init(|| known)))
+    }
+
+    /// The files of [`Self::enrichment`].
+    pub fn enrich_files(&self) -> EnrichFiles<'_> {
+        EnrichFiles {
+            databases: &self.settings.enrich.databases,
+            networks: &self.settings.enrich.networks,
+            indicators: &self.settings.detect.indicators,
+        }
+    }
+
+    /// What the rules' inputs have.
+    pub fn coverage(&self, lake: &Lake, catalog: &Catalog) -> anyhow::Result<Coverage> {
+        let known = self.enrichment()?;
+        Ok(Coverage::of_lake(lake, catalog)?.enriched(&known))
     }
 
     /// The rules compiled in and the user's own, without the adjustments of the settings.
@@ -155,12 +183,11 @@ impl<'t> Workplace<'t> {
         catalog: &Arc<Catalog>,
         registry: &Registry,
     ) -> anyhow::Result<Session> {
-        Ok(Session::open(
-            lake,
-            catalog,
-            registry,
-            &self.engine_options(lake.data_dir()),
-        )?)
+        let known = self.enrichment()?;
+        let options = self.engine_options(lake.data_dir());
+        let session = Session::open(lake, catalog, registry, &options)?;
+        session.enrich(&known)?;
+        Ok(session)
     }
 }
 

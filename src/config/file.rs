@@ -35,6 +35,9 @@ pub(super) struct FileSettings {
     pub fail_on: Given<Option<Severity>>,
     pub rules_dir: Given<Option<PathBuf>>,
     pub canaries: Given<bool>,
+    pub indicators: Given<Vec<PathBuf>>,
+    pub enrich_databases: Given<Vec<PathBuf>>,
+    pub enrich_networks: Given<Vec<PathBuf>>,
     pub rules: BTreeMap<String, RuleSetting>,
     pub suppressions: Vec<Suppression>,
     pub mail_from: Given<String>,
@@ -46,12 +49,13 @@ pub(super) struct FileSettings {
     pub quarantine_ratio: Given<f64>,
 }
 
-const TOP: [&str; 12] = [
+const TOP: [&str; 13] = [
     "org",
     "store",
     "inputs",
     "registry",
     "catalog",
+    "enrich",
     "detect",
     "rules",
     "suppress",
@@ -86,6 +90,7 @@ pub(super) fn read(
         return Err(not_available(&item, "[salesforce]", hint));
     }
     let path = |item: &Item<'_>| item.text().map(|text| folder.join(text));
+    let paths = |item: &Item<'_>| item.list()?.iter().map(path).collect::<Result<Vec<_>, _>>();
     let section = |name: &str, keys: &[&str]| {
         top.get(name)
             .map(|item| item.table(&format!("in [{name}]"), keys))
@@ -105,9 +110,7 @@ pub(super) fn read(
         })?;
     }
     if let Some(inputs) = section("inputs", &["paths", "timezone", "day_first"])? {
-        file.input_paths = given(&inputs, "paths", |item| {
-            item.list()?.iter().map(path).collect()
-        })?;
+        file.input_paths = given(&inputs, "paths", paths)?;
         file.input_timezone = given(&inputs, "timezone", |item| {
             item.parsed(parse_timezone).map(Some)
         })?;
@@ -119,10 +122,21 @@ pub(super) fn read(
     if let Some(catalog) = section("catalog", &["file"])? {
         file.catalog_file = given(&catalog, "file", |item| path(item).map(Some))?;
     }
+    if let Some(enrich) = section("enrich", &["databases", "networks"])? {
+        file.enrich_databases = given(&enrich, "databases", paths)?;
+        file.enrich_networks = given(&enrich, "networks", paths)?;
+    }
     if let Some(detect) = section(
         "detect",
-        &["lookback_days", "fail_on", "rules_dir", "canaries"],
+        &[
+            "lookback_days",
+            "fail_on",
+            "rules_dir",
+            "canaries",
+            "indicators",
+        ],
     )? {
+        file.indicators = given(&detect, "indicators", paths)?;
         file.lookback_days = given(&detect, "lookback_days", |item| days(item, 3_660))?;
         file.fail_on = given(&detect, "fail_on", |item| item.parsed(parse_fail_on))?;
         file.rules_dir = given(&detect, "rules_dir", |item| path(item).map(Some))?;

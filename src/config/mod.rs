@@ -6,6 +6,7 @@ mod environment;
 mod family;
 mod fault;
 mod file;
+mod network;
 mod origin;
 mod rule;
 mod settings;
@@ -20,9 +21,12 @@ pub use document::{Document, Item, Section};
 pub use environment::find_file;
 pub use family::Family;
 pub use fault::{Fault, Position, hint_for_word, nearest};
+pub use network::parse_network;
 pub use origin::{Origin, Setting};
 pub use rule::{ParamValue, RuleParam, RuleSetting, RuleStatus};
-pub use settings::{ConfigError, Detect, Email, Inputs, Limits, Org, Overrides, Settings, Store};
+pub use settings::{
+    ConfigError, Detect, Email, Enrich, Inputs, Limits, Org, Overrides, Settings, Store,
+};
 pub use severity::Severity;
 pub use suppress::{LONGEST_SUPPRESSION_DAYS, Suppression};
 pub use value::{

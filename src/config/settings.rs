@@ -45,6 +45,7 @@ pub struct Settings {
     pub registry_file: Setting<Option<PathBuf>>,
     /// The user's own extension of the catalogue.
     pub catalog_file: Setting<Option<PathBuf>>,
+    pub enrich: Enrich,
     pub detect: Detect,
     /// By rule id.
     pub rules: BTreeMap<String, RuleSetting>,
@@ -83,6 +84,15 @@ pub struct Inputs {
     pub day_first: Setting<Option<bool>>,
 }
 
+/// Files that say what others know of addresses.
+#[derive(Debug, Clone)]
+pub struct Enrich {
+    /// Address databases in MaxMind's format; of two that know the same the first is believed.
+    pub databases: Setting<Vec<PathBuf>>,
+    /// CSV lists of networks: Tor exits, VPNs, proxies, hosting, own egress.
+    pub networks: Setting<Vec<PathBuf>>,
+}
+
 #[derive(Debug, Clone)]
 pub struct Detect {
     /// Days before a run that late rows may still re-open. 366 by default: only days that
@@ -94,6 +104,8 @@ pub struct Detect {
     pub rules_dir: Setting<Option<PathBuf>>,
     /// Whether each night begins with every rule's own positive case. It does by default.
     pub canaries: Setting<bool>,
+    /// CSV files of published indicators beside the shipped ones.
+    pub indicators: Setting<Vec<PathBuf>>,
 }
 
 /// The digest. Its only transport in this release is `file`, which writes `.eml` files.
@@ -273,6 +285,11 @@ impl Settings {
                     given.canaries,
                     || true,
                 ),
+                indicators: Setting::from_file(given.indicators, Vec::new),
+            },
+            enrich: Enrich {
+                databases: Setting::from_file(given.enrich_databases, Vec::new),
+                networks: Setting::from_file(given.enrich_networks, Vec::new),
             },
             rules: given.rules,
             suppressions: given.suppressions,
@@ -372,6 +389,8 @@ impl Settings {
             row("inputs.day_first", &self.inputs.day_first, text),
             row("registry.file", &self.registry_file, path),
             row("catalog.file", &self.catalog_file, path),
+            row("enrich.databases", &self.enrich.databases, join),
+            row("enrich.networks", &self.enrich.networks, join),
             row(
                 "detect.lookback_days",
                 &self.detect.lookback_days,
@@ -380,6 +399,7 @@ impl Settings {
             row("detect.fail_on", &self.detect.fail_on, never),
             row("detect.rules_dir", &self.detect.rules_dir, path),
             row("detect.canaries", &self.detect.canaries, bool::to_string),
+            row("detect.indicators", &self.detect.indicators, join),
             row("alert.email.from", &self.email.from, String::clone),
             row("alert.email.to", &self.email.to, |to| to.join(", ")),
             row(

@@ -38,6 +38,12 @@ impl Severity {
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.as_str() == word)
     }
+
+    /// The next graver one; `Critical` stays.
+    pub fn one_step_up(self) -> Self {
+        let graver = Self::ALL.into_iter().find(|s| *s > self);
+        graver.unwrap_or(self)
+    }
 }
 
 impl fmt::Display for Severity {

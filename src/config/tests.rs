@@ -148,6 +148,34 @@ fn every_documented_key_is_read() {
 }
 
 #[test]
+fn files_of_enrichment_are_lists_of_paths_beside_the_configuration() {
+    let file = file(
+        "[enrich]\ndatabases = [\"City.mmdb\", \"/usr/share/ASN.mmdb\"]\nnetworks = [\"tor.csv\"]\n
+         [detect]\nindicators = [\"own.csv\"]\n",
+    );
+    let dir = file.dir.path();
+    let s = Settings::resolve(Overrides::default(), &no_env, Some(&file.path), now()).unwrap();
+    let databases = [dir.join("City.mmdb"), "/usr/share/ASN.mmdb".into()];
+    assert_eq!(s.enrich.databases.value, databases);
+    assert_eq!(s.enrich.networks.value, [dir.join("tor.csv")]);
+    assert_eq!(s.detect.indicators.value, [dir.join("own.csv")]);
+    let shown: Vec<_> = s.listing().into_iter().map(|row| row.0).collect();
+    for key in ["enrich.databases", "enrich.networks", "detect.indicators"] {
+        assert!(shown.contains(&key), "{key}");
+    }
+    let (told, hint) = refusal("[enrich]\ndatabase = []\n");
+    assert!(
+        told.contains("`database`") && hint.contains("`databases`"),
+        "{told} {hint}"
+    );
+    assert!(
+        refusal("[enrich]\nnetworks = \"tor.csv\"\n")
+            .0
+            .contains("a list")
+    );
+}
+
+#[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let file = file("[store]\ndata_dir = \"f\"\n[limits]\nthreads = 3\nmemory = \"1GiB\"\n");
     let env = |name: &str| match name {

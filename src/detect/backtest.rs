@@ -213,6 +213,7 @@ mod tests {
             rule_version: 1,
             severity,
             family: None,
+            correlation: Default::default(),
             title: "t".into(),
             user_key: None,
             user_id: None,

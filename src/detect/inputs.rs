@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Days, NaiveDate};
 
+use super::known::{KNOWLEDGE, Known};
 use crate::catalog::Catalog;
+use crate::enrich::Enrichment;
 use crate::lake::{Lake, LakeError};
 
 /// One input of a rule: `"Login | LoginHistory"` (either will do), `"ApiTotalUsage?"` (used
@@ -80,11 +82,37 @@ const VIEWS: &[(&str, &[&str])] = &[
             "Console",
         ],
     ),
+    (
+        "queries",
+        &[
+            "RestApi",
+            "API",
+            "ApexRestApi",
+            "ApexSoap",
+            "UniqueQuery",
+            "Search",
+        ],
+    ),
+    ("aura_actions", &["AuraRequest"]),
+    (
+        "threat_events",
+        &[
+            "ApiAnomalyEventStore",
+            "ReportAnomalyEventStore",
+            "SessionHijackingEventStore",
+            "CredentialStuffingEventStore",
+            "GuestUserAnomalyEventStore",
+            "LoginAnomalyEventStore",
+            "PermissionSetEventStore",
+            "UniversalAnomalyEventStore",
+            "ThreatEventStore",
+        ],
+    ),
     ("login_key_apps", &["Login", "LoginHistory"]),
     ("sightings", HISTORY),
     ("first_seen", HISTORY),
-    ("activity_hourly", HISTORY_AND_EXPORTS),
-    ("expected_activity", HISTORY_AND_EXPORTS),
+    ("activity_hourly", HISTORY),
+    ("expected_activity", HISTORY),
 ];
 
 /// What the accounts' history is made from.
@@ -101,23 +129,10 @@ const HISTORY: &[&str] = &[
     "BulkApiRequest",
     "CompositeApi",
     "MetadataApiOperation",
-];
-
-const HISTORY_AND_EXPORTS: &[&str] = &[
-    "Login",
-    "LoginHistory",
-    "ApiTotalUsage",
-    "RestApi",
-    "API",
-    "ApexRestApi",
-    "ApexSoap",
-    "BulkApi",
-    "BulkApi2",
-    "BulkApiRequest",
-    "CompositeApi",
-    "MetadataApiOperation",
     "ReportExport",
     "Report",
+    "AuraRequest",
+    "UniqueQuery",
 ];
 
 /// Data sets behind each view of the roster: of each group one at least, for what lacks one of
@@ -187,6 +202,8 @@ const ROSTER_TABLES: [&str; 2] = ["roster_snapshots", "roster_as_of"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     AlwaysThere,
+    /// What others know of addresses and indicators.
+    Knowledge,
     /// Any of these event types.
     Logs(Vec<String>),
     /// Snapshots of the org: of each group any.
@@ -198,6 +215,9 @@ pub fn source_of(name: &str, raw_table: impl Fn(&str) -> Option<String>) -> Sour
     let lower = name.to_lowercase();
     if ALWAYS_THERE.contains(&lower.as_str()) {
         return Source::AlwaysThere;
+    }
+    if KNOWLEDGE.contains(&lower.as_str()) {
+        return Source::Knowledge;
     }
     // `logins` is the view, `Login` the event type: no event type has a view's name.
     if let Some((_, events)) = VIEWS.iter().find(|(view, _)| *view == lower) {
@@ -214,6 +234,7 @@ pub fn source_of(name: &str, raw_table: impl Fn(&str) -> Option<String>) -> Sour
 pub fn is_known_view(name: &str) -> bool {
     let lower = name.to_lowercase();
     ALWAYS_THERE.contains(&lower.as_str())
+        || KNOWLEDGE.contains(&lower.as_str())
         || VIEWS.iter().any(|(view, _)| *view == lower)
         || ROSTER_VIEWS.iter().any(|(view, _)| *view == lower)
 }
@@ -228,6 +249,7 @@ pub struct Coverage {
     tables: BTreeMap<String, String>,
     /// Names of the roster data sets.
     data_sets: BTreeSet<String>,
+    known: Known,
 }
 
 /// Verdict on a rule's inputs.
@@ -272,6 +294,12 @@ impl Coverage {
         coverage.tables = tables.collect();
         coverage.data_sets = catalog.roster().map(|e| e.name.clone()).collect();
         Ok(coverage)
+    }
+
+    /// The same with what is known of addresses and indicators.
+    pub fn enriched(mut self, enrichment: &Enrichment) -> Self {
+        self.known = Known::of(enrichment);
+        self
     }
 
     pub fn add(&mut self, event_type: &str, day: NaiveDate) {
@@ -337,6 +365,15 @@ impl Coverage {
             .copied()
     }
 
+    /// Earliest day that has rows of any log.
+    pub fn first_day(&self) -> Option<NaiveDate> {
+        self.days
+            .values()
+            .filter_map(BTreeSet::first)
+            .min()
+            .copied()
+    }
+
     pub fn has_day(&self, day: NaiveDate) -> bool {
         self.days.values().any(|days| days.contains(&day))
     }
@@ -351,12 +388,19 @@ impl Coverage {
             for name in &input.alternatives {
                 match self.source_of(name) {
                     Source::AlwaysThere => sights.push(Sight::Sees),
+                    Source::Knowledge => {
+                        sights.push(self.known.judge(&name.to_lowercase(), last_day));
+                    }
                     Source::Logs(types) => events.extend(types),
                     Source::Roster(groups) => sights.push(self.judge_snapshots(&groups, last_day)),
                 }
             }
             if !events.is_empty() {
-                let shown = input.alternatives.join(" or ");
+                // A view of a few logs is told by these: it is they that are to be delivered.
+                let shown = match events.len() {
+                    ..=3 => events.join(" or "),
+                    _ => input.alternatives.join(" or "),
+                };
                 sights.push(self.judge_logs(&events, &shown, last_day, blind_days));
             }
             // The best of the alternatives: to be blind is to have seen before.

@@ -7,17 +7,23 @@
 //! ```
 //! A rule is one SQL file with TOML front matter ([`rule`]). The runner binds its parameters, one
 //! window at a time, and merges its rows to findings whose ids are the same on every re-run
-//! ([`runner`], [`finding`]). A rule that fails or cannot see says so and silences no other.
+//! ([`runner`], [`finding`]). A rule that fails or cannot see says so and silences no other. After
+//! all rules, findings are judged in the light of one another ([`correlate`]).
 
 mod backtest;
 mod cases;
 mod controls;
+mod correlate;
 mod error;
 mod evidence;
 mod finding;
 mod front_matter;
+mod ids;
 mod inputs;
+mod known;
 mod lint;
+#[cfg(test)]
+mod older_lakes_tests;
 mod params;
 mod rows;
 mod rule;
@@ -25,6 +31,7 @@ mod runner;
 mod scaffold;
 mod session;
 mod statement;
+mod subject;
 mod suppress;
 mod void;
 mod windows;
@@ -34,6 +41,7 @@ pub use cases::{
     Case, CaseFile, CaseKind, CasePick, CaseResult, CaseRunner, Expected, RefreshRollups,
 };
 pub use controls::{Control, Enforcement, Enforcer, Seen, State, controls, enforcement};
+pub use correlate::{GATHERING_RULE, Privileged, correlate, may_be_privileged};
 pub use error::RuleError;
 pub use evidence::rfc3339;
 pub use finding::{to_json, to_jsonl};
@@ -47,6 +55,7 @@ pub use runner::{
     run,
 };
 pub use scaffold::{Scaffold, scaffold};
+pub use subject::day_of;
 pub use suppress::Suppressions;
 pub use void::void_suppressions;
 pub use windows::{Window, Windows};

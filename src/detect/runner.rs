@@ -8,6 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::scalar::ScalarValue;
 
+use super::correlate::Privileged;
 use super::finding::{Judged, Merger};
 use super::front_matter::Bucket;
 use super::inputs::{Coverage, Sight};
@@ -81,6 +82,12 @@ pub enum Stage {
 const WRITTEN_BY_THE_RUN: [&str; 3] = ["suppressions", "canaries", "rule_runs"];
 
 impl Rule {
+    /// Whether the rule compares the logs with indicators: a new one is asked of the whole archive.
+    fn asks_indicators(&self) -> bool {
+        let mut names = self.inputs.iter().flat_map(|input| &input.alternatives);
+        names.any(|name| name.eq_ignore_ascii_case("indicators"))
+    }
+
     pub fn stage(&self) -> Stage {
         let mut names = self.inputs.iter().flat_map(|input| &input.alternatives);
         match names.any(|name| WRITTEN_BY_THE_RUN.contains(&name.to_lowercase().as_str())) {
@@ -122,6 +129,10 @@ pub struct DetectReport {
     pub matches: Vec<(String, usize)>,
     /// The suppressions and how many of these findings each hides; empty until somebody counts.
     pub suppressions: Vec<SuppressionState>,
+    /// The people whose findings weigh more.
+    pub privileged: Privileged,
+    /// What else the reader should know.
+    pub remarks: Vec<String>,
 }
 
 impl DetectReport {
@@ -239,6 +250,9 @@ fn run_rule(
             (None, Stage::Run) => vec![Window::of_days(last_day, last_day)],
             (None, Stage::Logs) => vec![],
         },
+        Bucket::Day | Bucket::Hour if rule.asks_indicators() && windows.archive.is_some() => {
+            windows.archive.into_iter().collect()
+        }
         Bucket::Day | Bucket::Hour if coverage.reads_roster(&rule.inputs) => {
             windows.roster_ranges.clone()
         }

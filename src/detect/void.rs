@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::runner::{DetectReport, STAGING};
+use super::subject::names_of;
 use crate::config::{Family, Severity};
 use crate::lake::{EvaluatedWindow, Finding, FindingRow, Status};
 
@@ -87,15 +88,6 @@ fn is_over(row: &FindingRow, window: &EvaluatedWindow) -> bool {
         }
 }
 
-fn names_of(row: &FindingRow) -> BTreeSet<String> {
-    [&row.user_key, &row.user_id, &row.username]
-        .into_iter()
-        .flatten()
-        .map(|name| name.trim().to_lowercase())
-        .filter(|name| !name.is_empty())
-        .collect()
-}
-
 fn with_reason(evidence_json: &str, why: String) -> String {
     let mut evidence: Map<String, Value> = serde_json::from_str(evidence_json).unwrap_or_default();
     evidence.insert(COLUMN.to_owned(), Value::String(why));
@@ -134,6 +126,7 @@ mod tests {
             attack: vec![],
             suppressed_by: suppressed_by.map(str::to_owned),
             family: Some(family),
+            correlation: Default::default(),
         }
     }
 

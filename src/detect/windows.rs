@@ -66,6 +66,9 @@ pub struct Windows {
     pub last_day: Option<NaiveDate>,
     /// Days that received rows but lie before the look-back: not judged, to be reported.
     pub beyond_lookback: Vec<NaiveDate>,
+    /// Where rules about indicators judge instead of `ranges`: all days that the lake holds, when
+    /// the indicators are not those of the last run.
+    pub archive: Option<Window>,
 }
 
 impl Windows {
@@ -130,6 +133,7 @@ impl Windows {
             standing: last_with_rows.map(|last| Window::of_days(earliest, last)),
             last_day,
             beyond_lookback,
+            archive: None,
         }
     }
 
@@ -142,6 +146,7 @@ impl Windows {
             standing: Some(Window::of_days(back(day, lookback_days), day)),
             last_day: Some(day),
             beyond_lookback: vec![],
+            archive: None,
         }
     }
 
@@ -158,6 +163,18 @@ impl Windows {
         self
     }
 
+    /// The same, with rules about indicators asked of all that the lake holds.
+    pub fn with_archive(mut self, coverage: &Coverage, now: DateTime<Utc>) -> Self {
+        let last = coverage.last_day(now.date_naive());
+        let span = coverage.first_day().zip(last);
+        self.archive = span.map(|(first, last)| Window::of_days(first, last.max(first)));
+        if let (Some(archive), Some(range)) = (&mut self.archive, self.ranges.last()) {
+            // A row from the future is judged on its own day.
+            archive.to = archive.to.max(range.to);
+        }
+        self
+    }
+
     /// Windows of the days that the operator asks for, both inclusive.
     pub fn between(first: NaiveDate, last: NaiveDate) -> Self {
         let window = Window::of_days(first, last.max(first));
@@ -167,6 +184,7 @@ impl Windows {
             standing: Some(window),
             last_day: Some(last.max(first)),
             beyond_lookback: vec![],
+            archive: None,
         }
     }
 }

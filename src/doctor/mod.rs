@@ -1,11 +1,13 @@
 //! A check of the whole installation: what is in order, what to look at, and how to mend it.
 //! Each check is a plain function of what it looks at; nothing here changes anything.
 
+mod enrichment;
 mod logs;
 mod places;
 mod runs;
 mod setup;
 
+pub use enrichment::enrichment;
 pub use logs::{data_sets, gaps, inputs};
 pub use places::places;
 pub use runs::{lake, last_run, outbox};
@@ -37,7 +39,7 @@ impl Verdict {
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// `config`, `files`, `registry`, `inputs`, `lake`, `rules` or `mail`.
+    /// `config`, `files`, `registry`, `enrich`, `inputs`, `lake`, `rules` or `mail`.
     pub area: &'static str,
     /// What was looked at.
     pub name: String,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::json::ReaderBuilder;
 use chrono::{DateTime, NaiveDate, Utc};
 use parquet::arrow::ArrowWriter;
@@ -49,13 +49,22 @@ impl Fixture {
     /// Commits rows of one event type, one part per day. A row names its stored columns;
     /// `at` is its time and `ip` its address cell.
     pub(crate) fn add(&mut self, event: &str, rows: &[Value]) {
+        self.add_without(event, &[], rows);
+    }
+
+    /// The same as written by a release that had no such columns.
+    pub(crate) fn add_without(&mut self, event: &str, lacking: &[&str], rows: &[Value]) {
         let event = self
             .catalog
             .event_type(event)
             .cloned()
             .or_else(|| self.catalog.unknown_event_type(event))
             .unwrap();
-        let schema = lake_schema(&event);
+        let fields = lake_schema(&event).fields().clone();
+        let known = fields
+            .iter()
+            .filter(|f| !lacking.contains(&f.name().as_str()));
+        let schema: SchemaRef = Arc::new(Schema::new(known.cloned().collect::<Vec<_>>()));
         let mut days: std::collections::BTreeMap<NaiveDate, Vec<Value>> = Default::default();
         for row in rows {
             let (day, row) = self.stored(&schema, row);

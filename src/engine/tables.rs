@@ -18,6 +18,7 @@ use super::rollup_schema::{
     sighting_schema,
 };
 use crate::catalog::{Catalog, EventType, Treatment, lake_schema};
+use crate::enrich::Enrichment;
 use crate::lake::{Lake, LedgerTable, Part};
 use crate::registry::{Registry, Resolution};
 
@@ -97,7 +98,12 @@ fn headings_as_columns(event: &EventType, stored: &SchemaRef) -> Vec<Expr> {
             _ if heading == "event_type" => add(heading, lit(event.name.clone())),
             Treatment::OccurredAt => add(heading, quoted("occurred_at")),
             Treatment::UserId => add(heading, quoted("user_id")),
-            Treatment::Drop | Treatment::QueryShape | Treatment::Mentions => {}
+            Treatment::Drop
+            | Treatment::QueryShape
+            | Treatment::QueryClasses
+            | Treatment::ActionTally
+            | Treatment::Contributors
+            | Treatment::Mentions => {}
             _ => add(heading, quoted(&column.name)),
         }
     }
@@ -155,6 +161,21 @@ pub(super) fn register_registry(
     let tables = registry
         .tables(resolution)
         .map_err(|error| built_in(&error.into()))?;
+    for (name, batch) in tables {
+        register_batch(context, name, batch).map_err(|error| built_in(&error))?;
+    }
+    Ok(())
+}
+
+/// The tables of [`Enrichment::tables`].
+pub(super) fn register_enrichment(
+    context: &SessionContext,
+    known: &Enrichment,
+) -> Result<(), EngineError> {
+    let tables = known.tables().map_err(|error| EngineError::BuiltIn {
+        name: "tables",
+        message: error.to_string(),
+    })?;
     for (name, batch) in tables {
         register_batch(context, name, batch).map_err(|error| built_in(&error))?;
     }

@@ -232,3 +232,55 @@ fn a_slip_of_the_pen_is_answered_with_the_place_and_the_right_name() {
     );
     assert!(told("SELECT $who").starts_with("the query needs a value for $who\nhint: "));
 }
+
+#[test]
+fn parts_of_a_release_that_told_no_shapes_still_read() {
+    let mut fixture = Fixture::new();
+    let query =
+        |at: &str| json!({"at": at, "user_id": ERP, "query_shape": "~s", "ip": "198.51.100.3"});
+    fixture.add_without(
+        "RestApi",
+        &["query_classes"],
+        &[query("2026-01-15T10:00:00Z")],
+    );
+    let mut newer = query("2026-01-15T11:00:00Z");
+    newer["query_classes"] = json!("aws_key;count");
+    fixture.add("RestApi", &[newer]);
+    let lacking = ["actions", "action_count", "actions_malformed"];
+    let request = json!({"at": "2026-01-15T10:00:00Z", "user_id": ERP, "user_type": "Guest"});
+    fixture.add_without("AuraRequest", &lacking, &[request]);
+    let sql = "SELECT query_object, query_classes FROM queries ORDER BY occurred_at";
+    assert_eq!(fixture.ask("", sql), ["-|-", "-|aws_key;count"]);
+    assert_eq!(fixture.ask("", "SELECT count(*) FROM aura_actions"), ["0"]);
+    assert_eq!(
+        fixture.ask("", "SELECT actions FROM elf_aura_request"),
+        ["-"]
+    );
+}
+
+#[test]
+fn a_request_has_a_row_for_each_action_and_one_without_where_there_is_none() {
+    let mut fixture = Fixture::new();
+    let request = |second: u32, actions: Option<&str>, count: i64, malformed: i64| {
+        json!({"at": format!("2026-01-15T10:00:{second:02}Z"), "user_id": ERP, "user_type": "Guest",
+               "ip": "192.0.2.66", "user_agent": "\"python-requests/2.32.4\"", "actions": actions,
+               "action_count": count, "actions_malformed": malformed})
+    };
+    fixture.add(
+        "AuraRequest",
+        &[
+            request(0, Some("A.b=40;C.d=1"), 41, 2),
+            request(1, None, 0, 3),
+        ],
+    );
+    let sql = "SELECT action, count, actions_in_request, malformed, role, ua, ua_family FROM aura_actions \
+               ORDER BY occurred_at, action";
+    assert_eq!(
+        fixture.ask("", sql),
+        [
+            "A.b|40|41|2|guest|python-requests/2.32.4|python",
+            "C.d|1|41|2|guest|python-requests/2.32.4|python",
+            "-|-|0|3|guest|python-requests/2.32.4|python",
+        ]
+    );
+}

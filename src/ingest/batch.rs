@@ -17,7 +17,7 @@ use super::json;
 use super::layout::{Layout, Slot};
 use super::records::{Broken, Fault, Records};
 use super::time::{LocalDates, TimeFault, TimeReader};
-use crate::catalog::{ColumnKind, Treatment, parse_ip, sf_id18};
+use crate::catalog::{ColumnKind, LogFamily, Treatment, parse_ip, sf_id18};
 use crate::lake::{FileId, Quarantined};
 use crate::privacy::DigestKey;
 
@@ -135,17 +135,21 @@ fn keep_readable(records: &mut Records, quarantine: &mut Quarantine) -> Vec<i64>
         return vec![quarantine.context.taken_ms; records.len()];
     }
     let mut reader = TimeReader::new(quarantine.context.local_dates);
+    // Some detections tell the day only.
+    let may_be_a_day = layout.event.family == LogFamily::ThreatDetection;
     let mut scratch = Vec::new();
     let mut times = Vec::with_capacity(records.len());
     let mut faults = Vec::new();
     for row in 0..records.len() {
         let mut cell = |column: Option<usize>| {
             let column = column.ok_or(TimeFault::Missing)?;
-            reader.read(
-                records
-                    .field(row, column)
-                    .text(quarantine.bytes, &mut scratch),
-            )
+            let text = records
+                .field(row, column)
+                .text(quarantine.bytes, &mut scratch);
+            reader.read(text).or_else(|fault| {
+                let day = may_be_a_day.then(|| reader.read_moment(text)).flatten();
+                day.ok_or(fault)
+            })
         };
         let time = cell(layout.time.first).or_else(|fault| {
             let time = cell(layout.time.fallback).map_err(|_| fault);
@@ -212,7 +216,8 @@ fn columns(
             column,
             ..
         } = slot;
-        if column.is_none() && *treatment != Treatment::QueryShape {
+        if column.is_none() && !matches!(treatment, Treatment::QueryShape | Treatment::ActionTally)
+        {
             let stored = layout.schema.field(columns.len()).data_type();
             columns.push(new_null_array(stored, rows));
             continue;
@@ -221,6 +226,7 @@ fn columns(
             (Treatment::QueryShape, _) => {
                 columns.extend(column::query(cells, *column, context.key))
             }
+            (Treatment::ActionTally, _) => columns.extend(column::actions(cells, *column)),
             (_, ColumnKind::Text) => {
                 columns.push(column::treated_text(
                     cells,
@@ -300,7 +306,8 @@ fn add_to_keys(
 fn trusted_usernames(cells: &Cells, layout: &Layout) -> Vec<bool> {
     let rows = cells.records.len();
     let Some(status) = layout.status else {
-        return vec![true; rows];
+        // After a guessed login the username of a threat is what was typed.
+        return vec![layout.event.family != LogFamily::ThreatDetection; rows];
     };
     (0..rows)
         .map(|row| {

@@ -16,8 +16,8 @@ use hashbrown::HashMap;
 use super::records::{Field, Records};
 use super::text;
 use super::time::{LocalDates, TimeReader};
-use super::uri;
-use crate::catalog::{CUT_CHARS, Treatment, sf_id18_bytes};
+use super::{actions, contributors, query_classes};
+use crate::catalog::{CUT_CHARS, Treatment, sf_id18_bytes, uri};
 use crate::privacy::DigestKey;
 
 /// A chunk's bytes, shared with the arrays made of it.
@@ -192,7 +192,11 @@ pub fn treated_text(
         }),
         Treatment::Digest => digests(cells, column, key),
         Treatment::UriTemplate => made_text(cells, column, |_, cell, out| {
-            uri::template(cell, out);
+            uri::template(cell, key, out);
+            true
+        }),
+        Treatment::ApexTemplate => made_text(cells, column, |_, cell, out| {
+            uri::apex_template(cell, key, out);
             true
         }),
         Treatment::Address => made_text(cells, column, |_, cell, out| text::address(cell, out)),
@@ -202,6 +206,12 @@ pub fn treated_text(
         Treatment::Mentions => made_text(cells, column, |_, cell, out| {
             text::mentions(&mended(cell), key, out)
         }),
+        Treatment::QueryClasses => made_text(cells, column, |_, cell, out| {
+            query_classes::of_search(&mended(cell), out)
+        }),
+        Treatment::Contributors => {
+            made_text(cells, column, |_, cell, out| contributors::names(cell, out))
+        }
         Treatment::Username => usernames(cells, column, key, trusted),
         _ => kept_text(cells, column, false),
     }
@@ -255,8 +265,8 @@ fn usernames(cells: &Cells, column: Option<usize>, key: &DigestKey, trusted: &[b
     texts.finish(cells.bytes)
 }
 
-/// `query_object` and `query_shape` of a SOQL column.
-pub fn query(cells: &Cells, column: Option<usize>, key: &DigestKey) -> [ArrayRef; 2] {
+/// `query_object`, `query_shape` and `query_classes` of a SOQL column.
+pub fn query(cells: &Cells, column: Option<usize>, key: &DigestKey) -> [ArrayRef; 3] {
     let object = made_text(cells, column, |_, cell, out| {
         let soql = String::from_utf8_lossy(cell);
         text::query_object(&soql)
@@ -268,7 +278,40 @@ pub fn query(cells: &Cells, column: Option<usize>, key: &DigestKey) -> [ArrayRef
         key.digest_into(shape.as_bytes(), out);
         true
     });
-    [object, shape]
+    let classes = made_text(cells, column, |_, cell, out| {
+        query_classes::of_query(&String::from_utf8_lossy(cell), out)
+    });
+    [object, shape, classes]
+}
+
+/// `actions`, `action_count` and `actions_malformed` of an ACTION_MESSAGE column.
+pub fn actions(cells: &Cells, column: Option<usize>) -> [ArrayRef; 3] {
+    let rows = cells.records.len();
+    let mut texts = Texts::new(rows);
+    let mut counts = Vec::with_capacity(rows);
+    let mut malformed = Vec::with_capacity(rows);
+    let mut made = HashMap::new();
+    let mut scratch = Vec::new();
+    for row in 0..rows {
+        let Some(field) = cells.filled(row, column) else {
+            texts.push_null();
+            counts.push(None);
+            malformed.push(None);
+            continue;
+        };
+        let (view, total, odd) = *made.entry(field.raw(cells.bytes)).or_insert_with(|| {
+            let tally = actions::tally(field.text(cells.bytes, &mut scratch));
+            (texts.make_text(&tally.text), tally.count, tally.malformed)
+        });
+        texts.push_made(view);
+        counts.push(Some(total));
+        malformed.push(Some(odd));
+    }
+    [
+        texts.finish(cells.bytes),
+        Arc::new(Int64Array::from(counts)),
+        Arc::new(Int64Array::from(malformed)),
+    ]
 }
 
 /// The first of several id columns that holds an id, in 18 characters; other text of the first

@@ -3,10 +3,9 @@
 
 use std::net::IpAddr;
 
+use crate::catalog::uri::is_object;
 use crate::catalog::{CUT_CHARS, parse_ip};
 use crate::privacy::DigestKey;
-
-use super::uri::is_object;
 
 /// Most addresses kept of a FORWARDED_FOR_IP cell.
 const FORWARDED_MAX: usize = 8;

@@ -3,7 +3,6 @@
 
 mod aggregate;
 mod check;
-mod cidr;
 mod columns;
 mod duplicates;
 mod model;

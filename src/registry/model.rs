@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use ipnet::IpNet;
 
+pub use crate::clock::{OPEN_FROM, OPEN_TO, Validity};
 use crate::config::{Position, UserRef};
 
 use super::schedule::{Cadence, Hours};
@@ -29,53 +30,6 @@ pub const LOGIN_PATHS: [&str; 19] = [
     "internal",
     "unmapped",
 ];
-
-/// 0001-01-01T00:00:00Z in milliseconds: begin of what has no begin.
-pub const OPEN_FROM: i64 = -62_135_596_800_000;
-/// 9999-12-31T00:00:00Z in milliseconds: end of what has no end.
-pub const OPEN_TO: i64 = 253_402_214_400_000;
-
-/// Half-open span of time in milliseconds UTC. Open ends are [`OPEN_FROM`] and [`OPEN_TO`], so
-/// that `at >= from AND at < to` holds without a case for NULL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Validity {
-    pub from_ms: i64,
-    pub to_ms: i64,
-}
-
-impl Validity {
-    pub const ALWAYS: Validity = Validity {
-        from_ms: OPEN_FROM,
-        to_ms: OPEN_TO,
-    };
-
-    pub fn contains(&self, at_ms: i64) -> bool {
-        self.from_ms <= at_ms && at_ms < self.to_ms
-    }
-
-    /// The time that both share, if any.
-    pub fn intersection(&self, other: &Validity) -> Option<Validity> {
-        let from_ms = self.from_ms.max(other.from_ms);
-        let to_ms = self.to_ms.min(other.to_ms);
-        (from_ms < to_ms).then_some(Validity { from_ms, to_ms })
-    }
-
-    /// What is left of this span outside of `other`.
-    pub fn without(&self, other: &Validity) -> Vec<Validity> {
-        let before = Validity {
-            to_ms: self.to_ms.min(other.from_ms),
-            ..*self
-        };
-        let after = Validity {
-            from_ms: self.from_ms.max(other.to_ms),
-            ..*self
-        };
-        [before, after]
-            .into_iter()
-            .filter(|span| span.from_ms < span.to_ms)
-            .collect()
-    }
-}
 
 /// What an account is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

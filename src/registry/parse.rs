@@ -1,13 +1,12 @@
 //! `registry.toml` to entries: every key known, every value checked.
 
 use crate::config::{
-    BadValue, Document, Fault, Item, Section, UserRef, hint_for_word, parse_id, parse_user_id,
-    parse_username,
+    BadValue, Document, Fault, Item, Section, UserRef, hint_for_word, parse_id, parse_network,
+    parse_user_id, parse_username,
 };
 use crate::privacy::printable;
 
 use super::Registry;
-use super::cidr::parse_network;
 use super::duplicates;
 use super::model::{
     AllowedApp, Declared, LOGIN_PATHS, OrgApp, OrgDeclared, RegistryUser, Role, Validity, Window,
@@ -407,6 +406,13 @@ fn endpoint(text: &str) -> Result<String, BadValue> {
     if text.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#')) {
         let message = format!("\"{}\" is no endpoint", printable(text, 60));
         let hint = "write the path without query, as in \"/services/apexrest/CaseCreation/*\"";
+        return Err(BadValue::new(message, hint));
+    }
+    let part_of_a_name = |s: &str| s.contains('*') && s != "*" && !s.ends_with(".*");
+    if text.contains('/') && text.split('/').any(part_of_a_name) {
+        let message = format!("\"{}\" is no endpoint", printable(text, 60));
+        let hint =
+            "`*` stands for a whole part of the path, as in \"/services/apexrest/CaseCreation/*\"";
         return Err(BadValue::new(message, hint));
     }
     Ok(text.to_owned())

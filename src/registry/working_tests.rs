@@ -83,6 +83,11 @@ fn each_mistake_in_how_a_machine_works_is_refused_with_place_and_hint() {
             "without query",
         ),
         (
+            "endpoints = [\"/services/apexrest/Case*\"]",
+            "4:14: \"/services/apexrest/Case*\" is no endpoint",
+            "a whole part of the path",
+        ),
+        (
             "tools = [\"Postman\", { tool = \"postman\" }]",
             "4:21: tool `postman` is declared already",
             "remove one",

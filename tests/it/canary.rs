@@ -26,12 +26,27 @@ fn cell(event: &EventType, column: &Column, n: usize) -> String {
         }
         // The org's own usernames are kept; what was typed into a login may be a password.
         (_, Treatment::Username) if event.is_roster() => "int_erp@example.com".into(),
+        (PrivacyClass::RecordData, Treatment::UriTemplate) if n.is_multiple_of(2) => {
+            format!("/services/apexrest/{canary}/{canary}?q={canary}")
+        }
         (PrivacyClass::RecordData, Treatment::UriTemplate) => {
             format!("/services/data/v60.0/sobjects/Account/{canary}?q={canary}#{canary}")
         }
+        (PrivacyClass::RecordData, Treatment::ApexTemplate) => format!("/{canary}/{canary}"),
         (PrivacyClass::RecordData, Treatment::QueryShape) => {
-            format!("SELECT {canary} FROM Account WHERE Name = '{canary}' AND {canary} > 1")
+            format!(
+                "SELECT {canary} FROM Account WHERE Name LIKE '%password {canary}%' AND {canary} > 1"
+            )
         }
+        (PrivacyClass::RecordData, Treatment::QueryClasses) => format!("password {canary}*"),
+        (PrivacyClass::RecordData, Treatment::ActionTally) => format!(
+            "1$aura://A/ACTION$b=1;{canary};1$apex://{canary}@x/ACTION$ {canary}=1;\
+             1$apex://A/ACTION$execute({canary} .{canary}-)={canary};{canary}$aura://A/ACTION$b=1"
+        ),
+        (PrivacyClass::RecordData, Treatment::Contributors) => format!(
+            r#"[{{"featureName":"rowCount","featureValue":"{canary}","{canary}":"{canary}"}},
+                {{"featureName":"{canary} {canary}","previousValue":"{canary}"}}]"#
+        ),
         (PrivacyClass::RecordData | PrivacyClass::Token, _) => canary,
         (_, Treatment::AddressList) => format!("198.51.100.7, {canary}"),
         (_, Treatment::Username) => canary,
@@ -231,6 +246,9 @@ fn record_data_and_tokens_reach_no_output() {
         "api_calls",
         "bulk_jobs",
         "ui_activity",
+        "queries",
+        "aura_actions",
+        "threat_events",
         "login_key_apps",
         "unmapped_values",
         "users",

@@ -17,7 +17,7 @@ use crate::cli::terminal::Terminal;
 use crate::cli::workplace::{Flags, Workplace};
 use crate::cli::{EngineFlags, Global, HiddenNow, RuleFlags};
 use crate::config::RuleStatus;
-use crate::detect::{Backtest, Conditions, Coverage, Rule, RuleSet, Suppressions, nights};
+use crate::detect::{Backtest, Conditions, Rule, RuleSet, Suppressions, nights};
 use crate::engine::Session;
 use crate::lake::Lake;
 use crate::privacy::printable;
@@ -83,7 +83,7 @@ pub fn run(args: &BacktestArgs, global: &Global, terminal: &Terminal) -> anyhow:
     if !lake.ledger().dirty_days("rollup")?.is_empty() {
         terminal.warn("`logins` lacks the latest rows; `orgwatch detect` brings it up to date");
     }
-    let coverage = Coverage::of_lake(&lake, &catalog)?;
+    let coverage = place.coverage(&lake, &catalog)?;
     let now = place.clock.now();
     let today = now.date_naive();
     let last = args

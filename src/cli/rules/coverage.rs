@@ -11,7 +11,7 @@ use crate::cli::terminal::Terminal;
 use crate::cli::workplace::{Flags, Workplace};
 use crate::cli::{Global, HiddenNow, RuleFlags, print_rows};
 use crate::config::RuleStatus;
-use crate::detect::{Coverage, Enforcement, Enforcer, Seen, State, enforcement};
+use crate::detect::{Enforcement, Enforcer, Seen, State, enforcement};
 use crate::lake::{Lake, LakeError};
 
 pub const EXAMPLES: &str = "\
@@ -40,7 +40,7 @@ pub fn run(args: &CoverageArgs, global: &Global, terminal: &Terminal) -> anyhow:
     let place = Workplace::open(terminal, global, args.now.now, &flags)?;
     let rules = place.rules()?;
     let coverage = match Lake::open_reader(place.data_dir()) {
-        Ok(lake) => Some(Coverage::of_lake(&lake, &*place.catalog()?)?),
+        Ok(lake) => Some(place.coverage(&lake, &*place.catalog()?)?),
         Err(LakeError::Missing { .. }) => {
             terminal.detail("no lake: nothing is said of inputs");
             None

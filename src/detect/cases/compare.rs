@@ -251,6 +251,7 @@ mod tests {
             attack: vec![],
             suppressed_by: None,
             family: None,
+            correlation: Default::default(),
         }
     }
 

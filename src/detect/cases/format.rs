@@ -20,6 +20,12 @@
 //! [[case.table]]           # a table of the program itself: suppressions, canaries, rule_runs, …
 //! name = "canaries"        # holds these rows alone; columns that are not given are NULL
 //! rows = [ { rule_id = "some-rule", state = "silent" } ]
+//! [[case.network_info]]    # what is known of a network, in the place of databases and lists
+//! network = "192.0.2.0/24" # and of asn, as_name, country, latitude, longitude, radius_km, class
+//! asn = 64500              # (tor|vpn|proxy|hosting|egress; valid_from, valid_to) what is known
+//! [[case.indicators]]      # in the place of the shipped indicators: kind, value, confidence,
+//! kind = "ip"              # valid_from, valid_to, source, note
+//! value = "192.0.2.66"     # both also as [[defaults.…]], for cases that give none
 //! [[case.expect]]          # each finding that must come out; none means none
 //! user = "int_erp@example.com"
 //! severity = "high"
@@ -30,22 +36,25 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use datafusion::arrow::array::RecordBatch;
 use serde::Deserialize;
 
+use super::known::{IndicatorInfo, NetworkInfo, enrichment};
 use super::table::{batch_of, table_of};
 use crate::config::Severity;
 use crate::detect::error::RuleError;
 use crate::detect::rule::CasesText;
+use crate::enrich::Enrichment;
 use crate::lake::LedgerTable;
 
 /// Most rows that one file of a case may have, repeated ones included.
 const ROWS_MAX: u64 = 200_000;
 
 /// A cases file, checked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct CaseFile {
     pub cases: Vec<Case>,
 }
@@ -60,7 +69,7 @@ pub enum CaseKind {
 }
 
 /// One case.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Case {
     /// Line of its name in the file.
     pub line: usize,
@@ -72,6 +81,8 @@ pub struct Case {
     pub files: Vec<CaseInput>,
     /// Tables of the program itself, and the rows that they hold in this case.
     pub tables: Vec<(LedgerTable, RecordBatch)>,
+    /// What is known of addresses and indicators.
+    pub known: Arc<Enrichment>,
     pub expect: Vec<Expected>,
 }
 
@@ -127,6 +138,9 @@ struct Written {
 struct Defaults {
     now: Option<toml::value::Datetime>,
     registry: Option<String>,
+    #[serde(default)]
+    network_info: Vec<NetworkInfo>,
+    indicators: Option<Vec<IndicatorInfo>>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +156,8 @@ struct WrittenCase {
     files: Vec<WrittenFile>,
     #[serde(default, rename = "table")]
     tables: Vec<WrittenTable>,
+    network_info: Option<Vec<NetworkInfo>>,
+    indicators: Option<Vec<IndicatorInfo>>,
     #[serde(default)]
     expect: Vec<Expected>,
 }
@@ -221,6 +237,16 @@ impl CaseFile {
                 let rows = batch_of(table, &written.rows).map_err(|what| refuse(at, what))?;
                 tables.push((table, rows));
             }
+            let infos = case.network_info.as_ref();
+            let mut networks = vec![];
+            for info in infos.unwrap_or(&written.defaults.network_info) {
+                let at = line_at(info.network.span().start);
+                networks.push(info.stated().map_err(|what| refuse(at, what))?);
+            }
+            let own = case.indicators.as_ref();
+            let own = own.or(written.defaults.indicators.as_ref());
+            let known = enrichment(&networks, own.map(Vec::as_slice));
+            let known = known.map_err(|what| refuse(line, what))?;
             cases.push(Case {
                 line,
                 name,
@@ -230,6 +256,7 @@ impl CaseFile {
                 params: case.params,
                 files,
                 tables,
+                known,
                 expect: case.expect,
             });
         }

@@ -5,6 +5,7 @@ mod canary;
 mod compare;
 mod csv_text;
 mod format;
+mod known;
 mod run;
 mod table;
 

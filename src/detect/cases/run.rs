@@ -268,6 +268,7 @@ impl CaseRunner<'_> {
 
         infer_roles(&mut lake, case)?;
         let coverage = Coverage::of_lake(&lake, self.catalog).map_err(|e| e.to_string())?;
+        let coverage = coverage.enriched(&case.known);
         let dirty = lake
             .ledger()
             .dirty_days("detect")
@@ -283,6 +284,7 @@ impl CaseRunner<'_> {
         let session =
             Session::open(&lake, self.catalog, &registry, &options).map_err(|e| e.to_string())?;
         session.plan_in_one_pass();
+        session.enrich(&case.known).map_err(|e| e.to_string())?;
         for (table, rows) in &case.tables {
             session
                 .replace_table(table.name(), rows.clone())

@@ -16,8 +16,8 @@ use crate::catalog::{classify, ip_key, parse_ip, sf_id18};
 const TEXT: DataType = DataType::Utf8View;
 
 /// Prefix lengths of `network_of` where the query gives none.
-const NETWORK_V4: i64 = 24;
-const NETWORK_V6: i64 = 48;
+const NETWORK_V4: u8 = 24;
+const NETWORK_V6: u8 = 48;
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
@@ -54,7 +54,7 @@ fn ip_in() -> ScalarUDF {
 }
 
 /// A network in CIDR form or a single address; a mapped IPv4 network is unfolded.
-fn network(cidr: &str) -> Option<IpNet> {
+pub(super) fn network(cidr: &str) -> Option<IpNet> {
     let Ok(network) = cidr.trim().parse::<IpNet>() else {
         return address(cidr).map(IpNet::from);
     };
@@ -113,8 +113,8 @@ fn network_of() -> ScalarUDF {
         let networks = text_rows(ips.len(), |row| {
             let ip = address(cell(ips, row)?)?;
             let bits = match ip {
-                IpAddr::V4(_) => prefix(1, row, NETWORK_V4)?,
-                IpAddr::V6(_) => prefix(2, row, NETWORK_V6)?,
+                IpAddr::V4(_) => prefix(1, row, NETWORK_V4.into())?,
+                IpAddr::V6(_) => prefix(2, row, NETWORK_V6.into())?,
             };
             let network = u8::try_from(bits)
                 .ok()
@@ -131,6 +131,15 @@ fn network_of() -> ScalarUDF {
             None => Ok(networks),
         }
     })
+}
+
+/// `network_of` of an address without prefixes.
+pub(super) fn network_around(ip: IpAddr) -> IpNet {
+    let bits = if ip.is_ipv4() { NETWORK_V4 } else { NETWORK_V6 };
+    // Both are shorter than their families' addresses.
+    IpNet::new(ip, bits)
+        .unwrap_or_else(|_| IpNet::from(ip))
+        .trunc()
 }
 
 /// `sf_id18(text)`: the 18-character form of a Salesforce id of 15 or 18 characters, else NULL.

@@ -209,3 +209,29 @@ fn codes_are_told_as_the_catalogue_knows_them() {
         ("inferred_role('Guest', NULL)", "guest"),
     ]);
 }
+
+#[test]
+fn a_path_that_somebody_guesses_gets_the_template_of_the_log() {
+    let cases = "uri_template('/services/apexrest/CaseCreation/*')";
+    answers(&[
+        ("uri_template(NULL)", "-"),
+        (
+            "uri_template('/services/data/v60.0/sobjects/Account/001000000000001AAA')",
+            "/services/data/v60.0/sobjects/Account/{id}",
+        ),
+        (
+            &format!("{cases} = uri_template('/services/apexrest/casecreation/x')"),
+            "true",
+        ),
+        (
+            &format!("{cases} = uri_template('/services/apexrest/AdminTools/x')"),
+            "false",
+        ),
+        (
+            &format!(
+                "regexp_like({cases}, '^/services/apexrest/[{{]name:~[A-Za-z0-9_-]{{22}}[}}]/[{{]name[}}]$')"
+            ),
+            "true",
+        ),
+    ]);
+}

@@ -1,4 +1,5 @@
-//! Names as people read them: `skeleton`, `app_name_key`, `printable`.
+//! Names as people read them: `skeleton`, `app_name_key`, `printable`; paths as the lake keeps
+//! them: `uri_template`.
 
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::ScalarUDF;
@@ -6,7 +7,9 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton as confusable_skeleton;
 
 use super::scalar::{RowFunction, map_text};
-use crate::privacy;
+pub use crate::catalog::app_name_key;
+use crate::catalog::uri;
+use crate::privacy::{self, DigestKey};
 
 /// Longest text that `printable` shows.
 const PRINTABLE_CHARS: usize = 200;
@@ -19,6 +22,20 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             Some(privacy::printable(shown, PRINTABLE_CHARS))
         }),
     ]
+}
+
+/// `uri_template(text)`: the template of a path as ingest makes it in this lake, digests of Apex REST
+/// names included. Who guesses a name compares this with what a log holds.
+pub(super) fn uri_template(key: &DigestKey) -> ScalarUDF {
+    let key = key.clone();
+    let types = DataType::Utf8View;
+    RowFunction::udf("uri_template", vec![types.clone()], types, move |args| {
+        Ok(map_text(args, |path| {
+            let mut out = vec![];
+            uri::template(path.as_bytes(), &key, &mut out);
+            String::from_utf8(out).ok()
+        }))
+    })
 }
 
 fn udf(name: &'static str, of: fn(&str) -> Option<String>) -> ScalarUDF {
@@ -42,11 +59,4 @@ pub(super) fn skeleton(name: &str) -> String {
         .chars()
         .filter(|c| c.is_alphanumeric())
         .collect()
-}
-
-/// `app_name_key(text)`: names that differ only in case, in runs of blanks or in compatibility
-/// forms have one key. Look-alikes of other scripts keep their own.
-pub fn app_name_key(name: &str) -> String {
-    let folded: String = name.nfkc().collect::<String>().to_lowercase();
-    folded.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -30,7 +30,8 @@ pub use days::DirtyDays;
 pub(super) use days::{forget_days, mark_dirty, remake_rollups};
 pub(super) use files::{forget_quarantine, insert_file, insert_quarantine, lose_files};
 pub use findings::{
-    EvaluatedWindow, Finding, FindingChanges, FindingEvent, FindingFilter, FindingRow, Status,
+    Correlate, Correlation, EvaluatedWindow, Finding, FindingChanges, FindingEvent, FindingFilter,
+    FindingRow, Placed, Status,
 };
 pub use outbox::{OutboxMail, PendingMail};
 pub(super) use parts::{
@@ -46,7 +47,11 @@ use super::layout;
 
 /// One step for each version: the first makes a ledger, each later one brings the version before
 /// it up to date and keeps all that it holds. What was released never changes.
-const STEPS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 const VERSION: i64 = STEPS.len() as i64;
 const BUSY: Duration = Duration::from_secs(10);
 const WAL_BYTES_KEPT: i64 = 4 * 1024 * 1024;

@@ -32,7 +32,8 @@ pub enum LedgerTable {
     /// `finding_id, dedupe_key, rule_id, rule_version, severity, title, status, user_key,
     /// user_id, username, user_kind, bucket_start, first_seen, last_seen, count, expected,
     /// observed, evidence_json, attack` (comma separated), `suppressed_by, held_by,
-    /// first_run, last_run, new_in_run, family`; by first sight and id.
+    /// first_run, last_run, new_in_run, family, case_id, case_subject, raised_from,
+    /// raised_because, gathered_by`; by first sight and id. `severity` is the raised one.
     Findings,
     /// `run_id, rule_id, version, status, reason, findings, elapsed_ms`; by run and rule.
     RuleRuns,
@@ -57,6 +58,10 @@ pub enum LedgerTable {
     /// Raw rows that are no longer in the lake: `event_type, day` (Date32), `reason` (retention,
     /// damage), `parts, rows, run_id, departed_at`; by event type, day and departure.
     DepartedRows,
+    /// The findings of one subject and UTC day: `case_id, day` (Date32), `subject, severity` (the
+    /// highest), `findings, rules` (comma separated), `first_at, last_at, status` (of the liveliest),
+    /// `gathered` (findings that an alert only counts); by day, first sight and id.
+    Cases,
 }
 
 #[derive(Clone, Copy)]
@@ -73,7 +78,7 @@ use Kind::{Day, Flag, Integer, Text, Time};
 type Columns = &'static [(&'static str, Kind)];
 
 impl LedgerTable {
-    pub const ALL: [LedgerTable; 11] = [
+    pub const ALL: [LedgerTable; 12] = [
         LedgerTable::Files,
         LedgerTable::Runs,
         LedgerTable::Quarantine,
@@ -85,6 +90,7 @@ impl LedgerTable {
         LedgerTable::Canaries,
         LedgerTable::InferredRoles,
         LedgerTable::DepartedRows,
+        LedgerTable::Cases,
     ];
 
     /// Name of the SQL table.
@@ -101,6 +107,7 @@ impl LedgerTable {
             LedgerTable::Canaries => "canaries",
             LedgerTable::InferredRoles => "inferred_roles",
             LedgerTable::DepartedRows => "departed_rows",
+            LedgerTable::Cases => "cases",
         }
     }
 
@@ -113,6 +120,7 @@ impl LedgerTable {
     fn since(self) -> i64 {
         match self {
             LedgerTable::Suppressions | LedgerTable::Canaries | LedgerTable::InferredRoles => 2,
+            LedgerTable::Cases => 3,
             _ => 1,
         }
     }
@@ -197,6 +205,11 @@ impl LedgerTable {
                 ("last_run", Integer),
                 ("new_in_run", Integer),
                 ("family", Text),
+                ("case_id", Text),
+                ("case_subject", Text),
+                ("raised_from", Text),
+                ("raised_because", Text),
+                ("gathered_by", Text),
             ],
             LedgerTable::RuleRuns => &[
                 ("run_id", Integer),
@@ -268,6 +281,18 @@ impl LedgerTable {
                 ("run_id", Integer),
                 ("departed_at", Time),
             ],
+            LedgerTable::Cases => &[
+                ("case_id", Text),
+                ("day", Day),
+                ("subject", Text),
+                ("severity", Text),
+                ("findings", Integer),
+                ("rules", Text),
+                ("first_at", Time),
+                ("last_at", Time),
+                ("status", Text),
+                ("gathered", Integer),
+            ],
         }
     }
 
@@ -284,7 +309,14 @@ impl LedgerTable {
                  ORDER BY q.file_id, q.line_no, q.quarantine_id"
             }
             LedgerTable::Findings if version < 2 => {
-                "SELECT *, NULL AS family FROM findings ORDER BY first_seen, finding_id"
+                "SELECT *, NULL AS family, NULL AS case_id, NULL AS case_subject,
+                        NULL AS raised_from, NULL AS raised_because, NULL AS gathered_by
+                 FROM findings ORDER BY first_seen, finding_id"
+            }
+            LedgerTable::Findings if version < 3 => {
+                "SELECT *, NULL AS case_id, NULL AS case_subject, NULL AS raised_from,
+                        NULL AS raised_because, NULL AS gathered_by
+                 FROM findings ORDER BY first_seen, finding_id"
             }
             LedgerTable::Findings => "SELECT * FROM findings ORDER BY first_seen, finding_id",
             LedgerTable::RuleRuns => "SELECT * FROM rule_runs ORDER BY run_id, rule_id",
@@ -303,6 +335,7 @@ impl LedgerTable {
             LedgerTable::DepartedRows => {
                 "SELECT * FROM departed_rows ORDER BY event_type, day, departed_at, reason"
             }
+            LedgerTable::Cases => include_str!("cases.sql"),
         }
     }
 }
@@ -345,10 +378,10 @@ impl Builder {
             Builder::Text(b) => b.append_option(row.get::<_, Option<String>>(column)?),
             Builder::Integer(b) => b.append_option(row.get(column)?),
             Builder::Time(b) => b.append_option(row.get(column)?),
-            Builder::Day(b) => {
-                let days = day_at(row, column)?.to_epoch_days();
-                b.append_value(days);
-            }
+            Builder::Day(b) => match row.get::<_, Option<String>>(column)? {
+                Some(_) => b.append_value(day_at(row, column)?.to_epoch_days()),
+                None => b.append_null(),
+            },
             Builder::Flag(b) => b.append_option(row.get(column)?),
         }
         Ok(())

@@ -82,6 +82,8 @@ pub struct InferredRole {
 
 /// Remembers which release inferred the roles, so that the next one does it anew.
 const INFERRED_BY: &str = "inferred_roles";
+/// Key of the indicators that the archive was asked for.
+const INDICATORS_ASKED: &str = "indicators_asked";
 /// Remembers what the canaries were tried with.
 const CANARIES_OF: &str = "canaries";
 
@@ -187,6 +189,16 @@ impl Ledger {
     /// Whose criteria the inferred roles follow; None before the first time.
     pub fn roles_inferred_by(&self) -> Result<Option<String>> {
         self.meta(INFERRED_BY)
+    }
+
+    /// Notes which indicators the whole archive has been asked for, by a digest of all of them.
+    pub fn remember_indicators(&mut self, digest: &str) -> Result<()> {
+        self.set_meta(INDICATORS_ASKED, digest)
+    }
+
+    /// Which indicators the whole archive was last asked for; None before the first time.
+    pub fn indicators_asked(&self) -> Result<Option<String>> {
+        self.meta(INDICATORS_ASKED)
     }
 
     /// By user and beginning. None in a ledger that no writer of this release has opened yet.

@@ -25,7 +25,17 @@ pub(super) fn row(id: &str, on: u32, count: u64) -> FindingRow {
         attack: vec!["T1078.004".to_owned()],
         suppressed_by: None,
         family: None,
+        correlation: Default::default(),
     }
+}
+
+/// Findings that make nothing of one another.
+pub(super) fn alone(findings: &[Finding]) -> Vec<Placed> {
+    let place = |finding: &Finding| Placed {
+        severity: finding.row.own_severity(),
+        correlation: Correlation::default(),
+    };
+    findings.iter().map(place).collect()
 }
 
 fn window(from: u32, to: u32) -> EvaluatedWindow {
@@ -59,7 +69,7 @@ impl Nights {
         let ledger = self.lake.ledger_mut();
         let run = ledger.start_run("run", at).unwrap();
         ledger
-            .apply_findings(run, at, rows, windows, |_| Ok(vec![]))
+            .apply_findings(run, at, rows, windows, &alone, |_| Ok(vec![]))
             .unwrap()
     }
 
@@ -196,7 +206,9 @@ fn mails_are_written_with_the_findings_or_not_at_all() {
     let ledger = nights.lake.ledger_mut();
     let run = ledger.start_run("run", at(2, 0)).unwrap();
     let rows = [row("a1", 1, 1)];
-    let failed = ledger.apply_findings(run, at(2, 0), &rows, &[], |_| Err("no template".into()));
+    let failed = ledger.apply_findings(run, at(2, 0), &rows, &[], &alone, |_| {
+        Err("no template".into())
+    });
     assert!(matches!(failed, Err(LakeError::Mail { .. })));
     assert!(
         ledger
@@ -204,7 +216,7 @@ fn mails_are_written_with_the_findings_or_not_at_all() {
             .unwrap()
             .is_empty()
     );
-    let told = ledger.apply_findings(run, at(2, 0), &rows, &[], |changes| {
+    let told = ledger.apply_findings(run, at(2, 0), &rows, &[], &alone, |changes| {
         Ok(vec![OutboxMail {
             message_id: "<1@example.com>".to_owned(),
             recipients: vec!["soc@example.com".to_owned()],

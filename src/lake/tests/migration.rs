@@ -48,7 +48,7 @@ fn old_lake(dir: &Path) -> Vec<String> {
     let (mut lake, run) = small_lake(dir);
     let row = findings::row("open", 2, 3);
     lake.ledger_mut()
-        .apply_findings(run, at(3, 0), &[row], &[], |_| Ok(vec![]))
+        .apply_findings(run, at(3, 0), &[row], &[], &findings::alone, |_| Ok(vec![]))
         .unwrap();
     lake.ledger_mut()
         .finish_run(run, at(3, 1), 0, "{}")

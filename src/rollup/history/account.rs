@@ -17,6 +17,9 @@ const MAX_VALUES: usize = 5_000;
 /// What stands for all the others.
 pub(super) const OTHERS: &str = "(more)";
 
+/// Sources whose rows show one value and count nowhere: they are counted by other rows, or not.
+const SHAPES: [&str; 2] = ["query_class", "aura_action"];
+
 const MAX_AGENT_CHARS: usize = 120;
 const MAX_NAME_CHARS: usize = 200;
 
@@ -179,6 +182,12 @@ impl Account {
         // What nobody did is nobody's habit.
         let is_sighting = row.source.is_some() && self.user_key.is_some();
         let of_app = self.apps.entry(app).or_default();
+        if let Some(kind) = SHAPES.into_iter().find(|kind| row.source == Some(kind)) {
+            if let Some(shape) = row.path.filter(|_| is_sighting) {
+                of_app.show(kind, shape.to_owned(), row.seen);
+            }
+            return;
+        }
         of_app.count(row, &objects);
         if is_sighting {
             of_app.sight(app_key, row, objects);
@@ -255,8 +264,12 @@ impl OfApp {
         }
         shown.extend(objects.into_iter().map(|object| ("object", object)));
         for (kind, value) in shown {
-            self.kinds.entry(kind).or_default().add(value, row.seen);
+            self.show(kind, value, row.seen);
         }
+    }
+
+    fn show(&mut self, kind: &'static str, value: String, seen: Seen) {
+        self.kinds.entry(kind).or_default().add(value, seen);
     }
 }
 

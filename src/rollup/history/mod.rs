@@ -31,8 +31,9 @@ const ACTIVITY: &str = include_str!("../../../queries/rollups/activity.sql");
 /// Two rows of one of its jobs may lie on two days.
 const BULK_API_2: &str = "BulkApi2";
 
-/// What the rollups are made from. Each of its rows is counted in `rollup_activity`.
-const SOURCES: [&str; 13] = [
+/// What the rollups are made from. Each of its rows is counted in `rollup_activity`, but for those
+/// of [`SELECTED`].
+const SOURCES: [&str; 15] = [
     ROLLUP_LOGINS,
     "ApiTotalUsage",
     "RestApi",
@@ -46,10 +47,12 @@ const SOURCES: [&str; 13] = [
     "MetadataApiOperation",
     "ReportExport",
     "Report",
+    "UniqueQuery",
+    "AuraRequest",
 ];
 
-/// Event types of which some rows only are counted.
-const SELECTED: [&str; 1] = ["Report"];
+/// Event types of which some rows only are counted, or none: what they show is not counted.
+const SELECTED: [&str; 3] = ["Report", "UniqueQuery", "AuraRequest"];
 
 /// The days to make anew, and what they are made from.
 pub(super) struct Plan {
@@ -92,17 +95,17 @@ pub(super) fn plan(lake: &Lake, changed: &BTreeSet<NaiveDate>) -> Result<Plan, L
     let (sources, whole) = sources(lake)?;
     let mut old = lake.parts(ROLLUP_ACTIVITY)?;
     let there: BTreeSet<NaiveDate> = old.iter().map(|part| part.day).collect();
-    old.extend(lake.parts(ROLLUP_SIGHTINGS)?);
-
     let mut days = changed.clone();
+    // One release writes both.
+    let of_others = old.iter().filter(|part| !writer::is_ours(part));
+    days.extend(of_others.map(|part| part.day));
+    old.extend(lake.parts(ROLLUP_SIGHTINGS)?);
     days.extend(whole.difference(&there));
     for part in sources.iter().filter(|part| part.event_type == BULK_API_2) {
         if changed.contains(&part.day) {
             days.extend(part.day.checked_sub_days(Days::new(1)));
         }
     }
-    let of_others = old.iter().filter(|part| !writer::is_ours(part));
-    days.extend(of_others.map(|part| part.day));
     let with_rows: BTreeSet<NaiveDate> = sources.iter().chain(&old).map(|part| part.day).collect();
     days.retain(|day| with_rows.contains(day));
     if !days.is_empty() {

@@ -373,6 +373,40 @@ fn a_damaged_file_holds_back_its_own_day_of_the_history_only() {
 }
 
 #[test]
+fn classes_of_queries_and_actions_of_guests_are_sightings_and_count_nowhere() {
+    let mut fixture = Fixture::new();
+    let at = "2026-01-15T10:00:00Z";
+    fixture.add(
+        "UniqueQuery",
+        &[json!({"at": at, "user_id": ERP, "query_classes": "aws_key;count"})],
+    );
+    let request = |at: &str, user_type: &str| {
+        json!({"at": at, "user_id": ERP, "user_type": user_type, "actions": "A.b=40;C.d=1",
+            "action_count": 41, "actions_malformed": 0, "ip": HOME})
+    };
+    let requests = [
+        request(at, "Guest"),
+        request("2026-01-15T11:00:00Z", "Guest"),
+        request("2026-01-15T12:00:00Z", "Standard"),
+    ];
+    fixture.add("AuraRequest", &requests);
+    refresh(&mut fixture);
+    assert_eq!(
+        fixture.ask("", SHOWN),
+        [
+            "aura_action|A.b|-|80",
+            "aura_action|C.d|-|2",
+            "query_class|aws_key|-|1",
+            "query_class|count|-|1",
+        ]
+    );
+    assert_eq!(
+        fixture.ask("", "SELECT count(*) FROM activity_hourly"),
+        ["0"]
+    );
+}
+
+#[test]
 fn what_is_expected_is_a_table_of_the_last_days_or_of_the_days_asked_about() {
     let mut fixture = Fixture::new();
     let mut rows: Vec<Value> = vec![];

@@ -1,16 +1,18 @@
 //! What an evaluation does to the findings: one transaction from the rows that rules produced
 //! to the changed findings and the mails that tell of them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::correlation::{Correlate, apply_correlation};
 use super::status::{Change, PROGRAM, record_change};
 use super::{
-    COLUMNS, EvaluatedWindow, Finding, FindingChanges, FindingRow, Status, finding_of, to_ms,
+    COLUMNS, Correlation, EvaluatedWindow, Finding, FindingChanges, FindingRow, Status, finding_of,
+    to_ms,
 };
-use crate::config::Family;
+use crate::config::{Family, Severity};
 use crate::lake::error::{LakeError, Result};
 use crate::lake::ledger::Ledger;
 use crate::lake::ledger::outbox::{OutboxMail, insert_mail};
@@ -19,9 +21,9 @@ use crate::lake::model::RunId;
 
 /// Where in time an evaluation happens.
 #[derive(Clone, Copy)]
-struct Moment {
-    run_id: RunId,
-    at: DateTime<Utc>,
+pub(super) struct Moment {
+    pub run_id: RunId,
+    pub at: DateTime<Utc>,
 }
 
 impl Ledger {
@@ -30,6 +32,9 @@ impl Ledger {
     ///   the count of the wider view; the rest as the row says;
     /// - an open finding of an evaluated rule and time that was not produced again is resolved;
     ///   a standing one (no bucket) if the evaluation reached beyond its last sight;
+    /// - `correlate` judges all findings that are not resolved in the light of one another, those
+    ///   of other rules and nights with them, so that the result is the same whatever was
+    ///   evaluated tonight;
     /// - the mails that `mail` makes of the changes go to the outbox. If it fails, nothing has
     ///   happened.
     pub fn apply_findings(
@@ -38,6 +43,7 @@ impl Ledger {
         at: DateTime<Utc>,
         rows: &[FindingRow],
         evaluated: &[EvaluatedWindow],
+        correlate: &Correlate<'_>,
         mail: impl FnOnce(
             &FindingChanges,
         ) -> Result<Vec<OutboxMail>, Box<dyn std::error::Error + Send + Sync>>,
@@ -46,11 +52,13 @@ impl Ledger {
         let mut changes = FindingChanges::default();
         let tx = self.write()?;
         age(&tx, now)?;
+        let mut before = HashMap::new();
         for row in rows {
-            apply_row(&tx, now, row, &mut changes)?;
+            apply_row(&tx, now, row, &mut before, &mut changes)?;
         }
         let produced: HashSet<&str> = rows.iter().map(|r| r.finding_id.as_str()).collect();
         resolve(&tx, now, evaluated, &produced, &mut changes)?;
+        apply_correlation(&tx, now, &before, correlate, &mut changes)?;
         let mails = mail(&changes).map_err(|source| LakeError::Mail { source })?;
         for mail in &mails {
             insert_mail(&tx, run_id, at, mail)?;
@@ -86,6 +94,7 @@ fn apply_row(
     conn: &Connection,
     now: Moment,
     row: &FindingRow,
+    before: &mut HashMap<String, Severity>,
     changes: &mut FindingChanges,
 ) -> Result<()> {
     let row = as_stored(row);
@@ -116,6 +125,9 @@ fn apply_row(
         return Ok(());
     };
     let merged = merge(&known.row, row);
+    if merged.severity != known.row.severity {
+        before.insert(merged.finding_id.clone(), known.row.severity);
+    }
     let (status, why) = next_status(&known, &merged);
     let becomes_new = status == Status::New && known.status != Status::New;
     let same_content = same_content(&known.row, &merged);
@@ -159,8 +171,15 @@ fn next_status(known: &Finding, merged: &FindingRow) -> (Status, &'static str) {
 
 fn merge(known: &FindingRow, row: FindingRow) -> FindingRow {
     let sees_it_all = row.first_seen <= known.first_seen && row.last_seen >= known.last_seen;
+    let own = row.severity.max(known.own_severity());
+    // Its place among the others stands until they are looked at again.
+    let (severity, correlation) = match own == known.own_severity() {
+        true => (known.severity, known.correlation.clone()),
+        false => (own, Correlation::default()),
+    };
     FindingRow {
-        severity: row.severity.max(known.severity),
+        severity,
+        correlation,
         first_seen: row.first_seen.min(known.first_seen),
         last_seen: row.last_seen.max(known.last_seen),
         count: match sees_it_all {
@@ -171,14 +190,15 @@ fn merge(known: &FindingRow, row: FindingRow) -> FindingRow {
     }
 }
 
-/// Whether there is anything to tell; another version or group of the rule alone is not news.
+/// Whether there is anything to tell of it by itself; another version or group of the rule alone
+/// is not news.
 fn same_content(known: &FindingRow, merged: &FindingRow) -> bool {
     let same_version = FindingRow {
         rule_version: merged.rule_version,
         family: merged.family,
         ..known.clone()
     };
-    same_version == *merged
+    same_version.alone() == merged.clone().alone()
 }
 
 fn as_stored(row: &FindingRow) -> FindingRow {
@@ -250,7 +270,7 @@ fn store(
     conn.prepare_cached(&format!(
         "INSERT INTO findings ({COLUMNS})
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                 ?19, ?20, ?21, ?22, ?23, ?24, ?25)
+                 ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
          ON CONFLICT (finding_id) DO UPDATE SET
              dedupe_key = excluded.dedupe_key, rule_id = excluded.rule_id,
              rule_version = excluded.rule_version, severity = excluded.severity,
@@ -262,7 +282,10 @@ fn store(
              evidence_json = excluded.evidence_json, attack = excluded.attack,
              suppressed_by = excluded.suppressed_by, status = excluded.status,
              held_by = excluded.held_by, last_run = excluded.last_run,
-             new_in_run = excluded.new_in_run, family = excluded.family"
+             new_in_run = excluded.new_in_run, family = excluded.family,
+             case_id = excluded.case_id, case_subject = excluded.case_subject,
+             raised_from = excluded.raised_from, raised_because = excluded.raised_because,
+             gathered_by = excluded.gathered_by"
     ))?
     .execute(params![
         row.finding_id,
@@ -290,6 +313,11 @@ fn store(
         finding.last_run,
         finding.new_in_run,
         row.family.map(Family::as_str),
+        row.correlation.case_id,
+        row.correlation.case_subject,
+        row.correlation.raised_from.map(Severity::as_str),
+        row.correlation.raised_because,
+        row.correlation.gathered_by,
     ])?;
     if from == Some(finding.status) {
         return Ok(());

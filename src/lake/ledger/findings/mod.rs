@@ -10,6 +10,7 @@
 //! sets `suppressed` for as long as it matches. Each change is kept in the history.
 
 mod apply;
+mod correlation;
 mod status;
 
 use chrono::{DateTime, Utc};
@@ -21,6 +22,8 @@ use super::values::{count_at, ms, opt_time_at, time_at, unreadable};
 use crate::config::{Family, Severity};
 use crate::lake::error::{LakeError, Result};
 use crate::lake::model::RunId;
+
+pub use correlation::{Correlate, Correlation, Placed};
 
 /// Where a finding stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +74,7 @@ pub struct FindingRow {
     pub dedupe_key: String,
     pub rule_id: String,
     pub rule_version: i64,
+    /// The rule's, or what the company of other findings raised it to.
     pub severity: Severity,
     pub title: String,
     pub user_key: Option<String>,
@@ -95,6 +99,8 @@ pub struct FindingRow {
     pub suppressed_by: Option<String>,
     /// Group of the rule. None where an older release wrote the finding.
     pub family: Option<Family>,
+    /// What other findings make of it; nothing, as long as it comes from a rule.
+    pub correlation: Correlation,
 }
 
 /// A finding with its life.
@@ -136,13 +142,16 @@ pub struct EvaluatedWindow {
 pub struct FindingChanges {
     /// News: never seen before, or seen again after it was resolved or its suppression ended.
     pub new: Vec<FindingRow>,
-    /// Known and open; its content differs from what was stored.
+    /// Known and open; its content differs from what was stored, or other findings made it graver.
+    /// Those that no rule produced this time come last, by id.
     pub updated: Vec<FindingRow>,
     /// Known, nothing to tell.
     pub unchanged: Vec<FindingRow>,
     pub resolved: Vec<FindingRow>,
     /// New or changed, but suppressed or acknowledged: not to be told.
     pub quiet: Vec<FindingRow>,
+    /// Not produced this time, and in another place among the other findings than before: no news.
+    pub moved: Vec<FindingRow>,
 }
 
 /// Which findings to list; empty fields do not restrict.
@@ -159,19 +168,42 @@ pub struct FindingFilter {
     pub until: Option<DateTime<Utc>>,
     /// Produced for the first time (or anew) by this run.
     pub new_in_run: Option<RunId>,
+    /// Of the case whose id begins so.
+    pub case_id: Option<String>,
 }
 
 pub(super) const COLUMNS: &str = "finding_id, dedupe_key, rule_id, rule_version, severity, title, \
     user_key, user_id, username, user_kind, bucket_start, first_seen, last_seen, count, expected, \
     observed, evidence_json, attack, suppressed_by, status, held_by, first_run, last_run, \
-    new_in_run, family";
+    new_in_run, family, case_id, case_subject, raised_from, raised_because, gathered_by";
 
 /// [`COLUMNS`] of a ledger of this version.
 fn columns(version: i64) -> String {
-    match version {
-        0 | 1 => COLUMNS.replace(", family", ", NULL AS family"),
-        _ => COLUMNS.to_owned(),
-    }
+    let missing: &[&str] = match version {
+        0 | 1 => &[
+            "family",
+            "case_id",
+            "case_subject",
+            "raised_from",
+            "raised_because",
+            "gathered_by",
+        ],
+        2 => &[
+            "case_id",
+            "case_subject",
+            "raised_from",
+            "raised_because",
+            "gathered_by",
+        ],
+        _ => &[],
+    };
+    let columns = COLUMNS
+        .split(", ")
+        .map(|column| match missing.contains(&column) {
+            true => format!("NULL AS {column}"),
+            false => column.to_owned(),
+        });
+    columns.collect::<Vec<_>>().join(", ")
 }
 
 impl Ledger {
@@ -278,6 +310,10 @@ impl FindingFilter {
             && self.since.is_none_or(|since| row.last_seen >= since)
             && self.until.is_none_or(|until| row.first_seen < until)
             && self.new_in_run.is_none_or(|run| finding.new_in_run == run)
+            && self.case_id.as_ref().is_none_or(|id| {
+                let case = row.correlation.case_id.as_ref();
+                case.is_some_and(|case| case.starts_with(id.as_str()))
+            })
     }
 }
 
@@ -286,6 +322,7 @@ pub(super) fn finding_of(row: &Row<'_>) -> rusqlite::Result<Finding> {
     let status_word: String = row.get("status")?;
     let attack: String = row.get("attack")?;
     let family: Option<String> = row.get("family")?;
+    let raised_from: Option<String> = row.get("raised_from")?;
     Ok(Finding {
         row: FindingRow {
             finding_id: row.get("finding_id")?,
@@ -312,6 +349,13 @@ pub(super) fn finding_of(row: &Row<'_>) -> rusqlite::Result<Finding> {
                 .collect(),
             suppressed_by: row.get("suppressed_by")?,
             family: family.as_deref().and_then(Family::from_word),
+            correlation: Correlation {
+                case_id: row.get("case_id")?,
+                case_subject: row.get("case_subject")?,
+                raised_from: raised_from.as_deref().and_then(Severity::from_word),
+                raised_because: row.get("raised_because")?,
+                gathered_by: row.get("gathered_by")?,
+            },
         },
         status: status(&status_word)?,
         held_by: row.get("held_by")?,

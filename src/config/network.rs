@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::config::BadValue;
+use super::value::BadValue;
 
 /// A network in CIDR form; a single address is a network of one. IPv4 inside IPv6 is unfolded.
 /// Host bits are refused rather than cut: `198.51.100.7/28` may mean one host or sixteen.
-pub(super) fn parse_network(text: &str) -> Result<IpNet, BadValue> {
+pub fn parse_network(text: &str) -> Result<IpNet, BadValue> {
     let text = text.trim();
     let shown = crate::privacy::printable(text, 60);
     let Some((address, prefix)) = text.split_once('/') else {
