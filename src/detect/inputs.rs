@@ -103,8 +103,8 @@ const VIEWS: &[(&str, &[&str])] = &[
     ("login_key_apps", &["Login", "LoginHistory"]),
     ("sightings", HISTORY),
     ("first_seen", HISTORY),
-    ("activity_hourly", HISTORY_AND_EXPORTS),
-    ("expected_activity", HISTORY_AND_EXPORTS),
+    ("activity_hourly", HISTORY),
+    ("expected_activity", HISTORY),
 ];
 
 /// What the accounts' history is made from.
@@ -121,23 +121,10 @@ const HISTORY: &[&str] = &[
     "BulkApiRequest",
     "CompositeApi",
     "MetadataApiOperation",
-];
-
-const HISTORY_AND_EXPORTS: &[&str] = &[
-    "Login",
-    "LoginHistory",
-    "ApiTotalUsage",
-    "RestApi",
-    "API",
-    "ApexRestApi",
-    "ApexSoap",
-    "BulkApi",
-    "BulkApi2",
-    "BulkApiRequest",
-    "CompositeApi",
-    "MetadataApiOperation",
     "ReportExport",
     "Report",
+    "AuraRequest",
+    "UniqueQuery",
 ];
 
 /// Data sets behind each view of the roster: of each group one at least, for what lacks one of

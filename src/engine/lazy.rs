@@ -15,6 +15,7 @@ use datafusion::prelude::SessionContext;
 
 use super::error::EngineError;
 use super::expected::{self, EXPECTED_ACTIVITY, JudgedDays};
+use super::params::Params;
 use super::{prune, tables};
 use crate::catalog::{Catalog, EventType};
 use crate::lake::Part;
@@ -37,6 +38,7 @@ pub(super) enum Slot {
     MadeOnce {
         name: &'static str,
         sql: &'static str,
+        params: Params,
     },
     /// What the accounts normally do on the judged days.
     ExpectedActivity,
@@ -88,8 +90,9 @@ impl LazyTables {
                 tables::event_table(table, event, parts)
             }
             Slot::View { name, sql } => self.view(sql).await.map_err(|e| self.built_in(name, &e)),
-            Slot::MadeOnce { name, sql } => {
-                self.rows(sql).await.map_err(|e| self.built_in(name, &e))
+            Slot::MadeOnce { name, sql, params } => {
+                let rows = self.rows(sql, &params).await;
+                rows.map_err(|e| self.built_in(name, &e))
             }
             Slot::ExpectedActivity => match expected::table(&self.state()?, &self.judged).await {
                 Ok(table) => Ok(Arc::new(table)),
@@ -108,9 +111,10 @@ impl LazyTables {
         (self.state)().ok_or_else(gone)
     }
 
-    async fn rows(&self, sql: &str) -> Result<Arc<dyn TableProvider>> {
+    async fn rows(&self, sql: &str, params: &Params) -> Result<Arc<dyn TableProvider>> {
         let state = self.state()?;
         let plan = state.create_logical_plan(sql).await?;
+        let plan = plan.with_param_values(params.values())?;
         let schema = Arc::clone(plan.schema().inner());
         let plan = state.create_physical_plan(&plan).await?;
         let batches = collect(plan, state.task_ctx()).await?;

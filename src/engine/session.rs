@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -17,6 +17,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use futures::StreamExt;
@@ -26,8 +27,10 @@ use super::damage::damaged_file;
 use super::error::EngineError;
 use super::expected::EXPECTED_ACTIVITY;
 use super::functions::{KnownMachines, KnownUsers};
+use super::lake_table::days_since_epoch;
 use super::lazy::{LazyTables, Slot};
 use super::params::Params;
+use super::rollup_schema::ROLLUP_ACTIVITY;
 use super::{functions, prune, tables, views};
 use crate::catalog::Catalog;
 use crate::enrich::Enrichment;
@@ -90,8 +93,10 @@ impl Session {
             session.hide_registered_machines()?;
         }
         for &(name, sql) in views::MADE_ONCE {
-            session.lazy.add(name, Slot::MadeOnce { name, sql });
+            let params = Params::new();
+            session.lazy.add(name, Slot::MadeOnce { name, sql, params });
         }
+        session.lazy.add("app_ids", app_ids(lake)?);
         for &(name, sql) in views::VIEWS {
             session.lazy.add(name, Slot::View { name, sql });
         }
@@ -301,6 +306,18 @@ impl Session {
     fn explain(&self, error: &DataFusionError) -> EngineError {
         told_by_us(error).unwrap_or_else(|| EngineError::planning(error, &self.tables()))
     }
+}
+
+/// The names of the last days of the history.
+fn app_ids(lake: &Lake) -> Result<Slot, EngineError> {
+    let last = lake.parts(ROLLUP_ACTIVITY)?.last().map(|part| part.day);
+    let first = last.and_then(|day| day.checked_sub_days(Days::new(views::NAMED_DAYS)));
+    let first = ScalarValue::Date32(first.map(days_since_epoch));
+    Ok(Slot::MadeOnce {
+        name: "app_ids",
+        sql: views::APP_IDS,
+        params: Params::new().with("first", first),
+    })
 }
 
 /// A running query. Dropping it stops the query.

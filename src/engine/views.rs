@@ -80,8 +80,13 @@ pub(super) const MADE_ONCE: &[(&str, &str)] = &[
         "roster_as_of",
         include_str!("../../queries/views/roster_as_of.sql"),
     ),
-    ("app_ids", include_str!("../../queries/views/app_ids.sql")),
 ];
+
+/// Made once as well, from the last [`NAMED_DAYS`] of the accounts' history: `app_ids`.
+pub(super) const APP_IDS: &str = include_str!("../../queries/views/app_ids.sql");
+
+/// Days of the history that say which app a name stands for: what is older costs and tells nothing.
+pub(super) const NAMED_DAYS: u64 = 400;
 
 /// The inferred roles of accounts that the registry did not declare when they were last seen.
 pub(super) const INFERRED_ROLES: &str = "

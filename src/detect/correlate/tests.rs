@@ -389,7 +389,8 @@ fn the_ids_of_cases_never_change_between_versions() {
         ORG,
         &Privileged::default(),
     );
-    assert_eq!(place[0].correlation.case_id.as_deref(), Some("0"));
+    let id = place[0].correlation.case_id.as_deref();
+    assert_eq!(id, Some("666b06fb98d2808cfc2db743c1837e26"));
 }
 
 #[test]

@@ -95,17 +95,17 @@ pub(super) fn plan(lake: &Lake, changed: &BTreeSet<NaiveDate>) -> Result<Plan, L
     let (sources, whole) = sources(lake)?;
     let mut old = lake.parts(ROLLUP_ACTIVITY)?;
     let there: BTreeSet<NaiveDate> = old.iter().map(|part| part.day).collect();
-    old.extend(lake.parts(ROLLUP_SIGHTINGS)?);
-
     let mut days = changed.clone();
+    // One release writes both.
+    let of_others = old.iter().filter(|part| !writer::is_ours(part));
+    days.extend(of_others.map(|part| part.day));
+    old.extend(lake.parts(ROLLUP_SIGHTINGS)?);
     days.extend(whole.difference(&there));
     for part in sources.iter().filter(|part| part.event_type == BULK_API_2) {
         if changed.contains(&part.day) {
             days.extend(part.day.checked_sub_days(Days::new(1)));
         }
     }
-    let of_others = old.iter().filter(|part| !writer::is_ours(part));
-    days.extend(of_others.map(|part| part.day));
     let with_rows: BTreeSet<NaiveDate> = sources.iter().chain(&old).map(|part| part.day).collect();
     days.retain(|day| with_rows.contains(day));
     if !days.is_empty() {
