@@ -349,25 +349,15 @@ fn show(args: &ShowArgs, global: &Global, terminal: &Terminal) -> anyhow::Result
     }
     let [Listed { row, status }] = &listed;
     let teller = Teller::new(&lake, &rules, place.invocation())?;
-<<<<<<< HEAD
     let related = related(&lake, row)?;
     // What a finding gathers belongs to its case.
     let gathering = Gathering::of(related.iter());
     let told = gathering.tell(row, &BTreeSet::new(), &teller);
-=======
->>>>>>> a96fac006bdc4d91362eec2cd8606e522093692c
     let baseline = explain::baseline_of(row, &lake, &place).unwrap_or_else(|error| {
         // What was found is shown even where the days behind it can no longer be read.
         terminal.warn(&printable(&format!("no baseline: {error:#}"), 1000));
         vec![]
     });
-<<<<<<< HEAD
-=======
-    let related = related(&lake, row)?;
-    // What a finding gathers belongs to its case.
-    let gathering = Gathering::of(related.iter());
-    let told = gathering.tell(row, &BTreeSet::new(), &teller);
->>>>>>> a96fac006bdc4d91362eec2cd8606e522093692c
     let text = full_text(told, row, *status, &related, &history, &baseline, &place)?;
     terminal.data(|out| out.write_all(text.as_bytes()))?;
     Ok(Exit::Done)
