@@ -68,7 +68,7 @@ looks AS (
         FROM queries
         -- An hour for the pairs, and an hour to see that a hunt is the end of an older one.
         WHERE occurred_at >= $window_start - INTERVAL '2 hours' AND occurred_at < $window_end
-          AND query_classes IS NOT NULL
+          AND array_has_any(string_to_array(query_classes, ';'), array_concat($strong, $weak))
     ) classed
     WHERE array_has($strong, class) OR array_has($weak, class)
 ),
