@@ -91,7 +91,8 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let lookback = *place.settings.detect.lookback_days;
     let windows = Windows::of_dirty_days(&dirty.days, &coverage, at, lookback);
     // An indicator that was published today may have been in the logs for months.
-    let hunt = lake.ledger().indicators_asked()?.as_ref() != Some(&known);
+    let asked = lake.ledger().indicators_asked()?;
+    let hunt = asked.as_ref() != Some(&known);
     let windows = match hunt {
         true => windows.with_archive(&coverage, at),
         false => windows,
@@ -108,6 +109,12 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     remarks.extend(unknown_machines(&lake, &registry, &place)?);
     remarks.extend(watch::expired(&report));
     remarks.extend(report.remarks.iter().cloned());
+    if let (true, Some(archive), true) = (hunt, windows.archive, asked.is_some()) {
+        remarks.push(format!(
+            "the indicators have changed: all that the lake holds was compared with them, from {} on",
+            archive.from.date_naive()
+        ));
+    }
     if !windows.beyond_lookback.is_empty() {
         remarks.push(format!(
             "{} received rows but lie before the look-back of {lookback} days: not judged",
