@@ -140,7 +140,7 @@ impl FindingView {
             }),
             gathers: GatheredWords::of(news).map(|words| GathersView {
                 summary: words.summary,
-                details: format!("{} ({})", words.users, words.rules),
+                details: words.details,
             }),
             why: prose(&finding.description),
             evidence: evidence(finding),

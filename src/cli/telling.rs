@@ -48,10 +48,14 @@ pub fn write_news(out: &mut String, news: &News, terminal: &Terminal) -> std::fm
         counted(news.count(), "event")
     )?;
     if let Some((from, because)) = &finding.raised {
-        writeln!(out, "  raised    from {from}: {}", text(because))?;
+        writeln!(
+            out,
+            "  raised    {}",
+            text(&format!("from {from}: {because}"))
+        )?;
     }
     if let Some(gathers) = GatheredWords::of(news) {
-        let line = format!("{}: {} ({})", gathers.summary, gathers.users, gathers.rules);
+        let line = format!("{}: {}", gathers.summary, gathers.details);
         writeln!(out, "  gathers   {}", wrap(&line, WIDTH, 12))?;
     }
     writeln!(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
@@ -95,6 +95,12 @@ impl Evidence {
     pub fn number(&self, columns: &[&str]) -> Option<u64> {
         let mut values = columns.iter().filter_map(|column| self.0.get(*column));
         values.find_map(Value::as_u64)
+    }
+
+    /// The UTC day of a column with a time.
+    pub fn day(&self, column: &str) -> Option<NaiveDate> {
+        let at: DateTime<Utc> = self.0.get(column)?.as_str()?.parse().ok()?;
+        Some(at.date_naive())
     }
 
     /// The apps, each as id of 18 characters and as key of the name.

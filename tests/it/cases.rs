@@ -190,7 +190,7 @@ fn the_breach_of_an_app_with_seven_hundred_users_is_one_alert() {
             .contains("Gathers 700 findings of 700 users: user100@example.com,")
             && first[0]
                 .1
-                .contains("+ 680 more (session-hijack-suspected 700)"),
+                .contains("+ 680 more (session-hijack-suspected 700; medium 700)"),
         "{}",
         first[0].1
     );
@@ -225,6 +225,9 @@ fn the_breach_of_an_app_with_seven_hundred_users_is_one_alert() {
             &burst["case_id"]
         )
     );
+    let prefix = &burst["case_id"].as_str().unwrap()[..12];
+    let of_case = ["findings", "list", "--case", prefix, "--format", "jsonl"];
+    assert_eq!(run(&org, 0, &of_case).lines().count(), 701);
     let asked = "SELECT subject, day, severity, findings, gathered, rules, status FROM cases";
     let answer = run(&org, 0, &["sql", "--format", "csv", asked]);
     assert_eq!(

@@ -311,6 +311,7 @@ fn breach() -> Digest {
             )
         })
         .collect();
+    burst.gathered[699].severity = Severity::Critical;
     digest(vec![burst, finding("f2", "k2", Severity::High)])
 }
 
@@ -332,8 +333,9 @@ fn a_breach_of_seven_hundred_users_is_one_alert_with_a_number() {
         for words in [
             "CRITICAL: 2 new findings in Example org, and 700 findings of single users gathered under them",
             "MktCloud Connector, 2026-01-30, case 0123456789ab",
-            "700 findings of 700 users: u000@example.com, u001@example.com, ",
-            "u019@example.com, + 680 more (session-hijack-suspected 700)",
+            // The gravest is named, however many there are.
+            "700 findings of 700 users: u699@example.com, u000@example.com, u001@example.com, ",
+            "u018@example.com, + 680 more (session-hijack-suspected 700; critical 1, high 699)",
         ] {
             assert!(text.contains(words), "no {words:?} in {text}");
         }

@@ -1,8 +1,9 @@
 //! The app-wide bursts, and whose findings they gather.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use ipnet::IpNet;
 
 use super::takes_part;
@@ -10,19 +11,23 @@ use crate::config::Family;
 use crate::detect::subject::{Evidence, day_of, names_of};
 use crate::lake::{Finding, FindingRow};
 
-/// The rule that tells of a burst. Its evidence names the app (`app_key`, `app`, `app_id` …), the
-/// network (`network`, `ips` …), at most so many users (`users`, `usernames` …) and their number
-/// (`user_count`).
+/// The rule that tells of a burst. Its evidence names the app (`app_key`, `app` …), the network
+/// (`network` …), the first so many users (`users` …) and their number (`user_count`), and when
+/// their use of it began and ended (`span_from`, `span_to`).
 pub const GATHERING_RULE: &str = "app-token-burst-new-ip";
 
 const USERS: [&str; 5] = ["users", "usernames", "user_names", "user_keys", "user_ids"];
 const USER_COUNTS: [&str; 4] = ["user_count", "users_count", "users", "distinct_users"];
 
+/// For how long after its last event a burst gathers: it is told once, on the day on which there
+/// were enough users, and goes on for days.
+const AFTERMATH: Days = Days::new(7);
+
 pub(super) struct Bursts<'a>(Vec<Burst<'a>>);
 
 struct Burst<'a> {
     row: &'a FindingRow,
-    /// UTC days from its first event to its last.
+    /// UTC days from its first event to the end of its aftermath.
     days: (NaiveDate, NaiveDate),
     apps: BTreeSet<String>,
     networks: Vec<IpNet>,
@@ -42,7 +47,8 @@ impl<'a> Bursts<'a> {
         Self(bursts)
     }
 
-    /// The burst that gathers the finding: one of its own day, else the earliest.
+    /// The burst that gathers the finding: of several the gravest, then one of the finding's own
+    /// day, then the earliest.
     pub fn gatherer_of(&self, finding: &Finding) -> Option<&'a FindingRow> {
         let row = &finding.row;
         let is_single = row.user_key.is_some()
@@ -69,7 +75,8 @@ impl<'a> Bursts<'a> {
             !burst.apps.is_disjoint(&apps) || (burst.names(&names) && burst.reaches(&networks))
         });
         let day = day_of(row);
-        let gatherer = gatherers.min_by_key(|burst| day_of(burst.row) != day)?;
+        let gatherer = gatherers
+            .min_by_key(|burst| (Reverse(burst.row.own_severity()), day_of(burst.row) != day))?;
         Some(gatherer.row)
     }
 }
@@ -79,9 +86,14 @@ impl<'a> Burst<'a> {
         let evidence = Evidence::of(row);
         let lists = USERS.map(|column| evidence.texts(&[column]).count());
         let named = lists.into_iter().max().unwrap_or(0) as u64;
+        let (first, last) = days_of(row);
+        let first = evidence
+            .day("span_from")
+            .map_or(first, |day| day.min(first));
+        let last = evidence.day("span_to").map_or(last, |day| day.max(last));
         Self {
             row,
-            days: days_of(row),
+            days: (first, last.checked_add_days(AFTERMATH).unwrap_or(last)),
             apps: evidence.apps(),
             networks: evidence.networks(),
             users: evidence.texts(&USERS).map(str::to_lowercase).collect(),

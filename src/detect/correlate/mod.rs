@@ -10,8 +10,8 @@
 //!   `api-call-volume-anomaly` is critical beside a finding of these families of the same user
 //!   within 24 hours, whoever the user is.
 //! - **Gather.** `app-token-burst-new-ip` tells that many users' tokens of one app are in other
-//!   hands. The single findings of these users (misuse, attack, behaviour) on the days of the
-//!   burst belong to its case, and an alert counts them under it.
+//!   hands. The single findings of these users (misuse, attack, behaviour) from its first day until
+//!   a week after its last event belong to its case, and an alert counts them under it.
 //!
 //! What is open or acknowledged takes part: that somebody knows of a finding does not make it
 //! less true. What is suppressed (staging too) or resolved neither raises nor gathers, nor is

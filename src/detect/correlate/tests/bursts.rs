@@ -85,9 +85,20 @@ fn a_burst_gathers_on_its_days_and_nothing_that_is_no_part_of_it() {
                 .map(|d| d.and_utc());
         })
     };
-    assert!(is_gathered(burst(), moved("2026-01-15T23:59:00Z")));
-    assert!(!is_gathered(burst(), moved("2026-01-16T00:00:00Z")));
+    assert!(is_gathered(burst(), moved("2026-01-15T00:00:00Z")));
     assert!(!is_gathered(burst(), moved("2026-01-14T23:59:59Z")));
+    // It is told once, when there are enough users: it began before, and goes on.
+    assert!(is_gathered(burst(), moved("2026-01-22T23:59:59Z")));
+    assert!(!is_gathered(burst(), moved("2026-01-23T00:00:00Z")));
+    let with_span = || {
+        burst().with(|row| {
+            let span =
+                r#""span_from":"2026-01-14T22:00:00.000Z","span_to":"2026-01-16T01:00:00.000Z""#;
+            row.evidence_json = row.evidence_json.replace(r#""user_count":2"#, span);
+        })
+    };
+    assert!(is_gathered(with_span(), moved("2026-01-14T00:00:00Z")));
+    assert!(is_gathered(with_span(), moved("2026-01-23T23:59:59Z")));
 
     assert!(is_gathered(
         burst(),
@@ -121,19 +132,25 @@ fn a_burst_gathers_on_its_days_and_nothing_that_is_no_part_of_it() {
 }
 
 #[test]
-fn of_two_bursts_the_one_of_the_findings_own_day_gathers() {
+fn of_two_bursts_the_graver_gathers_then_the_one_of_the_findings_own_day() {
     let over_midnight = burst().with(|row| {
         row.finding_id = "burst-before".into();
         row.first_seen = at("2026-01-14T23:00:00Z");
         row.bucket_start = Some(at("2026-01-14T00:00:00Z"));
         row.last_seen = at("2026-01-15T01:00:00Z");
     });
-    let all = [over_midnight, burst(), single(r#"{"app":"MktCloud"}"#)];
-    let places = places(&all, &Privileged::default());
-    assert_eq!(
-        places["s"].correlation.gathered_by.as_deref(),
-        Some("burst")
-    );
+    let gatherer = |burst: Finding| {
+        let all = [
+            over_midnight.clone(),
+            burst,
+            single(r#"{"app":"MktCloud"}"#),
+        ];
+        let places = places(&all, &Privileged::default());
+        places["s"].correlation.gathered_by.clone().unwrap()
+    };
+    assert_eq!(gatherer(burst()), "burst");
+    // A suspected move of the vendor takes nothing from a burst.
+    assert_eq!(gatherer(burst().graded(Medium)), "burst-before");
 }
 
 #[test]
@@ -163,4 +180,24 @@ fn seven_hundred_users_of_a_breached_app_are_one_case_and_raised_by_their_own() 
         .values()
         .filter(|place| place.correlation.raised_from.is_some());
     assert_eq!(raised.count(), 0);
+}
+
+#[test]
+fn the_rules_that_correlation_knows_by_name_tell_what_it_reads() {
+    let rules = crate::detect::RuleSet::embedded().unwrap();
+    let burst = rules.get(GATHERING_RULE).unwrap();
+    for column in [
+        "app_key",
+        "app",
+        "network",
+        "users",
+        "user_count",
+        "span_from",
+        "span_to",
+    ] {
+        assert!(burst.sql.contains(column), "{column}");
+    }
+    assert_eq!(burst.family, Family::Attack);
+    let volume = rules.get("api-call-volume-anomaly").unwrap();
+    assert_eq!(volume.family, Family::Behaviour);
 }
