@@ -5,7 +5,7 @@
 //! floor 1 [`baseline`], [`registry`], [`enrich`],
 //! [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
-//! [`suggest`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
+//! [`suggest`], [`simulate`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
 
 pub mod alert;
 pub mod baseline;
@@ -22,5 +22,6 @@ pub mod lake;
 pub mod privacy;
 pub mod registry;
 pub mod rollup;
+pub mod simulate;
 pub mod suggest;
 pub mod words;

@@ -242,11 +242,12 @@ by_action AS (
         w.site, w.day_start, a.action, sum(a.times) AS calls,
         min(w.first_at) AS first_at, max(w.last_at) AS last_at,
         max(w.list_15) AS list_15, max(w.scouting_15) AS scouting_15, max(w.in_request) AS in_request,
-        array_agg(DISTINCT w.address) AS addresses,
+        array_agg(DISTINCT w.address ORDER BY w.address) AS addresses,
         array_slice(array_agg(DISTINCT printable(trim(BOTH '"' FROM a.user_agent))
             ORDER BY printable(trim(BOTH '"' FROM a.user_agent)))
             FILTER (WHERE trim(BOTH '"' FROM a.user_agent) <> ''), 1, 10) AS clients,
-        array_agg(DISTINCT ua_family(trim(BOTH '"' FROM a.user_agent))) AS ua_families,
+        array_agg(DISTINCT ua_family(trim(BOTH '"' FROM a.user_agent))
+            ORDER BY ua_family(trim(BOTH '"' FROM a.user_agent))) AS ua_families,
         array_slice(array_agg(DISTINCT a.uri ORDER BY a.uri) FILTER (WHERE a.uri IS NOT NULL), 1, 10) AS pages,
         max(a.actions_malformed) AS malformed,
         array_slice(array_agg(DISTINCT a.file_id || ':' || a.line_no ORDER BY a.file_id || ':' || a.line_no), 1, 20)

@@ -1,7 +1,8 @@
 /*
-What the accounts did between $from and $to, in one form and already summed up: one row per day,
-account, hour and everything that `rollup_sightings` and `rollup_activity` tell apart. Both are made
-from it, account by account. Each row of a log belongs to one branch, and counts there what it is.
+What the accounts did between $from and $to, in one form: `rollup_sightings` and `rollup_activity` are
+made from it, account by account. Each row of a log belongs to one branch, and counts there what it is.
+This is the beginning of two queries: activity_summed.sql adds up what does not differ in anything that
+the rollups tell apart, activity_rows.sql leaves the rows as they are.
 
 hour               whole hours since 1970
 user_key           user id, else the username in lower case; NULL where the log names nobody
@@ -266,43 +267,3 @@ shapes AS (
     WHERE occurred_at >= $from AND occurred_at < $to AND actions IS NOT NULL
       AND coalesce(upper(user_type), 'GUEST') IN ('GUEST', 'G')
 )
-SELECT
-    CAST(occurred_at AS BIGINT) / 3600000 AS hour,
-    user_key, user_id, username, user_type, source, event_type, app_id, app_name, network, country,
-    agent, client, api_version, path, objects, operation,
-    count(*) AS events,
-    min(CAST(occurred_at AS BIGINT)) AS first_ms,
-    max(CAST(occurred_at AS BIGINT)) AS last_ms,
-    sum(logins) AS logins,
-    sum(failed_logins) AS failed_logins,
-    sum(calls) AS calls,
-    sum(limit_calls) AS limit_calls,
-    sum(call_errors) AS call_errors,
-    sum(rows_read) AS rows_read,
-    sum(rows_unknown) AS rows_unknown,
-    sum(bytes) AS bytes,
-    sum(deletes) AS deletes,
-    sum(hard_deletes) AS hard_deletes,
-    sum(exports) AS exports
-FROM events
-GROUP BY
-    CAST(occurred_at AS BIGINT) / 3600000,
-    user_key, user_id, username, user_type, source, event_type, app_id, app_name, network, country,
-    agent, client, api_version, path, objects, operation
-UNION ALL
-SELECT
-    CAST(occurred_at AS BIGINT) / 3600000 AS hour,
-    user_id AS user_key, user_id, CAST(NULL AS VARCHAR) AS username, user_type, kind AS source,
-    CASE WHEN kind = 'aura_action' THEN 'AuraRequest' ELSE 'RestApi' END AS event_type, app_id,
-    CAST(NULL AS VARCHAR) AS app_name, CAST(NULL AS VARCHAR) AS network, CAST(NULL AS VARCHAR) AS country,
-    CAST(NULL AS VARCHAR) AS agent, CAST(NULL AS VARCHAR) AS client, CAST(NULL AS VARCHAR) AS api_version,
-    split_part(shape, '=', 1) AS path, CAST(NULL AS VARCHAR) AS objects, CAST(NULL AS VARCHAR) AS operation,
-    -- `Controller.method=3`: three times.
-    sum(CASE WHEN kind = 'aura_action' THEN CAST(split_part(shape, '=', 2) AS BIGINT) ELSE 1 END) AS events,
-    min(CAST(occurred_at AS BIGINT)) AS first_ms,
-    max(CAST(occurred_at AS BIGINT)) AS last_ms,
-    0 AS logins, 0 AS failed_logins, 0 AS calls, 0 AS limit_calls, 0 AS call_errors, 0 AS rows_read,
-    0 AS rows_unknown, 0 AS bytes, 0 AS deletes, 0 AS hard_deletes, 0 AS exports
-FROM shapes
-GROUP BY CAST(occurred_at AS BIGINT) / 3600000, user_id, user_type, kind, app_id, split_part(shape, '=', 1)
-ORDER BY hour / 24, user_key

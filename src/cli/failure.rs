@@ -16,6 +16,7 @@ use crate::lake::LakeError;
 use crate::privacy::printable;
 use crate::registry::RegistryError;
 use crate::rollup::RollupError;
+use crate::simulate::SimulateError;
 use crate::suggest::SuggestError;
 
 /// Longest line of a message, in characters.
@@ -121,6 +122,12 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             | OutputError::Destination { .. }
             | OutputError::JunitElsewhere => Exit::Usage,
             _ => Exit::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<SimulateError>() {
+        return Some(match error {
+            SimulateError::Write { .. } => Exit::Internal,
+            _ => Exit::Usage,
         });
     }
     let is_usage = cause.is::<UsageError>()

@@ -21,6 +21,7 @@ pub mod output;
 mod registry;
 mod rules;
 mod run;
+mod simulate;
 mod sql;
 mod suggest;
 mod summary;
@@ -176,6 +177,9 @@ enum Command {
     /// Checks the installation: PASS, WARN, FAIL or SKIP, each with the fix
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::DoctorArgs),
+    /// Writes a synthetic org: logs with attacks and look-alikes of which the answer is known
+    #[command(after_help = simulate::EXAMPLES)]
+    Simulate(Box<simulate::SimulateArgs>),
     /// Prints tab completion for a shell
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::CompletionsArgs),
@@ -246,6 +250,7 @@ impl Cli {
             Command::Lake(command) => lake::run(command, global, terminal),
             Command::Registry(command) => registry::run(command, global, terminal),
             Command::Doctor(args) => doctor::run(args, global, terminal),
+            Command::Simulate(args) => simulate::run(args, global, terminal),
             Command::Completions(args) => completions::run(args, terminal),
             Command::Man(args) => man::run(args, terminal),
         }
@@ -337,6 +342,7 @@ mod tests {
             registry::CHECK_EXAMPLES,
             suggest::EXAMPLES,
             doctor::EXAMPLES,
+            simulate::EXAMPLES,
             completions::EXAMPLES,
             man::EXAMPLES,
         ];

@@ -81,6 +81,11 @@ impl RollupError {
         matches!(self, Self::Engine(EngineError::DamagedPart { .. }))
     }
 
+    /// The query can do with less memory when it is asked in another form.
+    fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Engine(EngineError::OutOfMemory { .. }))
+    }
+
     fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io {
             path: path.to_owned(),

@@ -22,6 +22,7 @@ mod roster;
 mod rules;
 mod sample;
 mod shapes;
+mod simulate;
 mod suggest;
 mod traps;
 mod watch;

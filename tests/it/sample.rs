@@ -39,6 +39,7 @@ pub struct WholeNight {
     pub findings: String,
     pub second_summary: String,
     pub second_findings: String,
+    _turn: fs::File,
 }
 
 impl WholeNight {
@@ -46,7 +47,11 @@ impl WholeNight {
     pub fn get() -> &'static Self {
         static NIGHT: OnceLock<WholeNight> = OnceLock::new();
         NIGHT.get_or_init(|| {
-            let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("whole-night");
+            let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+            // Held until this process ends: another one that runs these tests waits for its turn.
+            let turn = fs::File::create(scratch.join("whole-night.lock")).unwrap();
+            turn.lock().unwrap();
+            let dir = scratch.join("whole-night");
             if dir.exists() {
                 fs::remove_dir_all(&dir).unwrap();
             }
@@ -66,6 +71,7 @@ impl WholeNight {
                 findings,
                 second_summary,
                 second_findings,
+                _turn: turn,
             }
         })
     }

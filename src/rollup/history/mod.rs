@@ -11,6 +11,8 @@ mod row;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upkeep_tests;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +28,16 @@ pub use proof::check;
 use row::Rows;
 use table::DayTables;
 
-const ACTIVITY: &str = include_str!("../../../queries/rollups/activity.sql");
+/// The day's activity, summed up as far as it goes.
+const SUMMED: &str = concat!(
+    include_str!("../../../queries/rollups/activity.sql"),
+    include_str!("../../../queries/rollups/activity_summed.sql")
+);
+/// The same row by row: what it takes of memory does not depend on the rows.
+const ROWS: &str = concat!(
+    include_str!("../../../queries/rollups/activity.sql"),
+    include_str!("../../../queries/rollups/activity_rows.sql")
+);
 
 /// Two rows of one of its jobs may lie on two days.
 const BULK_API_2: &str = "BulkApi2";
@@ -161,24 +172,37 @@ fn make_days(
     let (Some(first), Some(last)) = (days.first(), days.last()) else {
         return Ok(vec![]);
     };
-    let wanted: BTreeSet<NaiveDate> = days.iter().copied().collect();
     let span = Span {
         from: whole_day(*first).from,
         to: whole_day(*last).to,
     };
-    let mut writing = Writing {
-        lake,
-        wanted,
-        day: None,
-        finished: Finished::default(),
-    };
-    for_each_account(session, span, |day, account| writing.add(day, account))?;
-    writing.finish()
+    within_memory(|activity| {
+        let mut writing = Writing {
+            lake,
+            wanted: days.iter().copied().collect(),
+            day: None,
+            finished: Finished::default(),
+        };
+        for_each_account(session, activity, span, |day, account| {
+            writing.add(day, account)
+        })?;
+        writing.finish()
+    })
+}
+
+/// Asks for the activity summed up, and once more row by row where the sums do not fit: callers
+/// choose some of what the rows differ in, and must not be able to stop the night by it.
+fn within_memory<T>(mut ask: impl FnMut(&str) -> Result<T, RollupError>) -> Result<T, RollupError> {
+    match ask(SUMMED) {
+        Err(error) if error.is_out_of_memory() => ask(ROWS),
+        answer => answer,
+    }
 }
 
 /// Hands over each account of each day between two midnights, day by day.
 fn for_each_account(
     session: &Session,
+    activity: &str,
     span: Span,
     mut each: impl FnMut(NaiveDate, &Account) -> Result<(), RollupError>,
 ) -> Result<(), RollupError> {
@@ -186,7 +210,7 @@ fn for_each_account(
         .with_time("from", span.from)
         .with_time("to", span.to);
     let mut current: Option<(NaiveDate, Account)> = None;
-    for batch in session.stream_of_present(ACTIVITY, &params)? {
+    for batch in session.stream_of_present(activity, &params)? {
         let batch = with_text_views(&batch?)?;
         for row in Rows::of(&batch)?.iter() {
             let Some(day) = day_of_hour(row.hour) else {

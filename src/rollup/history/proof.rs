@@ -11,7 +11,7 @@ use chrono::NaiveDate;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::table::{DayTables, Sink};
-use super::{for_each_account, sources};
+use super::{for_each_account, sources, within_memory};
 use crate::catalog::Catalog;
 use crate::engine::{
     EngineOptions, Params, ROLLUP_ACTIVITY, ROLLUP_SIGHTINGS, Session, activity_schema,
@@ -55,7 +55,7 @@ pub fn check(
             from: whole_day(*first).from,
             to: whole_day(*last).to,
         };
-        let anew = made_anew(&session, span)?;
+        let anew = within_memory(|activity| made_anew(&session, activity, span))?;
         let rollups = [
             (ROLLUP_SIGHTINGS, SIGHTINGS, sighting_schema(), 0),
             (ROLLUP_ACTIVITY, ACTIVITY, activity_schema(), 1),
@@ -80,7 +80,7 @@ pub fn check(
 
 /// How many rows, and a sum of them that does not depend on their order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Print {
+pub(super) struct Print {
     rows: u64,
     sum: u128,
 }
@@ -125,8 +125,9 @@ impl Sink for Printer {
 }
 
 /// Sightings and activity of each day, from the raw rows.
-fn made_anew(
+pub(super) fn made_anew(
     session: &Session,
+    activity: &str,
     span: Span,
 ) -> Result<BTreeMap<NaiveDate, [Print; 2]>, RollupError> {
     let mut days: BTreeMap<NaiveDate, [Print; 2]> = BTreeMap::new();
@@ -138,7 +139,7 @@ fn made_anew(
         }
         Ok(())
     };
-    for_each_account(session, span, |day, account| {
+    for_each_account(session, activity, span, |day, account| {
         if current.as_ref().is_none_or(|(of, _)| *of != day) {
             let sightings = Printer::new(&sighting_schema())?;
             let activity = Printer::new(&activity_schema())?;
