@@ -22,6 +22,7 @@ mod roster;
 mod rules;
 mod sample;
 mod shapes;
+mod shared_folder;
 mod simulate;
 mod suggest;
 mod traps;

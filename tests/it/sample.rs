@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::program::{expect, orgwatch};
+use crate::shared_folder::SharedFolder;
 
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-data")
@@ -39,7 +40,7 @@ pub struct WholeNight {
     pub findings: String,
     pub second_summary: String,
     pub second_findings: String,
-    _turn: fs::File,
+    _folder: SharedFolder,
 }
 
 impl WholeNight {
@@ -47,15 +48,8 @@ impl WholeNight {
     pub fn get() -> &'static Self {
         static NIGHT: OnceLock<WholeNight> = OnceLock::new();
         NIGHT.get_or_init(|| {
-            let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
-            // Held until this process ends: another one that runs these tests waits for its turn.
-            let turn = fs::File::create(scratch.join("whole-night.lock")).unwrap();
-            turn.lock().unwrap();
-            let dir = scratch.join("whole-night");
-            if dir.exists() {
-                fs::remove_dir_all(&dir).unwrap();
-            }
-            fs::create_dir_all(&dir).unwrap();
+            let shared = SharedFolder::empty("whole-night");
+            let dir = shared.path.clone();
             desk(&dir);
             let logs = folder().join("logs").display().to_string();
             let night = |code, now| {
@@ -71,7 +65,7 @@ impl WholeNight {
                 findings,
                 second_summary,
                 second_findings,
-                _turn: turn,
+                _folder: shared,
             }
         })
     }

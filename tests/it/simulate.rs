@@ -3,33 +3,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use crate::program::{expect, orgwatch};
+use crate::shared_folder::SharedFolder;
 
 /// Three weeks and a half of a tiny org with every attack and story that fits, after one run.
 struct Org {
     dir: PathBuf,
     labels: Vec<BTreeMap<String, String>>,
+    _folder: SharedFolder,
 }
 
 impl Org {
     fn get() -> &'static Self {
         static ORG: OnceLock<Org> = OnceLock::new();
         ORG.get_or_init(|| {
-            let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("synthetic-org");
-            if dir.exists() {
-                fs::remove_dir_all(&dir).unwrap();
-            }
+            let folder = SharedFolder::empty("synthetic-org");
+            let dir = folder.path.clone();
             let out = dir.display().to_string();
-            let here = Path::new(env!("CARGO_TARGET_TMPDIR"));
             // A User-Agent full of traps: ingest has to read every row all the same.
             let wish = "simulate --seed 11 --size tiny --days 24 --attack all --story all \
                         --mutate hostile-agent --out";
             let mut wish: Vec<&str> = wish.split_whitespace().collect();
             wish.push(&out);
-            expect(0, orgwatch(here, &wish));
+            expect(0, orgwatch(&dir, &wish));
             let run = [
                 "run",
                 "--config",
@@ -45,7 +44,11 @@ impl Org {
                 String::from_utf8_lossy(&run.stderr)
             );
             let labels = rows(&fs::read_to_string(dir.join("labels.csv")).unwrap());
-            Org { dir, labels }
+            Org {
+                dir,
+                labels,
+                _folder: folder,
+            }
         })
     }
 
