@@ -85,6 +85,8 @@ fn every_label_has_its_rows_in_the_lake() {
              SELECT user_id, occurred_at FROM elf_api_total_usage UNION ALL
              SELECT user_id, occurred_at FROM elf_aura_request UNION ALL
              SELECT user_id, occurred_at FROM elf_uri UNION ALL
+             SELECT user_id, occurred_at FROM elf_lightning_page_view UNION ALL
+             SELECT user_id, occurred_at FROM setup_audit_trail UNION ALL
              SELECT user_id, occurred_at FROM elf_login_as) happened",
     );
     let seen: BTreeSet<(String, String)> = seen
