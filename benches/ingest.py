@@ -17,9 +17,7 @@ import os
 import platform
 import shutil
 import sqlite3
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import closing
@@ -27,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import report
+from process import Child, Failed, run
 
 BENCHES = Path(__file__).resolve().parent
 TARGET = BENCHES.parent / "target"
@@ -35,20 +34,6 @@ DATA = TARGET / "bench-data"
 CONTENDERS = ("orgwatch", "duckdb", "polars")
 # How often the ledger is asked whether the commit is there.
 POLL_SECONDS = 0.01
-
-
-class Failed(Exception):
-    """The benchmark cannot go on; the message says why."""
-
-
-@dataclass(frozen=True)
-class Child:
-    """A finished process and what it cost."""
-
-    seconds: float
-    cpu_seconds: float
-    peak_mib: float
-    stdout: str
 
 
 @dataclass(frozen=True)
@@ -63,42 +48,6 @@ class Sample:
     peak_mib: float
     csv_bytes: int
     parquet_bytes: int
-
-
-def run(
-    command: list[str | Path],
-    environment: dict[str, str] | None = None,
-    folder: Path | None = None,
-) -> Child:
-    """Runs a command in a folder to its end; one that fails ends the benchmark with its last
-    words."""
-    words = [str(word) for word in command]
-    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            env=environment,
-            cwd=folder,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            stderr.seek(0)
-            last = stderr.read().decode(errors="replace").strip().splitlines()[-20:]
-            said = "\n".join(last)
-            raise Failed(f"{' '.join(words)}\nended with exit code {process.returncode}:\n{said}")
-        stdout.seek(0)
-        unit = 1 if sys.platform == "darwin" else 1024
-        return Child(
-            seconds=seconds,
-            cpu_seconds=usage.ru_utime + usage.ru_stime,
-            peak_mib=usage.ru_maxrss * unit / (1 << 20),
-            stdout=stdout.read().decode(),
-        )
 
 
 def venv_python() -> Path:
