@@ -139,7 +139,8 @@ pub fn password_spray(stage: &mut Stage<'_>) -> Vec<Scene> {
     let expected = expect(&[&own], &["password-spray"], level);
     let ip = stage.foe(0);
     let mut done = scene(None, "", &ip, acts, expected);
-    if wanted < 20 {
+    // Twenty users in a day are asked for.
+    if wanted < 20 || slow {
         done.too_slow = vec!["password-spray"];
     }
     vec![done]
@@ -161,9 +162,11 @@ pub fn credential_stuffing(stage: &mut Stage<'_>) -> Vec<Scene> {
     let agent = "okhttp/3.14.9";
     let mut acts = vec![];
     let source = |n| super::super::org::crowd_address(offset + n);
+    let mut used = vec![];
     for _ in 0..attempts {
         let at = start + stage.draw.between(0, 50 * MINUTE);
         let ip = source(stage.draw.below(sources));
+        used.push(ip.clone());
         let unknown = stage.draw.chance(0.55);
         let user = *stage.draw.pick(&people);
         let mut thief = Actor::as_person(user, &ip, "ID", agent);
@@ -188,7 +191,9 @@ pub fn credential_stuffing(stage: &mut Stage<'_>) -> Vec<Scene> {
         acts.append(&mut thief.acts);
     }
     let hit = *stage.draw.pick(&people);
-    let mut thief = Actor::as_person(hit, &source(1), "ID", agent);
+    // Who got in is known by an address of the wave.
+    let ip = stage.draw.pick(&used).clone();
+    let mut thief = Actor::as_person(hit, &ip, "ID", agent);
     thief.log_in(start + 31 * MINUTE, &mut stage.draw);
     acts.append(&mut thief.acts);
     let own = [
@@ -201,7 +206,7 @@ pub fn credential_stuffing(stage: &mut Stage<'_>) -> Vec<Scene> {
         "salesforce-threat-event",
     ];
     let expected = expect(&[&own], &["credential-stuffing"], Critical);
-    let mut done = scene(None, "", &source(1), acts, expected);
+    let mut done = scene(None, "", &ip, acts, expected);
     // Fifty failures within an hour are asked for.
     done.too_slow = vec!["credential-stuffing"];
     vec![done]

@@ -103,6 +103,7 @@ pub const ALL: &[Mutation] = &[
         name: "look-alike-app",
         line: "The app's name with a letter of another alphabet, and no id",
         change: changes::look_alike_app,
+        answers: &["first-seen-app"],
         ..PLAIN
     },
     Mutation {
@@ -187,6 +188,11 @@ const NEED_A_PAST: [&str; 16] = [
     "oauth-device-flow-suspected",
 ];
 
+const UNEXPECTED_ADDRESS: [&str; 2] = [
+    "integration-unexpected-ip-login",
+    "integration-unexpected-ip-api",
+];
+
 impl Mutation {
     /// Changes a scene; false where there is nothing in it to change.
     pub fn apply(&self, scene: &mut Scene, org: &Org, turn: usize) -> bool {
@@ -195,7 +201,12 @@ impl Mutation {
         }
         let must = &mut scene.expected.must;
         if self.while_learning {
-            must.retain(|rule| !NEED_A_PAST.contains(rule));
+            // Without declared networks an address is foreign by the past only.
+            let victim = org.machines.iter().find(|m| Some(m.user) == scene.user);
+            let learned = victim.is_some_and(|m| !m.declared);
+            must.retain(|rule| {
+                !NEED_A_PAST.contains(rule) && !(learned && UNEXPECTED_ADDRESS.contains(rule))
+            });
         }
         if self.slows {
             must.retain(|rule| !scene.too_slow.contains(rule));
