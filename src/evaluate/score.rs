@@ -149,9 +149,10 @@ pub fn score(orgs: &[Org]) -> Score {
     let integration_nights = sum(|org| org.clean_nights.saturating_mul(org.integrations));
     let missed: Vec<Missed> = labels(orgs)
         .filter(|(_, label)| label.promised && label.told_by.is_empty())
-        .map(missed)
+        .map(self::missed)
         .collect();
     let above = labels(orgs).filter(|(_, label)| label.above.is_some());
+    let above = above.map(self::missed).collect();
     Score {
         orgs: orgs.len() as u64,
         nights: sum(|org| org.nights),
@@ -162,7 +163,7 @@ pub fn score(orgs: &[Org]) -> Score {
         recall: recall(orgs),
         stories: Stories {
             told: labels(orgs).filter(|(_, l)| l.kind == Kind::Story).count() as u64,
-            above: above.map(missed).collect(),
+            above,
         },
         clean: clean(orgs, integration_nights),
         silent: missed.iter().filter(|m| is_silent(m)).cloned().collect(),
@@ -173,9 +174,10 @@ pub fn score(orgs: &[Org]) -> Score {
 }
 
 fn labels(orgs: &[Org]) -> impl Iterator<Item = (&Org, &JudgedLabel)> {
-    let labels = |org: &'_ Org| org.judged.labels.iter();
-    orgs.iter()
-        .flat_map(move |org| labels(org).map(move |label| (org, label)))
+    fn of(org: &Org) -> impl Iterator<Item = (&Org, &JudgedLabel)> {
+        std::iter::repeat(org).zip(&org.judged.labels)
+    }
+    orgs.iter().flat_map(of)
 }
 
 fn findings(orgs: &[Org]) -> impl Iterator<Item = &JudgedFinding> + Clone {
