@@ -1,4 +1,5 @@
-//! Lists the detection rules under `queries/detections`, so that adding a rule is adding its files.
+//! Lists the detection rules under `queries/detections` and the logic of others under
+//! `queries/comparators`, so that adding a rule is adding its files.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -6,18 +7,28 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=queries/detections");
+    println!("cargo:rerun-if-changed=queries/comparators");
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or_else(missing)?);
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(missing)?);
 
-    let folder = root.join("queries/detections");
+    let rules = [
+        ("pub const RULES", ".sql"),
+        ("pub const CASES", ".cases.toml"),
+        ("pub const REGISTRIES", ".registry.toml"),
+    ];
+    let listing = listing(&root.join("queries/detections"), &rules)?;
+    fs::write(out.join("embedded_rules.rs"), listing)?;
+    let comparators = [("const COMPARATORS", ".sql")];
+    let listing = self::listing(&root.join("queries/comparators"), &comparators)?;
+    fs::write(out.join("embedded_comparators.rs"), listing)
+}
+
+/// Constants with the names and texts of a folder's files, by their endings.
+fn listing(folder: &Path, constants: &[(&str, &str)]) -> io::Result<String> {
     let mut listing = String::new();
-    for (constant, ending) in [
-        ("RULES", ".sql"),
-        ("CASES", ".cases.toml"),
-        ("REGISTRIES", ".registry.toml"),
-    ] {
-        listing.push_str(&format!("pub const {constant}: &[(&str, &str)] = &[\n"));
-        for path in files(&folder, ending)? {
+    for (constant, ending) in constants {
+        listing.push_str(&format!("{constant}: &[(&str, &str)] = &[\n"));
+        for path in files(folder, ending)? {
             let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
             let name = name.unwrap_or_default();
             let text = path.display().to_string();
@@ -25,7 +36,7 @@ fn main() -> io::Result<()> {
         }
         listing.push_str("];\n");
     }
-    fs::write(out.join("embedded_rules.rs"), listing)
+    Ok(listing)
 }
 
 /// Files of a folder by their ending, in name order; none where the folder is missing.

@@ -5,7 +5,8 @@
 //! floor 1 [`baseline`], [`registry`], [`enrich`],
 //! [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
-//! [`suggest`], [`simulate`]; floor 4 [`alert`], [`doctor`]; floor 5 [`cli`].
+//! [`suggest`], [`simulate`]; floor 4 [`alert`], [`doctor`],
+//! [`evaluate`]; floor 5 [`cli`].
 
 pub mod alert;
 pub mod baseline;
@@ -17,6 +18,7 @@ pub mod detect;
 pub mod doctor;
 pub mod engine;
 pub mod enrich;
+pub mod evaluate;
 pub mod ingest;
 pub mod lake;
 pub mod privacy;

@@ -11,6 +11,7 @@ use crate::config::{ConfigError, Fault};
 use crate::detect::RuleError;
 use crate::engine::EngineError;
 use crate::enrich::EnrichError;
+use crate::evaluate::EvaluateError;
 use crate::ingest::IngestError;
 use crate::lake::LakeError;
 use crate::privacy::printable;
@@ -122,6 +123,13 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             | OutputError::Destination { .. }
             | OutputError::JunitElsewhere => Exit::Usage,
             _ => Exit::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<EvaluateError>() {
+        return Some(match error {
+            EvaluateError::Lake(error) => of_lake(error),
+            EvaluateError::Engine(error) => of_engine(error),
+            _ => Exit::Usage,
         });
     }
     if let Some(error) = cause.downcast_ref::<SimulateError>() {

@@ -6,6 +6,7 @@ mod cases;
 mod completions;
 mod detect;
 mod doctor;
+mod evaluate;
 mod exit;
 mod explain;
 mod failure;
@@ -60,7 +61,7 @@ pub struct Cli {
 }
 
 /// Flags of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Global {
     /// The configuration file; otherwise ORGWATCH_CONFIG, otherwise ./orgwatch.toml if it exists
     #[arg(long, global = true, value_name = "FILE")]
@@ -180,6 +181,9 @@ enum Command {
     /// Writes a synthetic org: logs with attacks and look-alikes of which the answer is known
     #[command(after_help = simulate::EXAMPLES)]
     Simulate(Box<simulate::SimulateArgs>),
+    /// Says how good the detections are on synthetic orgs: precision, recall, nights, false alarms
+    #[command(after_help = evaluate::EXAMPLES)]
+    Evaluate(Box<evaluate::EvaluateArgs>),
     /// Prints tab completion for a shell
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::CompletionsArgs),
@@ -251,6 +255,7 @@ impl Cli {
             Command::Registry(command) => registry::run(command, global, terminal),
             Command::Doctor(args) => doctor::run(args, global, terminal),
             Command::Simulate(args) => simulate::run(args, global, terminal),
+            Command::Evaluate(args) => evaluate::run(args, global, terminal),
             Command::Completions(args) => completions::run(args, terminal),
             Command::Man(args) => man::run(args, terminal),
         }

@@ -59,7 +59,7 @@ pub use runner::{
 };
 pub use scaffold::{Scaffold, scaffold};
 pub use sight::Sight;
-pub use subject::day_of;
+pub use subject::{Evidence, Subject, day_of, names_of};
 pub use suppress::Suppressions;
 pub use void::void_suppressions;
 pub use windows::{Window, Windows};

@@ -171,6 +171,7 @@ impl Session {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(options.threads.max(1))
             .thread_name("orgwatch-engine")
+            .enable_time()
             .build()
             .map_err(EngineError::Start)?;
         let context = context(options)?;
@@ -332,6 +333,26 @@ impl BatchStream<'_> {
     /// Columns of every batch, known before the first.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
+    }
+
+    /// The whole answer, or none where it is not there in time. The query is stopped then.
+    pub fn collect_within(
+        mut self,
+        limit: std::time::Duration,
+    ) -> Result<Option<Vec<RecordBatch>>, EngineError> {
+        let batches = &mut self.batches;
+        let all = async {
+            let mut all = Vec::new();
+            while let Some(batch) = batches.next().await {
+                all.push(batch?);
+            }
+            Ok::<_, DataFusionError>(all)
+        };
+        let all = async { tokio::time::timeout(limit, all).await };
+        match self.runtime.block_on(all) {
+            Ok(all) => all.map(Some).map_err(|error| run_error(&error, &self.plan)),
+            Err(_) => Ok(None),
+        }
     }
 }
 

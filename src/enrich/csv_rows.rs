@@ -11,7 +11,7 @@ use crate::privacy::printable;
 const SHOWN_CHARS: usize = 60;
 
 /// The file's text and its header.
-pub(super) struct CsvRows<'a> {
+pub struct CsvRows<'a> {
     file: &'a str,
     text: &'a str,
     /// For each known heading, in their order, the place of its column.
@@ -23,7 +23,7 @@ pub(super) struct CsvRows<'a> {
 }
 
 /// One row; cells are trimmed.
-pub(super) struct CsvRow<'a> {
+pub struct CsvRow<'a> {
     file: &'a str,
     line: usize,
     columns: &'a [Option<usize>],

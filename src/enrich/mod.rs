@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
+pub use csv_rows::{CsvRow, CsvRows};
 pub use database::{Database, Tells};
 pub use error::EnrichError;
 pub use indicators::{Indicator, IndicatorKind, Indicators};
