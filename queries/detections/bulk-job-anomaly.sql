@@ -108,7 +108,7 @@ states AS (
 begun AS (
     SELECT
         *, CAST(occurred_at AS DATE) AS day,
-        max(verb) OVER job_rows AS operation,
+        max(verb) OVER job_rows AS operation, min(CAST(occurred_at AS DATE)) OVER job_rows AS seen_day,
         min(CASE
                 WHEN records > 0 OR state IN ('jobcomplete', 'complete', 'completed')
                     OR (records IS NULL AND coalesce(state, '') NOT IN ('aborted', 'failed', 'deleted'))
@@ -122,9 +122,12 @@ begun AS (
 jobs AS (
     SELECT
         generation, job, user_id AS user_key, day, operation,
-        max(job_id) AS job_id, max(object) AS object, min(began_at) AS began_at,
+        max(job_id) AS job_id, max(object) AS object, min(began_at) AS began_at, min(seen_day) AS seen_day,
         CASE generation WHEN 2 THEN max(records) ELSE sum(records) END AS records,
-        coalesce(last_value(state ORDER BY occurred_at, file_id, line_no), '') AS state,
+        -- Ended with nothing done, as far as the log tells; a job that was deleted when complete was not.
+        coalesce(last_value(state ORDER BY occurred_at, file_id, line_no) IN ('aborted', 'failed', 'deleted'), false)
+            AND NOT coalesce(bool_or(state IN ('jobcomplete', 'complete', 'completed')), false)
+            AND coalesce(max(records), 0) = 0 AS is_empty,
         min(occurred_at) AS first_at, max(occurred_at) AS last_at,
         min(ip) FILTER (WHERE ip IS NOT NULL) AS ip,
         coalesce(bool_or(in_window(user_id, ip, occurred_at, 'maintenance')), false) AS in_maintenance,
@@ -142,15 +145,16 @@ loads AS (
             WHEN operation IN ('insert', 'update', 'upsert') THEN 'write'
             ELSE coalesce(operation, 'unknown')
         END AS kind,
-        coalesce(bool_or(CAST(began_at AS DATE) = day
-            AND NOT (coalesce(records, 0) = 0 AND state IN ('aborted', 'failed', 'deleted'))), false) AS begins,
+        bool_or(CAST(began_at AS DATE) = day) AS begins,
+        -- What a job itself left the evening before is no past.
+        coalesce(min(CASE WHEN CAST(began_at AS DATE) = day THEN seen_day END), day) AS since,
         count(*) AS jobs, sum(records) AS records, count(*) FILTER (WHERE records IS NULL) AS jobs_of_unknown_size,
         min(greatest(began_at, first_at)) AS first_at, max(last_at) AS last_at,
         array_slice(array_agg(DISTINCT ip ORDER BY ip) FILTER (WHERE ip IS NOT NULL), 1, 20) AS ips,
         array_slice(array_agg(job_id ORDER BY first_at, job_id) FILTER (WHERE job_id IS NOT NULL), 1, 20) AS job_ids,
         array_slice(array_agg(proof ORDER BY records DESC NULLS FIRST, proof), 1, 10) AS proof
     FROM jobs
-    WHERE NOT in_maintenance
+    WHERE NOT in_maintenance AND NOT is_empty
     GROUP BY user_key, day, object, operation
 ),
 past AS (
@@ -181,7 +185,7 @@ histories AS (
         count(DISTINCT CASE WHEN p.kind = 'object' AND p.value = l.object THEN p.day END) AS object_days,
         count(DISTINCT CASE WHEN p.kind = 'object' THEN p.day END) AS active_days
     FROM loads l
-    LEFT JOIN past p ON p.user_key = l.user_key AND p.day < l.day AND p.day >= l.day - CAST($learn_period AS INTERVAL)
+    LEFT JOIN past p ON p.user_key = l.user_key AND p.day < l.since AND p.day >= l.day - CAST($learn_period AS INTERVAL)
     LEFT JOIN covered c ON c.day = l.day
     GROUP BY l.user_key, l.day, l.object, coalesce(l.operation, '')
 ),

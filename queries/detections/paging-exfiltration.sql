@@ -5,7 +5,7 @@ family = "behaviour"
 severity = "high"
 status = "active"
 version = 1
-control = ["S4.5"]
+control = ["S1.11"]
 attack = ["T1213.004", "T1030", "T1020"]
 description = """
 Who copies an org reads each object from its first page to its last: a query, then its cursor (`/query/<cursor>`, \
@@ -83,7 +83,8 @@ answers AS (
         coalesce(sf_id18(trim(app_id)), '') AS app_key, coalesce(client_name, '') AS client,
         -- The product without its version.
         regexp_replace(lower(coalesce(client_name, '')), '[^a-z]+', '', 'g') AS product,
-        trim(lower(coalesce(entity_name, ''))) AS object, rows_processed AS rows, response_size AS bytes,
+        -- What is queried is named first.
+        trim(split_part(replace(lower(coalesce(entity_name, '')), ',', ';'), ';', 1)) AS object, rows_processed AS rows, response_size AS bytes,
         CASE event_type
             WHEN 'API' THEN coalesce(lower(replace(method, '_', '')) = 'querymore', false)
             ELSE coalesce(regexp_like(lower(resource), '/query(all)?/\{') AND lower(resource) NOT LIKE '%/jobs/%', false)
@@ -152,7 +153,7 @@ habits AS (
     FROM sightings s
     LEFT JOIN busiest b ON b.user_key = s.user_key AND b.day = s.day
     WHERE s.day >= CAST($window_start AS DATE) - INTERVAL '61 days' AND s.day < CAST($window_end AS DATE)
-      AND (s.kind IN ('object', 'network', 'app') OR (s.kind = 'client' AND starts_with(s.value, 'name:')))
+      AND (s.kind IN ('object', 'network', 'app') OR (s.kind = 'event_type' AND s.value IN ('RestApi', 'API')) OR (s.kind = 'client' AND starts_with(s.value, 'name:')))
     GROUP BY s.user_key, s.day, s.kind,
         CASE s.kind WHEN 'client' THEN regexp_replace(lower(substr(s.value, 6)), '[^a-z]+', '', 'g') ELSE s.value END
 ),
@@ -177,7 +178,8 @@ known AS (
     FROM ways w
     LEFT JOIN (
         SELECT w.user_key AS w_user, w.day AS w_day, w.object AS w_object, h.day, h.kind, h.value,
-            h.kind = 'object' AND h.value = w.object AND h.events * 2 >= $pages
+            -- Of pages that name no object, all calls of a day are the habit.
+            h.kind = CASE WHEN w.object = '' THEN 'event_type' ELSE 'object' END AND h.events * 2 >= $pages
                 AND h.rows_read * $learn_times >= coalesce(w.most_rows, 0) AS loads
         FROM (SELECT DISTINCT user_key, day, object, most_rows FROM ways) w
         JOIN habits h
