@@ -118,7 +118,7 @@ user_days AS (
         max(system) AS system, max(owner) AS owner,
         max(used) AS used, sum(calls) AS calls_of_day,
         first_value(hour ORDER BY used DESC, hour) AS at_hour, min(hour) AS first_hour,
-        array_slice(array_distinct(flatten(array_agg(apps ORDER BY hour) FILTER (WHERE apps IS NOT NULL))), 1, 20) AS apps
+        array_slice(array_distinct(flatten(array_agg(arrow_cast(apps, 'List(Utf8)') ORDER BY hour) FILTER (WHERE apps IS NOT NULL))), 1, 20) AS apps
     FROM rolling
     GROUP BY user_key, day
 ),

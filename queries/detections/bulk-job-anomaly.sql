@@ -237,9 +237,9 @@ days AS (
         array_slice(array_agg(DISTINCT printable(coalesce(operation, 'unknown')) ORDER BY printable(coalesce(operation, 'unknown'))), 1, 20)
             AS operations,
         array_slice(array_agg(DISTINCT printable(object) ORDER BY printable(object)) FILTER (WHERE object <> ''), 1, 20) AS objects,
-        array_slice(array_sort(array_distinct(flatten(array_agg(ips ORDER BY first_at, object)))), 1, 20) AS ips,
-        array_slice(flatten(array_agg(job_ids ORDER BY first_at, object)), 1, 20) AS job_ids,
-        array_slice(flatten(array_agg(proof ORDER BY first_at, object)), 1, 20) AS proof
+        array_slice(array_sort(array_distinct(flatten(array_agg(arrow_cast(ips, 'List(Utf8)') ORDER BY first_at, object)))), 1, 20) AS ips,
+        array_slice(flatten(array_agg(arrow_cast(job_ids, 'List(Utf8)') ORDER BY first_at, object)), 1, 20) AS job_ids,
+        array_slice(flatten(array_agg(arrow_cast(proof, 'List(Utf8)') ORDER BY first_at, object)), 1, 20) AS proof
     FROM told
     GROUP BY user_key, day
 ),

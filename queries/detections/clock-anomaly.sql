@@ -195,7 +195,7 @@ by_type AS (
         sum(rows) AS rows, count(*) AS files, max(skew_minutes) AS skew_minutes, max(share) AS worst_share,
         min(first_at) AS first_odd_at, max(last_at) AS last_odd_at,
         first_value(printable(base_name) ORDER BY rows DESC, base_name) AS worst_file,
-        array_slice(flatten(array_agg(proof ORDER BY rows DESC, file_id)), 1, 20) AS proof
+        array_slice(flatten(array_agg(arrow_cast(proof, 'List(Utf8)') ORDER BY rows DESC, file_id)), 1, 20) AS proof
     FROM by_file
     GROUP BY event_type, kind
 )

@@ -171,10 +171,10 @@ told AS (
         min(l.first_at) AS first_at, max(l.last_at) AS last_at, sum(l.events) AS events,
         max(l.level) AS level, sum(l.exports_so_far) AS exports, sum(l.rows_so_far) AS rows_read,
         bool_or(l.by_address) AS by_address,
-        array_distinct(flatten(array_agg(l.event_types ORDER BY l.first_at, l.login_key))) AS event_types,
-        array_slice(array_distinct(flatten(array_agg(l.entities ORDER BY l.first_at, l.login_key))), 1, 20) AS entities,
-        array_slice(array_distinct(flatten(array_agg(s.ips ORDER BY l.first_at, l.login_key))), 1, 20) AS ips,
-        array_slice(flatten(array_agg(array_concat([s.proof], l.proof) ORDER BY l.first_at, l.login_key)), 1, 20) AS proof
+        array_distinct(flatten(array_agg(arrow_cast(l.event_types, 'List(Utf8)') ORDER BY l.first_at, l.login_key))) AS event_types,
+        array_slice(array_distinct(flatten(array_agg(arrow_cast(l.entities, 'List(Utf8)') ORDER BY l.first_at, l.login_key))), 1, 20) AS entities,
+        array_slice(array_distinct(flatten(array_agg(arrow_cast(s.ips, 'List(Utf8)') ORDER BY l.first_at, l.login_key))), 1, 20) AS ips,
+        array_slice(flatten(array_agg(arrow_cast(array_concat([s.proof], l.proof), 'List(Utf8)') ORDER BY l.first_at, l.login_key)), 1, 20) AS proof
     FROM levels l
     JOIN sessions s
       ON s.target_key = l.target_key AND (s.actor_key IS NOT DISTINCT FROM l.actor_key)

@@ -332,10 +332,10 @@ told AS (
         min(first_at) AS first_at, max(last_at) AS last_at,
         first_value(hours_missed ORDER BY hour) AS hours_missed, first_value(hours_usual ORDER BY hour) AS hours_usual,
         array_agg(to_char(hour, '%a %H') || 'h' ORDER BY hour) AS slots,
-        array_sort(array_distinct(flatten(array_agg(ips ORDER BY hour) FILTER (WHERE ips IS NOT NULL)))) AS ips,
-        array_sort(array_distinct(flatten(array_agg(apps ORDER BY hour) FILTER (WHERE apps IS NOT NULL)))) AS apps,
-        array_sort(array_distinct(flatten(array_agg(new_networks ORDER BY hour) FILTER (WHERE new_networks IS NOT NULL)))) AS new_networks,
-        flatten(array_agg(proof ORDER BY hour)) AS proof,
+        array_sort(array_distinct(flatten(array_agg(arrow_cast(ips, 'List(Utf8)') ORDER BY hour) FILTER (WHERE ips IS NOT NULL)))) AS ips,
+        array_sort(array_distinct(flatten(array_agg(arrow_cast(apps, 'List(Utf8)') ORDER BY hour) FILTER (WHERE apps IS NOT NULL)))) AS apps,
+        array_sort(array_distinct(flatten(array_agg(arrow_cast(new_networks, 'List(Utf8)') ORDER BY hour) FILTER (WHERE new_networks IS NOT NULL)))) AS new_networks,
+        flatten(array_agg(arrow_cast(proof, 'List(Utf8)') ORDER BY hour)) AS proof,
         max(username) AS username, max(role) AS role, max(role_source) AS role_source, max(system) AS system, max(owner) AS owner
     FROM burst
     WHERE told_at >= $window_start AND told_at < $window_end AND hour > told_at - INTERVAL '24 hours'

@@ -158,8 +158,8 @@ by_day AS (
         array_slice(array_agg(DISTINCT printable(app) ORDER BY printable(app)) FILTER (WHERE app IS NOT NULL), 1, 20) AS apps,
         array_slice(array_agg(DISTINCT printable(entity) ORDER BY printable(entity)) FILTER (WHERE entity IS NOT NULL), 1, 20)
             AS entities,
-        array_slice(array_distinct(flatten(array_agg(ips ORDER BY gone_at, job_id))), 1, 20) AS ips,
-        array_slice(flatten(array_agg(proof ORDER BY gone_at, job_id)), 1, 20) AS proof
+        array_slice(array_distinct(flatten(array_agg(arrow_cast(ips, 'List(Utf8)') ORDER BY gone_at, job_id))), 1, 20) AS ips,
+        array_slice(flatten(array_agg(arrow_cast(proof, 'List(Utf8)') ORDER BY gone_at, job_id)), 1, 20) AS proof
     FROM named
     GROUP BY user_id, day
 )

@@ -250,10 +250,10 @@ by_day AS (
         count(gone_at) AS jobs_deleted, sum(records) AS records,
         min(CAST(date_part('epoch', gone_at) - date_part('epoch', taken_at) AS BIGINT)) AS seconds_to_delete,
         bool_or(coalesce(new_address, false)) AS new_address,
-        array_distinct(flatten(array_agg(signs ORDER BY taken_at, what))) AS signs,
+        array_distinct(flatten(array_agg(arrow_cast(signs, 'List(Utf8)') ORDER BY taken_at, what))) AS signs,
         array_slice(array_agg(what ORDER BY taken_at, what), 1, 20) AS what,
         array_slice(array_agg(DISTINCT ip ORDER BY ip) FILTER (WHERE ip IS NOT NULL), 1, 20) AS ips,
-        array_slice(flatten(array_agg(proof ORDER BY taken_at, what)), 1, 20) AS proof
+        array_slice(flatten(array_agg(arrow_cast(proof, 'List(Utf8)') ORDER BY taken_at, what)), 1, 20) AS proof
     FROM complete
     WHERE complete_at >= $window_start AND complete_at < $window_end
     GROUP BY user_key, CAST(complete_at AS DATE)

@@ -280,12 +280,12 @@ by_user AS (
         min(first_at) AS first_at, max(last_at) AS last_at, sum(events) AS events, count(*) AS session_count,
         bool_or(clients_differ) AS clients_differ,
         first_value(sequence ORDER BY first_at, session) AS sequence,
-        array_distinct(flatten(array_agg(networks ORDER BY first_at, session))) AS networks,
-        array_distinct(flatten(array_agg(clients ORDER BY first_at, session))) AS clients,
-        array_distinct(flatten(array_agg(ips ORDER BY first_at, session))) AS ips,
+        array_distinct(flatten(array_agg(arrow_cast(networks, 'List(Utf8)') ORDER BY first_at, session))) AS networks,
+        array_distinct(flatten(array_agg(arrow_cast(clients, 'List(Utf8)') ORDER BY first_at, session))) AS clients,
+        array_distinct(flatten(array_agg(arrow_cast(ips, 'List(Utf8)') ORDER BY first_at, session))) AS ips,
         -- The session's digest, not the key: enough to find its rows.
         array_slice(array_agg(left(session, 12) ORDER BY first_at, session), 1, 10) AS sessions,
-        array_slice(flatten(array_agg(proof ORDER BY first_at, session)), 1, 20) AS proof
+        array_slice(flatten(array_agg(arrow_cast(proof, 'List(Utf8)') ORDER BY first_at, session)), 1, 20) AS proof
     FROM hijacked
     WHERE CAST(first_at AS DATE) = day
     GROUP BY user_id, day, username, role, role_source, system, owner

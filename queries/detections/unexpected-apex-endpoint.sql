@@ -259,7 +259,7 @@ by_detail AS (
         sum(events) AS events, sum(errors) AS errors, max(level) AS level,
         bool_or(outside_networks) AS outside_networks, bool_or(any_declared) AS any_declared,
         array_agg(DISTINCT method ORDER BY method) FILTER (WHERE method IS NOT NULL) AS methods,
-        array_distinct(flatten(array_agg(ips ORDER BY first_at, proof) FILTER (WHERE ips IS NOT NULL))) AS ips,
+        array_distinct(flatten(array_agg(arrow_cast(ips, 'List(Utf8)') ORDER BY first_at, proof) FILTER (WHERE ips IS NOT NULL))) AS ips,
         min(proof) AS proof
     FROM unexpected
     GROUP BY user_key, day, kind, endpoint, detail
@@ -270,9 +270,9 @@ by_day AS (
         max(role_source) AS role_source, min(first_at) AS first_at, max(last_at) AS last_at,
         sum(events) AS events, sum(errors) AS errors, max(level) AS level,
         bool_or(outside_networks) AS outside_networks, bool_or(any_declared) AS any_declared,
-        array_slice(array_sort(array_distinct(flatten(array_agg(methods ORDER BY detail)
+        array_slice(array_sort(array_distinct(flatten(array_agg(arrow_cast(methods, 'List(Utf8)') ORDER BY detail)
             FILTER (WHERE methods IS NOT NULL)))), 1, 20) AS methods,
-        array_slice(array_sort(array_distinct(flatten(array_agg(ips ORDER BY detail) FILTER (WHERE ips IS NOT NULL)))), 1, 20)
+        array_slice(array_sort(array_distinct(flatten(array_agg(arrow_cast(ips, 'List(Utf8)') ORDER BY detail) FILTER (WHERE ips IS NOT NULL)))), 1, 20)
             AS ips,
         array_slice(array_agg(printable(detail) || ': ' || events ORDER BY events DESC, detail), 1, 20) AS details,
         array_slice(array_agg(proof ORDER BY first_at, proof), 1, 20) AS proof
