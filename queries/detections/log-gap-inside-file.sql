@@ -10,7 +10,8 @@ attack = ["T1562.008"]
 description = """
 A log that stops for hours and goes on, while the others are busy, was cut, throttled or lost in part; whoever \
 acted then was not seen. A hole counts when it is longer than an hour and than twenty times the 99th percentile \
-of the gaps that begin in the same hours of the week (eight weeks), and other logs have rows in at least half of \
+of the gaps that lay in the same hours of the week (eight weeks; where nothing begins, the gaps over it count: a \
+log of a few minutes a day has no holes), and other logs have rows in at least half of \
 its hours. Days without any row of the log are left to `missing-log-file`; a log that stops and does not go on \
 the same day is a hole up to midnight. A hole over midnight is judged on both days by its whole length so far. \
 Each kind of log is judged by itself (the catalogue names logins and API calls as a whole: a hole in one of \
@@ -142,10 +143,15 @@ touched AS (
 ),
 usual AS (
     SELECT
-        log, CAST(floor(date_part('epoch', gap_start) / 3600) AS BIGINT) % 168 AS hour_of_week, gap_start,
-        (date_part('epoch', gap_end) - date_part('epoch', gap_start)) / 60 AS minutes
-    FROM steps
-    WHERE goes_on
+        log, gap_start, minutes,
+        unnest(range(
+            CAST(floor(date_part('epoch', gap_start) / 3600) AS BIGINT),
+            CAST(floor((date_part('epoch', gap_end) - 1) / 3600) AS BIGINT) + 1)) % 168 AS hour_of_week
+    FROM (
+        SELECT log, gap_start, gap_end, (date_part('epoch', gap_end) - date_part('epoch', gap_start)) / 60 AS minutes
+        FROM steps
+        WHERE goes_on
+    ) s
 ),
 judged AS (
     SELECT t.log, t.gap_start, t.gap_end, t.at, t.minutes, t.goes_on, max(t.usual_gap) AS usual_gap

@@ -10,7 +10,7 @@ attack = ["T1562.008"]
 description = """
 A log that is not there shows nothing, which looks like a quiet night. A file is expected when its type came \
 on at least 80 % of the days of the last four weeks (for hourly files: of the same hour of the week) with a \
-median of at least 5 rows, and it is missing when it is not there 26 hours after its day (6 hours after its \
+median of at least 5 rows, and with 5 rows on half of the same weekdays (of a quiet Sunday no file may mean no events), and it is missing when it is not there 26 hours after its day (6 hours after its \
 hour). Nothing is expected before two weeks of history; a gap in the first two weeks is told once the weeks after \
 it show what is normal. What came before the first file of a type cannot be told from what never was. The finding ends by itself when the file comes."""
 false_positives = [
@@ -129,10 +129,9 @@ missing_days AS (
     WHERE s.days_before + s.days_after >= $min_history_days
     GROUP BY s.day, s.event_type
     HAVING count(*) >= $min_share * max(s.days_before + s.days_after)
-       -- A weekend weighs little in a short time: the weekday itself must be one that usually has rows.
-       AND (max(s.days_after) = 0
-            OR count(*) FILTER (WHERE date_part('dow', h.day) = date_part('dow', s.day))
-               >= 0.5 * (max(s.days_before) / 7 + max(s.days_after) / 7))
+       -- A weekend weighs little in the whole: the weekday itself must be one that usually has enough rows.
+       AND count(*) FILTER (WHERE date_part('dow', h.day) = date_part('dow', s.day) AND h.rows >= $min_expected)
+           >= 0.5 * (max(s.days_before) / 7 + max(s.days_after) / 7)
        AND median(h.rows) >= $min_expected
        -- A neighbour's file may carry a stray row over midnight: that is not the day's file.
        AND coalesce(max(present.rows), 0) * 100 < median(h.rows)

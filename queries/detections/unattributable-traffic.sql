@@ -10,8 +10,10 @@ attack = ["T1562"]
 description = """
 Whoever acts without user, address, app or login key is judged by no rule that asks for one. Per log, day and \
 what is missing, the share of such rows is taken: of each machine with at least 100 rows and a fifth of them \
-unattributed (low while that is its habit, medium when it rises), and of the whole log when the share rises \
-against the median of the last four weeks (three times its spread, and five points) or the log is new. An app \
+unattributed (low while that is its habit, which is told once in four weeks; medium when it rises), and of the whole \
+log when the share rises against the median of the last four weeks (three times its spread, and five points) or the \
+log is new. A log whose share is higher because those who always lack something were a larger part of the day, as on \
+a weekend without people, does not rise. An app \
 counts as known when the row names it or the login behind its key does: External Client Apps leave it out. \
 Logins are asked for their app only on days for which LoginHistory is there, else that is `missing-log-file`. \
 Addresses inside Salesforce say nothing about the caller; they count, unless the registry allows them for the \
@@ -49,6 +51,11 @@ meaning = "how far above its usual value a share must lie to be a rise"
 type = "int"
 default = 7
 meaning = "earlier days with rows before anything is usual"
+
+[params.report_every_days]
+type = "int"
+default = 28
+meaning = "days of a period in which a habit is told once"
 
 [params.login_lookback]
 type = "duration"
@@ -119,8 +126,8 @@ daily AS (
     WHERE l.occurred_at >= $window_start - INTERVAL '28 days' AND l.occurred_at < $window_end
     GROUP BY l.day, l.user_key
 ),
--- Machines one by one, and each log as a whole (without user).
-subjects AS (
+-- What each of them lacks.
+lacks AS (
     SELECT
         d.log, d.day, d.user_key, d.username, d.role, d.role_source, d.system, d.owner, d.rows, d.first_at, d.last_at,
         m.missing,
@@ -141,10 +148,22 @@ subjects AS (
     ) m
     LEFT JOIN (SELECT DISTINCT user_key FROM registry_users WHERE allow_salesforce_ip) a ON a.user_key = d.user_key
 ),
+-- Machines one by one, and each log as a whole (without user), with the share that was usual for each of its users.
+subjects AS (
+    SELECT
+        *,
+        CAST(sum(lacking) OVER before AS DOUBLE) / sum(rows) OVER before AS usual_of_user
+    FROM lacks
+    WINDOW before AS (
+        PARTITION BY log, missing, user_key ORDER BY day
+        RANGE BETWEEN INTERVAL '28 days' PRECEDING AND INTERVAL '1 day' PRECEDING
+    )
+),
 shares AS (
     SELECT
         log, day, missing, user_key, 'user' AS scope, username, role, role_source, system, owner,
-        rows, lacking, first_at, last_at, sample_row, 1 AS users
+        rows, lacking, first_at, last_at, sample_row, 1 AS users,
+        CAST(NULL AS DOUBLE) AS expected_of_known, CAST(NULL AS BIGINT) AS rows_of_known
     FROM subjects
     WHERE role IN ('integration', 'internal_system') AND user_key IS NOT NULL AND missing <> 'user'
     UNION ALL
@@ -153,7 +172,9 @@ shares AS (
         CAST(NULL AS VARCHAR) AS role, CAST(NULL AS VARCHAR) AS role_source, CAST(NULL AS VARCHAR) AS system,
         CAST(NULL AS VARCHAR) AS owner,
         sum(rows) AS rows, sum(lacking) AS lacking, min(first_at) AS first_at, max(last_at) AS last_at,
-        max(sample_row) AS sample_row, count(DISTINCT user_key) FILTER (WHERE lacking > 0) AS users
+        max(sample_row) AS sample_row, count(DISTINCT user_key) FILTER (WHERE lacking > 0) AS users,
+        sum(rows * usual_of_user) AS expected_of_known,
+        coalesce(sum(rows) FILTER (WHERE usual_of_user IS NOT NULL), 0) AS rows_of_known
     FROM subjects
     GROUP BY log, day, missing
 ),
@@ -164,7 +185,12 @@ usual AS (
         max(t.rows) AS rows, max(t.lacking) AS lacking, max(t.username) AS username, max(t.role) AS role,
         max(t.role_source) AS role_source, max(t.system) AS system, max(t.owner) AS owner,
         max(t.first_at) AS first_at, max(t.last_at) AS last_at, max(t.sample_row) AS sample_row, max(t.users) AS users,
+        max(t.expected_of_known) AS expected_of_known, max(t.rows_of_known) AS rows_of_known,
         count(p.day) AS history_days,
+        -- In the same period, on a day that had enough rows to tell it.
+        count(p.day) FILTER (
+            WHERE p.rows >= $min_rows AND CAST(p.lacking AS DOUBLE) / p.rows >= $user_share
+              AND CAST(p.day AS INT) / $report_every_days = CAST(t.day AS INT) / $report_every_days) AS told_days,
         median(CAST(p.lacking AS DOUBLE) / p.rows) AS usual_share,
         -- Half of the distance between the quartiles; as large as the mean absolute deviation where values are even.
         (percentile_cont(0.75) WITHIN GROUP (ORDER BY CAST(p.lacking AS DOUBLE) / p.rows)
@@ -186,11 +212,15 @@ judged AS (
         CAST(u.lacking AS DOUBLE) / u.rows AS share,
         u.history_days >= $min_history_days
             AND CAST(u.lacking AS DOUBLE) / u.rows
-                >= u.usual_share + greatest($min_rise, 3 * 1.4826 * coalesce(u.spread, 0)) AS rising,
+                >= greatest(u.usual_share, u.usual_of_mix) + greatest($min_rise, 3 * 1.4826 * coalesce(u.spread, 0)) AS rising,
         -- The log came for the first time, in an org that has a history.
         u.scope = 'log' AND u.history_days = 0 AND o.days > 2 * $min_history_days
             AND CAST(u.lacking AS DOUBLE) / u.rows >= $user_share AS new_log
-    FROM usual u
+    FROM (
+        -- What the log would lack if each of its users lacked what is usual for it.
+        SELECT *, (coalesce(expected_of_known, 0) + usual_share * (rows - coalesce(rows_of_known, 0))) / rows AS usual_of_mix
+        FROM usual
+    ) u
     CROSS JOIN org_days o
 ),
 kept AS (
@@ -227,4 +257,5 @@ SELECT
     [sample_row] AS proof
 FROM kept
 WHERE NOT (scope = 'log' AND explained_rows * 2 >= lacking)
+  AND NOT (scope = 'user' AND NOT rising AND told_days > 0)
 ORDER BY occurred_at, log, missing, user_key

@@ -117,7 +117,7 @@ pub fn write(
     )?;
     put(
         &request.out.join("networks.csv"),
-        declare::networks(&plan.declared).as_bytes(),
+        declare::networks(&org, &plan.declared).as_bytes(),
     )?;
     let tallies = days(request, &org, &plan, catalog, &mut step)?;
 
