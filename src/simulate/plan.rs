@@ -79,7 +79,8 @@ pub struct Stage<'o> {
     pub draw: Draw,
     /// The day of its first event.
     pub day: NaiveDate,
-    /// Which attack of this run it is, from 0: attackers share no network.
+    /// Which attacker it is: two for each attack of the run, an even one that speaks IPv4 and an
+    /// odd one that speaks IPv6.
     pub turn: usize,
     /// Before anybody can know what is usual.
     pub learning: bool,
@@ -118,7 +119,7 @@ pub fn plan(
 ) -> Result<Plan, SimulateError> {
     let mut plan = Plan::default();
     let mut calendar = Calendar::new(org);
-    let mut turn = 0;
+    let mut played = 0;
     for (attack, wish) in wanted(attacks, attacks::ALL, "attack", |a| a.name)? {
         let placed = calendar.place(
             attack.name,
@@ -130,13 +131,11 @@ pub fn plan(
         );
         match placed {
             Ok(day) => {
+                let speaks_v4 =
+                    mutation.is_some_and(|m| m.speaks_v4) || played % ONE_SPEAKS_V4 == 0;
+                let turn = 2 * played + usize::from(!speaks_v4);
                 play(&mut plan, org, tier, attack, mutation, day, turn);
-                // Attackers with even turns speak IPv4.
-                turn += if mutation.is_some_and(|m| m.speaks_v4) {
-                    2
-                } else {
-                    1
-                };
+                played += 1;
             }
             Err(error) if wish.is_none() => plan.notes.push(error.to_string()),
             Err(error) => return Err(error),
@@ -258,8 +257,12 @@ pub struct Calendar {
     taken: Vec<(i64, i64)>,
 }
 
-/// Days before anything is usual.
-pub const LEARNING: i64 = 35;
+/// The attackers that speak IPv4 share the one network that documentation leaves for them, and to
+/// a user who was struck from it before, it is no longer new. So few do, and never two that strike
+/// the same kind of user. Attackers that speak IPv6 share no network.
+const ONE_SPEAKS_V4: usize = 12;
+/// Days before anything is usual; an account sleeps no shorter (`dormant-account-wakes`).
+pub const LEARNING: i64 = 46;
 /// Days between one thing and the next, where there is room.
 const APART: i64 = 2;
 
@@ -293,7 +296,7 @@ impl Calendar {
         if learning {
             return Ok(later(self.first, draw.between(4, 8).min(self.days - 1)));
         }
-        let begin = LEARNING.min(self.days * 2 / 5);
+        let begin = LEARNING.min(self.days * 9 / 20);
         if let Some(n) = published.map(|day| (day - self.first).num_days())
             && (begin..=self.days - length).contains(&n)
         {

@@ -110,8 +110,8 @@ pub fn crowd_address(number: u64) -> Text {
     ip.to_string().into()
 }
 
-/// The hth address of the nth attacker of a run: the even ones sit in 192.0.2.0/24, the odd ones
-/// in a /48 of their own each.
+/// The hth address of the nth attacker: the even ones all sit in 192.0.2.0/24, the odd ones in a
+/// /48 of their own each.
 pub fn attacker_host(n: usize, h: u16) -> Text {
     match n % 2 {
         0 => {
