@@ -110,6 +110,7 @@ pub fn attacked_days(labels: &[Label]) -> impl Fn(NaiveDate) -> bool {
 pub fn judge(labels: &[Label], claims: &[Claim]) -> Judged {
     let known: Vec<Known<'_>> = labels.iter().map(known).collect();
     let answers = answers(&known, claims);
+    let stories = known_stories(labels);
     let attacked = attacked_days(labels);
     let findings = claims
         .iter()
@@ -123,7 +124,7 @@ pub fn judge(labels: &[Label], claims: &[Claim]) -> Judged {
             let answering = claims.iter().zip(&answers);
             let answering = answering.filter(|(_, answers)| answers.contains(&n));
             let answering: Vec<&Claim> = answering.map(|(claim, _)| claim).collect();
-            told(known, &answering, claims, &known_stories(labels))
+            told(known, &answering, claims, &stories)
         })
         .collect();
     Judged { labels, findings }

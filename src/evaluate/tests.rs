@@ -113,6 +113,7 @@ fn org(labels: &[Label], told: &[Told]) -> Org {
         integrations: 10,
         nights: 40,
         clean_nights: 30,
+        unasked_nights: 0,
         suppressed: 0,
         judged: judged(labels, told),
         comparators: vec![],
