@@ -14,24 +14,20 @@ import argparse
 import json
 import os
 import re
-import shlex
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from process import Child, Failed, run
 
 TARGET = Path(__file__).resolve().parent.parent / "target"
 TIERS = ("free", "shield")
 # Look-alikes without an attack, and attacks that evade nothing.
 QUIET, PLAIN = "quiet", "plain"
 # A night ends well without findings, with findings, and where a rule had too little to see.
-GOOD_ENDS = {0, 1, 3}
-
-
-class Failed(Exception):
-    """The run cannot go on; the message says why."""
+GOOD_ENDS = (0, 1, 3)
 
 
 @dataclass(frozen=True)
@@ -62,23 +58,8 @@ class Program:
         self.path, self.folder = path, folder
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("ORGWATCH_")}
 
-    def call(self, *words: str, good: set[int] = frozenset({0})) -> subprocess.CompletedProcess:
-        """Runs it to its end; one that fails ends everything with its last words."""
-        done = subprocess.run(
-            [self.path, *words],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if done.returncode not in good:
-            said = "\n".join(done.stderr.strip().splitlines()[-20:])
-            called = shlex.join(["orgwatch", *words])
-            raise Failed(f"{called}\nended with exit code {done.returncode}:\n{said}")
-        return done
+    def call(self, *words: str, well: tuple[int, ...] = (0,)) -> Child:
+        return run([self.path, *words], self.environment, self.folder, well)
 
     def mutations(self) -> list[str]:
         offers = json.loads(self.call("simulate", "--list", "--format", "json").stdout)
@@ -101,12 +82,12 @@ def make(program: Program, wish: Wish, options: argparse.Namespace) -> str:
             raise Failed("`orgwatch simulate` did not say at which time all its files are there")
         config = ["--config", f"{wish.name}/orgwatch.toml"]
         night = ["run", *config, "--now", now[1], "--no-canaries", "--no-progress", "--quiet"]
-        program.call(*night, good=GOOD_ENDS)
+        program.call(*night, well=GOOD_ENDS)
         labels = f"{wish.name}/labels.csv"
         form = ["--format", "json", "--output", result, "--no-progress"]
         if options.no_comparators:
             form.append("--no-comparators")
-        warned = program.call("evaluate", labels, *form).stderr.strip()
+        warned = program.call("evaluate", labels, *form).stderr
         if warned:
             say(warned)
     finally:

@@ -20,6 +20,7 @@ use crate::evaluate::{
     sections, to_result,
 };
 use crate::lake::Lake;
+use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -114,6 +115,12 @@ fn orgs_of(
             org.comparators
                 .push(ask(comparator, &session, &labels, limit));
         }
+    }
+    if org.unasked_nights > 0 {
+        terminal.warn(&format!(
+            "{name}: no rule has been asked of {} yet; `orgwatch detect` does",
+            counted(org.unasked_nights, "night")
+        ));
     }
     for failed in org.comparators.iter().filter(|peer| peer.failed.is_some()) {
         let why = failed.failed.as_deref().unwrap_or_default();

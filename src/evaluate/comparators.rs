@@ -251,3 +251,82 @@ fn judge(comparator: &Comparator, labels: &[Label], alerts: &[Alert]) -> JudgedC
     }
     judged
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::read_labels;
+    use super::*;
+
+    const HEAD: &str = "/*\nid = \"x\"\ntitle = \"t\"\nsource = \"s\"\nclaims = \"c\"\ntier = \"free\"\n\
+        severity = \"high\"\n*/\nSELECT 1";
+
+    #[test]
+    fn every_comparator_that_comes_with_the_program_is_well_formed() {
+        let all = Comparator::embedded().unwrap();
+        assert!(all.len() >= 8);
+        assert!(all.iter().all(|one| !one.source.is_empty()));
+    }
+
+    #[test]
+    fn a_mistake_in_a_head_is_told_with_its_line() {
+        assert_eq!(
+            Comparator::read("x.sql", HEAD).unwrap().severity,
+            Severity::High
+        );
+        for (text, told) in [
+            ("SELECT 1".to_owned(), "x.sql:1: the comment"),
+            (
+                HEAD.replace("tier", "teir"),
+                "x.sql:6: unknown field `teir`",
+            ),
+            (HEAD.replace("\"free\"", "\"gold\""), "x.sql:1: its `tier`"),
+            (HEAD.replace("\"x\"", "\"y\""), "x.sql:1: its `id`"),
+        ] {
+            let message = Comparator::read("x.sql", &text).unwrap_err().to_string();
+            assert!(message.starts_with(told), "{message}");
+        }
+    }
+
+    #[test]
+    fn any_alert_of_an_attacks_subject_and_days_is_right() {
+        let labels = read_labels(
+            "labels.csv",
+            "label_id,kind,name,variant,user_id,ip,first_at,last_at,rules,must,tier,max_severity\n\
+             a-0-1,attack,a,0,0055e00000VTF7KAAX,192.0.2.9,2026-05-10T10:00:00Z,2026-05-10T11:00:00Z,r,r,free,\n\
+             s-0-1,story,s,0,0055e00000BBBBBAAA,,2026-05-20T10:00:00Z,2026-05-20T11:00:00Z,r,,free,medium\n",
+        )
+        .unwrap();
+        let alert = |user: &str, day: &str, severity| Alert {
+            day: day.parse().unwrap(),
+            about: About {
+                names: [user.to_lowercase()].into(),
+                ..About::default()
+            },
+            severity,
+        };
+        let by_ip = Alert {
+            about: About {
+                networks: vec!["192.0.2.9/32".parse().unwrap()],
+                ..About::default()
+            },
+            ..alert("", "2026-05-10", Severity::Low)
+        };
+        let judged = judge(
+            &Comparator::read("x.sql", HEAD).unwrap(),
+            &labels,
+            &[
+                alert("0055e00000VTF7KAAX", "2026-05-10", Severity::Info),
+                by_ip,
+                alert("0055e00000VTF7KAAX", "2026-05-12", Severity::High),
+                alert("0055e00000BBBBBAAA", "2026-05-20", Severity::Medium),
+                alert("0055e00000BBBBBAAA", "2026-05-20", Severity::High),
+            ],
+        );
+        assert_eq!(
+            (judged.answers, judged.look_alikes, judged.false_alarms),
+            (2, 1, 2)
+        );
+        assert_eq!(judged.told, BTreeSet::from([0]));
+        assert_eq!((judged.clean, judged.clean_high), (3, 2));
+    }
+}

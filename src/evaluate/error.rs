@@ -37,6 +37,8 @@ pub enum EvaluateError {
         what: String,
         hint: &'static str,
     },
+    #[error("no rule has been asked of the logs in `{}`\nhint: `orgwatch run`, with the `orgwatch.toml` beside the labels", path.display())]
+    NotAsked { path: PathBuf },
     #[error(transparent)]
     Lake(#[from] LakeError),
     #[error(transparent)]

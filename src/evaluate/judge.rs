@@ -110,6 +110,7 @@ pub fn attacked_days(labels: &[Label]) -> impl Fn(NaiveDate) -> bool {
 pub fn judge(labels: &[Label], claims: &[Claim]) -> Judged {
     let known: Vec<Known<'_>> = labels.iter().map(known).collect();
     let answers = answers(&known, claims);
+    let stories = known_stories(labels);
     let attacked = attacked_days(labels);
     let findings = claims
         .iter()
@@ -123,7 +124,7 @@ pub fn judge(labels: &[Label], claims: &[Claim]) -> Judged {
             let answering = claims.iter().zip(&answers);
             let answering = answering.filter(|(_, answers)| answers.contains(&n));
             let answering: Vec<&Claim> = answering.map(|(claim, _)| claim).collect();
-            told(known, &answering, claims, &known_stories(labels))
+            told(known, &answering, claims, &stories)
         })
         .collect();
     Judged { labels, findings }
@@ -226,7 +227,7 @@ fn verdict(
 }
 
 /// Whether a claim is told of a story: of its subject in its time. A story that names nobody
-/// explains the rules that it names.
+/// explains the rules that it names; none explains how an org is laid out, unless it says so.
 fn is_of_story(story: &Known<'_>, claim: &Claim) -> bool {
     let about = match story.named {
         true => {
@@ -235,7 +236,8 @@ fn is_of_story(story: &Known<'_>, claim: &Claim) -> bool {
         }
         false => story.allows(&claim.rule),
     };
-    about && claim.overlaps(&story.span)
+    let is_told = claims_an_attack(claim.family) || story.allows(&claim.rule);
+    is_told && about && claim.overlaps(&story.span)
 }
 
 fn told(
@@ -263,10 +265,8 @@ fn told(
     };
     let above = || {
         let told = claims.iter().filter(|claim| is_of_story(known, claim));
-        let told = told.filter(|claim| claim.severity > label.max_severity);
-        told.filter(|claim| claims_an_attack(claim.family) || known.allows(&claim.rule))
-            .map(|claim| claim.severity)
-            .max()
+        let told = told.map(|claim| claim.severity);
+        told.filter(|severity| *severity > label.max_severity).max()
     };
     let mut told_by: Vec<String> = right.iter().map(|claim| claim.rule.clone()).collect();
     told_by.sort();

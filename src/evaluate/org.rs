@@ -14,6 +14,9 @@ use crate::catalog::Catalog;
 use crate::lake::{FindingFilter, Lake, LakeError, Status};
 use crate::registry::{Registry, Role};
 
+/// The stage that asks the rules, as the ledger calls it.
+const DETECT: &str = "detect";
+
 /// What became of one org; a result file holds these, so that they can be pooled later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Org {
@@ -25,6 +28,8 @@ pub struct Org {
     pub nights: u64,
     /// Those on which no attack goes on.
     pub clean_nights: u64,
+    /// Those of which no rule has been asked since their last rows came.
+    pub unasked_nights: u64,
     /// Findings that a suppression hides: not told, so not judged.
     pub suppressed: u64,
     #[serde(flatten)]
@@ -48,6 +53,13 @@ pub fn evaluate(
     let mut claims: Vec<Claim> = told.iter().map(|f| Claim::of(&f.row, &apps)).collect();
     claims.sort_by(|a, b| (a.day, &a.rule, &a.id).cmp(&(b.day, &b.rule, &b.id)));
     let nights = nights(lake, catalog)?;
+    let unasked = lake.ledger().dirty_days(DETECT)?;
+    let unasked = nights.iter().filter(|day| unasked.contains(day)).count();
+    if unasked == nights.len() {
+        return Err(EvaluateError::NotAsked {
+            path: lake.data_dir().to_owned(),
+        });
+    }
     let attacked = attacked_days(labels);
     let integrations = registry.users.iter();
     let integrations = integrations.filter(|user| user.role == Role::Integration);
@@ -56,6 +68,7 @@ pub fn evaluate(
         integrations: integrations.count() as u64,
         nights: nights.len() as u64,
         clean_nights: nights.iter().filter(|day| !attacked(**day)).count() as u64,
+        unasked_nights: unasked as u64,
         suppressed: hidden.len() as u64,
         judged: judge(labels, &claims),
         comparators: vec![],

@@ -73,6 +73,7 @@ mod tests {
             integrations: 8,
             nights: 60,
             clean_nights: 50,
+            unasked_nights: 0,
             suppressed: 1,
             judged: super::super::Judged {
                 labels: vec![],

@@ -30,6 +30,7 @@ pub fn sections(score: &Score) -> Vec<Section> {
         tallies("Precision by severity", &score.precision.by_severity),
         tallies("Precision by rule", &score.precision.by_rule),
         peers(&score.comparators),
+        peers_by_attack(&score.comparators),
         rates("Clean nights by severity", &score.clean.by_severity),
         rates("Clean nights by rule", &score.clean.by_rule),
         above(score),
@@ -241,6 +242,31 @@ fn peers(peers: &[PeerScore]) -> Section {
             "high+ per 100",
             "what",
         ],
+        rows: rows.collect(),
+    }
+}
+
+/// Campaigns found, attack by attack: by the program, and by each comparator that found any.
+fn peers_by_attack(peers: &[PeerScore]) -> Section {
+    let (own, others) = peers.split_at(peers.len().min(1));
+    let found = |peer: &PeerScore, attack: &str| {
+        let mut all = peer.by_attack.iter();
+        all.find(|(name, _)| name == attack)
+            .map(|(_, ratio)| *ratio)
+    };
+    let attacks = own.iter().flat_map(|own| &own.by_attack);
+    let rows = attacks.map(|(attack, told)| {
+        let others = others.iter().filter_map(|peer| {
+            let ratio = found(peer, attack).filter(|ratio| ratio.hits > 0)?;
+            Some(format!("{} {}", peer.id, of(&ratio)))
+        });
+        let others: Vec<String> = others.collect();
+        vec![attack.clone(), of(told), others.join(", ")]
+    });
+    Section {
+        title: "Comparators by attack",
+        remark: "Campaigns found.".to_owned(),
+        headings: vec!["name", "orgwatch", "others"],
         rows: rows.collect(),
     }
 }

@@ -113,6 +113,7 @@ fn org(labels: &[Label], told: &[Told]) -> Org {
         integrations: 10,
         nights: 40,
         clean_nights: 30,
+        unasked_nights: 0,
         suppressed: 0,
         judged: judged(labels, told),
         comparators: vec![],
@@ -240,16 +241,22 @@ fn a_story_may_be_told_and_not_too_gravely() {
     let labels = labels(&[&story, everybody]);
     let mut spray = Told::of("spray", Severity::Medium, "2026-05-10T10:30:00Z");
     spray.user = Some("0055e00000AAAAAAAA");
+    let mut standing = Told::of("no-range", Severity::High, "2026-05-10T10:30:00Z");
+    standing.family = Family::Identity;
     let found = judged(
         &labels,
         &[
             Told::of("anything", Severity::Medium, "2026-05-10T10:30:00Z"),
             Told::of("volume", Severity::High, "2026-05-10T10:30:00Z"),
             spray,
+            standing,
         ],
     );
-    use Verdict::{FalseAlarm, LookAlike};
-    assert_eq!(verdicts(&found), [LookAlike, FalseAlarm, LookAlike]);
+    use Verdict::{FalseAlarm, Hygiene, LookAlike};
+    assert_eq!(
+        verdicts(&found),
+        [LookAlike, FalseAlarm, LookAlike, Hygiene]
+    );
     assert_eq!(found.labels[0].above, Some(Severity::High));
     assert_eq!(found.labels[1].above, None);
 }

@@ -6,6 +6,7 @@ mod cases;
 mod command_line;
 mod corpus;
 mod enrich;
+mod evaluate;
 mod ingest;
 mod invariants;
 mod late;
