@@ -44,6 +44,13 @@ pub fn lint(rule: &Rule, plans: &dyn Plans, catalog: &Catalog) -> Vec<RuleError>
             "`{name}` without ORDER BY gives another result on every run"
         ));
     }
+    if rule.statement.collects_shared_text {
+        fault(
+            "`flatten(array_agg(list))` can take all memory; collect `arrow_cast(list, \
+             'List(Utf8)')`"
+                .to_owned(),
+        );
+    }
     match plans.plan(&rule.sql, &sample_bindings(rule)) {
         Err(why) => fault(format!("the query cannot be planned: {why}")),
         Ok(schema) => {

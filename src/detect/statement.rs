@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, OrderByKind, Query, SetExpr,
-    Statement as Parsed, visit_expressions,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
+    OrderByKind, Query, SetExpr, Statement as Parsed, visit_expressions,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -26,6 +26,10 @@ pub struct Statement {
     pub order: Order,
     /// Aggregates whose result depends on the order of rows and that do not say which.
     pub unordered_aggregates: BTreeSet<String>,
+    /// Lists are collected (`flatten(array_agg(list))`) without being made plain text first. A list
+    /// of shared text keeps every buffer of its batch, and written out in a pool that is full, all
+    /// of them once more for each list: one such rule took 21 GB.
+    pub collects_shared_text: bool,
     /// Severities that stand in the query as text, the highest last.
     pub severities: BTreeSet<Severity>,
 }
@@ -71,6 +75,7 @@ impl Statement {
             params: placeholders(&tokens),
             order: order_of(query),
             unordered_aggregates: unordered_aggregates(query),
+            collects_shared_text: collects_shared_text(query),
             severities: severities(&tokens),
         })
     }
@@ -163,6 +168,29 @@ fn unordered_aggregates(query: &Query) -> BTreeSet<String> {
         ControlFlow::Continue(())
     });
     found
+}
+
+fn collects_shared_text(query: &Query) -> bool {
+    let argument = |expr: &Expr, of: &str| match expr {
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case(of) => {
+            match &function.args {
+                FunctionArguments::List(list) => match list.args.first() {
+                    Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) => Some(first.clone()),
+                    _ => None,
+                },
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    visit_expressions(query, |expr| {
+        let collected = argument(expr, "flatten").and_then(|list| argument(&list, "array_agg"));
+        match collected.map(|list| argument(&list, "arrow_cast")) {
+            Some(None) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    })
+    .is_break()
 }
 
 fn says_its_order(function: &Function) -> bool {
@@ -296,6 +324,16 @@ mod tests {
             names("WITH x AS (SELECT first_value(a) AS a FROM t) SELECT a FROM x").len(),
             1
         );
+    }
+
+    #[test]
+    fn lists_that_are_collected_are_plain_text() {
+        let shared = |list: &str| {
+            let sql = format!("SELECT array_sort(flatten(array_agg({list} ORDER BY b))) FROM t");
+            read(&sql).unwrap().collects_shared_text
+        };
+        assert!(shared("a"));
+        assert!(!shared("arrow_cast(a, 'List(Utf8)')"));
     }
 
     #[test]
