@@ -266,12 +266,12 @@ by_day AS (
         max(list_15) AS list_15, max(scouting_15) AS scouting_15, max(in_request) AS in_request,
         count(*) AS different_actions,
         array_agg(action || ' ' || calls ORDER BY place) FILTER (WHERE place <= 20) AS actions,
-        array_sort(array_distinct(flatten(array_agg(arrow_cast(addresses, 'List(Utf8)'))))) AS addresses,
-        array_slice(array_sort(array_distinct(flatten(array_agg(arrow_cast(clients, 'List(Utf8)'))))), 1, 10) AS clients,
-        array_sort(array_distinct(flatten(array_agg(arrow_cast(ua_families, 'List(Utf8)'))))) AS ua_families,
-        array_slice(array_sort(array_distinct(flatten(array_agg(arrow_cast(pages, 'List(Utf8)'))))), 1, 10) AS pages,
+        array_sort(array_distinct(flatten(array_agg(arrow_cast(addresses, 'List(Utf8)') ORDER BY action)))) AS addresses,
+        array_slice(array_sort(array_distinct(flatten(array_agg(arrow_cast(clients, 'List(Utf8)') ORDER BY action)))), 1, 10) AS clients,
+        array_sort(array_distinct(flatten(array_agg(arrow_cast(ua_families, 'List(Utf8)') ORDER BY action)))) AS ua_families,
+        array_slice(array_sort(array_distinct(flatten(array_agg(arrow_cast(pages, 'List(Utf8)') ORDER BY action)))), 1, 10) AS pages,
         max(malformed) AS malformed,
-        array_slice(array_sort(array_distinct(flatten(array_agg(arrow_cast(proof, 'List(Utf8)'))))), 1, 20) AS proof
+        array_slice(array_sort(array_distinct(flatten(array_agg(arrow_cast(proof, 'List(Utf8)') ORDER BY action)))), 1, 20) AS proof
     FROM by_action
     GROUP BY site, day_start
 ),
