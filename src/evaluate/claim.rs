@@ -34,27 +34,12 @@ impl About {
         }
     }
 
-    fn is_nobody(&self) -> bool {
-        self.names.is_empty() && self.apps.is_empty() && self.networks.is_empty()
-    }
-
     /// Whether they have a user, an app or a network in common.
     pub fn agrees(&self, label: &About) -> bool {
         if !self.names.is_empty() && !label.names.is_empty() {
             return !self.names.is_disjoint(&label.names);
         }
         !self.apps.is_disjoint(&label.apps) || self.shares_network(label)
-    }
-
-    /// Whether it may be about the label's subject: they agree, or they have nothing that could
-    /// be compared. What names a user is about that user and nobody else.
-    pub fn concerns(&self, label: &About) -> bool {
-        if self.agrees(label) || label.is_nobody() {
-            return true;
-        }
-        let contradicts = !self.apps.is_empty() && !label.apps.is_empty()
-            || !self.networks.is_empty() && !label.networks.is_empty();
-        self.names.is_empty() && !contradicts
     }
 
     fn shares_network(&self, label: &About) -> bool {
@@ -157,6 +142,21 @@ impl Claim {
             from: begin.min(row.first_seen),
             to: row.last_seen,
             gathered_by: row.correlation.gathered_by.clone(),
+        }
+    }
+
+    /// Whether it may be about the label's subject: they agree, or the label is of a wave that
+    /// strikes many users from anywhere, or there is nothing to compare. What names a user, or is
+    /// about an app or a network, is about that and nothing else.
+    pub fn concerns(&self, label: &About) -> bool {
+        let is_wave = label.names.is_empty() && label.apps.is_empty();
+        if self.about.agrees(label) || is_wave {
+            return true;
+        }
+        match self.subject_kind {
+            "app" => label.apps.is_empty(),
+            "network" => label.networks.is_empty(),
+            _ => self.about.names.is_empty(),
         }
     }
 

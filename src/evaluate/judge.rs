@@ -155,7 +155,7 @@ fn answers(known: &[Known<'_>], claims: &[Claim]) -> Vec<BTreeSet<usize>> {
         .iter()
         .map(|claim| {
             let answered = attacks().filter(|(_, known)| may(claim, known));
-            let answered = answered.filter(|(_, known)| claim.about.concerns(&known.about));
+            let answered = answered.filter(|(_, known)| claim.concerns(&known.about));
             answered.map(|(n, _)| n).collect()
         })
         .collect();
@@ -232,7 +232,7 @@ fn is_of_story(story: &Known<'_>, claim: &Claim) -> bool {
     let about = match story.named {
         true => {
             claim.about.agrees(&story.about)
-                || story.allows(&claim.rule) && claim.about.concerns(&story.about)
+                || story.allows(&claim.rule) && claim.concerns(&story.about)
         }
         false => story.allows(&claim.rule),
     };

@@ -9,8 +9,9 @@
 //!
 //! **Matching.** A finding answers an attack's label when its rule is one of the label's `rules`,
 //! it is about the label's subject, and its events overlap the label's days. Subjects agree by the
-//! user where both name one, else by the app or the network; a finding that names nobody agrees
-//! with every label that has nothing to compare. Days are whole UTC days, and one more after the
+//! user where both name one, else by the app or the network. A finding about the org as a whole
+//! agrees with every label, as everything does with the label of a wave: one that names neither
+//! user nor app, for it strikes many users from many addresses. Days are whole UTC days, and one more after the
 //! last: rules that judge whole days or look a day back tell then. What an alert counts under
 //! another finding answers what that one answers. All else is told of a story (of its subject in
 //! its days: a look-alike, or a false alarm where it is graver than the story's `max_severity`),

@@ -59,7 +59,7 @@ fn own(orgs: &[Org], generous: bool) -> PeerScore {
     let told = orgs.iter().map(|org| {
         let labels = &org.judged.labels;
         promised(org, |n| match generous {
-            true => labels[n].told_at_all,
+            true => labels[n].told_at_all || !labels[n].told_by.is_empty(),
             false => !labels[n].told_by.is_empty(),
         })
     });

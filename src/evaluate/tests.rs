@@ -198,6 +198,7 @@ fn who_names_nobody_is_known_by_app_or_network() {
             told(r#"{"app":"chat  connect"}"#),
             told(r#"{"ip":"192.0.2.200"}"#),
             told(r#"{"networks":["192.0.2.0/24"]}"#),
+            told(r#"{"networks":["203.0.113.0/24"]}"#),
             told("{}"),
             told(r#"{"app":"Other"}"#),
             told(r#"{"ip":"203.0.113.9"}"#),
@@ -207,9 +208,23 @@ fn who_names_nobody_is_known_by_app_or_network() {
     );
     use Verdict::{Answer, FalseAlarm};
     let expected = [
-        Answer, Answer, Answer, Answer, FalseAlarm, FalseAlarm, Answer, FalseAlarm,
+        Answer, Answer, Answer, Answer, Answer, FalseAlarm, FalseAlarm, Answer, FalseAlarm,
     ];
     assert_eq!(verdicts(&found), expected);
+}
+
+#[test]
+fn a_wave_strikes_many_users_from_many_networks() {
+    let labels = labels(&[&attack("a-0-1", "", ",,", "192.0.2.9")]);
+    let told = Told::of("odd-ip", Severity::High, "2026-05-10T10:30:00Z");
+    let elsewhere = Told::of("odd-ip", Severity::High, "2026-05-10T10:30:00Z")
+        .nobody(r#"{"networks":["203.0.113.0/24"]}"#);
+    let late = Told::of("odd-ip", Severity::High, "2026-05-12T10:30:00Z");
+    use Verdict::{Answer, FalseAlarm};
+    assert_eq!(
+        verdicts(&judged(&labels, &[told, elsewhere, late])),
+        [Answer, Answer, FalseAlarm]
+    );
 }
 
 #[test]

@@ -1,32 +1,30 @@
 //! The whole loop: a synthetic org with two attacks and a story, a night over it, and its score.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use crate::program::{expect, orgwatch, stderr};
+use crate::shared_folder::SharedFolder;
 
 /// Forty days of a tiny org, after one run.
 fn org() -> &'static Path {
-    static ORG: OnceLock<PathBuf> = OnceLock::new();
-    ORG.get_or_init(|| {
-        let here = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let dir = here.join("evaluated-org");
-        if dir.exists() {
-            fs::remove_dir_all(&dir).unwrap();
-        }
+    static ORG: OnceLock<SharedFolder> = OnceLock::new();
+    let folder = ORG.get_or_init(|| {
+        let folder = SharedFolder::empty("evaluated-org");
         let wish = "simulate --seed 21 --size tiny --days 40 --attack ui-login --attack token-replay \
-                    --story vendor-egress-change --out evaluated-org";
+                    --story vendor-egress-change --out .";
         let wish: Vec<&str> = wish.split_whitespace().collect();
-        expect(0, orgwatch(here, &wish));
+        expect(0, orgwatch(&folder.path, &wish));
         let run = "run --config orgwatch.toml --now 2026-07-01T03:00:00Z";
         let run: Vec<&str> = run.split_whitespace().collect();
-        let run = orgwatch(&dir, &run);
+        let run = orgwatch(&folder.path, &run);
         assert_eq!(run.status.code(), Some(1), "{}", stderr(&run));
-        dir
-    })
+        folder
+    });
+    &folder.path
 }
 
 fn evaluated(arguments: &[&str]) -> String {
