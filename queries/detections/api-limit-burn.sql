@@ -84,20 +84,22 @@ WITH
 -- Nothing but the days that a night is compared with.
 hours AS (
     SELECT
-        user_key, hour, day, max(username) AS username, max(role) AS role, max(role_source) AS role_source,
+        -- Calls of nobody known are one account. Joined by plain equality: on IS NOT DISTINCT FROM, every
+        -- account of a day would be paired with every row of it.
+        coalesce(user_key, '') AS user_key, hour, day, max(username) AS username, max(role) AS role, max(role_source) AS role_source,
         max(system) AS system, max(owner) AS owner, sum(limit_calls) AS calls,
         array_agg(DISTINCT coalesce(app_name, app_key) ORDER BY coalesce(app_name, app_key))
             FILTER (WHERE app_key IS NOT NULL) AS apps
     FROM activity_hourly
     WHERE day >= CAST($window_start - $learn_period AS DATE) - INTERVAL '2 days' AND day < CAST($window_end AS DATE) + INTERVAL '1 day'
       AND limit_calls > 0
-    GROUP BY user_key, hour, day
+    GROUP BY coalesce(user_key, ''), hour, day
 ),
 -- The 24 hours that end with each hour.
 rolling AS (
     SELECT
         *,
-        sum(CASE WHEN in_window(user_key, CAST(NULL AS VARCHAR), hour, 'maintenance') IS TRUE THEN 0 ELSE calls END)
+        sum(CASE WHEN in_window(nullif(user_key, ''), CAST(NULL AS VARCHAR), hour, 'maintenance') IS TRUE THEN 0 ELSE calls END)
             OVER (PARTITION BY user_key ORDER BY hour RANGE BETWEEN INTERVAL '23 hours' PRECEDING AND CURRENT ROW) AS used
     FROM hours
 ),
@@ -132,7 +134,7 @@ shares AS (
     FROM user_days u
     JOIN org_days o ON o.day = u.day
     LEFT JOIN org_days w ON w.day = u.day - INTERVAL '7 days'
-    LEFT JOIN user_days b ON b.day = u.day - INTERVAL '7 days' AND (b.user_key IS NOT DISTINCT FROM u.user_key)
+    LEFT JOIN user_days b ON b.day = u.day - INTERVAL '7 days' AND b.user_key = u.user_key
 ),
 levels AS (
     SELECT
@@ -156,9 +158,9 @@ judged AS (
         count(DISTINCT h.day) FILTER (WHERE l.role IS DISTINCT FROM 'guest') AS days_as_much
     FROM levels l
     LEFT JOIN levels y
-      ON (y.user_key IS NOT DISTINCT FROM l.user_key) AND y.day = l.day - INTERVAL '1 day'
+      ON y.user_key = l.user_key AND y.day = l.day - INTERVAL '1 day'
     LEFT JOIN user_days h
-      ON (h.user_key IS NOT DISTINCT FROM l.user_key) AND h.day < l.day
+      ON h.user_key = l.user_key AND h.day < l.day
      AND h.day >= l.day - CAST($learn_period AS INTERVAL) AND h.used >= 0.8 * l.used
     WHERE l.level > 0
       AND l.day >= CAST($window_start AS DATE) AND l.day < CAST($window_end AS DATE)
@@ -167,7 +169,7 @@ judged AS (
 told AS (
     SELECT l.*, j.days_as_much, CAST(l.used AS DOUBLE) / l.allowance AS share
     FROM levels l
-    JOIN judged j ON (j.user_key IS NOT DISTINCT FROM l.user_key) AND j.day = l.day
+    JOIN judged j ON j.user_key = l.user_key AND j.day = l.day
     WHERE coalesce(j.level_before, 0) < l.level AND (j.days_as_much < $learn_days OR l.made_the_rise)
 ),
 counted AS (
@@ -178,17 +180,17 @@ counted AS (
         array_slice(array_agg(a.file_id || ':' || a.line_no ORDER BY a.occurred_at DESC, a.file_id, a.line_no), 1, 20) AS proof
     FROM told t
     JOIN (
-        SELECT coalesce(known_user_id(user_id), user_id, known_user_id(lower(trim(user_name))), lower(trim(user_name))) AS user_key,
+        SELECT coalesce(known_user_id(user_id), user_id, known_user_id(lower(trim(user_name))), lower(trim(user_name)), '') AS user_key,
             CAST(occurred_at AS DATE) AS day, occurred_at, ip, file_id, line_no
         FROM elf_api_total_usage
         WHERE occurred_at >= $window_start AND occurred_at < $window_end AND counts_against_api_limit
     ) a
-      ON (a.user_key IS NOT DISTINCT FROM t.user_key) AND a.day = t.day
+      ON a.user_key = t.user_key AND a.day = t.day
     GROUP BY t.user_key, t.day
 )
 SELECT
     c.first_at AS occurred_at,
-    t.user_key, sf_id18(t.user_key) AS user_id, t.username,
+    nullif(t.user_key, '') AS user_key, sf_id18(nullif(t.user_key, '')) AS user_id, t.username,
     -- An assumed allowance counts one level lower, and so does an account that is only inferred to be an integration.
     ['info', 'low', 'medium', 'high'][
         t.level + 2 - CASE WHEN $daily_limit > 0 THEN 0 ELSE 1 END
@@ -211,5 +213,5 @@ SELECT
     t.at_hour, t.apps, c.sources, c.ips,
     c.proof
 FROM told t
-JOIN counted c ON (c.user_key IS NOT DISTINCT FROM t.user_key) AND c.day = t.day
+JOIN counted c ON c.user_key = t.user_key AND c.day = t.day
 ORDER BY occurred_at, user_key
