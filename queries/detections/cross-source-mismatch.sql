@@ -13,8 +13,9 @@ in ApiTotalUsage, a user in the roster. Where both records are there and one lac
 cut, dropped or never written. Judged for each user and day, and only inside the time that both sources cover, so \
 that a file which did not come yet is a matter for `missing-log-file`. High: calls from outside begin after a day \
 of silence although no login of the user was seen in the two days before. Medium: logins or calls without partner \
-(more than a share and a number), and a successful login of a user that the roster taken on that day or later does \
-not have. Users are never deleted in Salesforce, so such a user is a ghost. Detail logs that ApiTotalUsage does not \
+(more than a share and a number), a login that is of one type in the EventLogFile and of another in LoginHistory, \
+and a successful login of a user that the roster taken on that day or later does not have. Types are told apart by \
+the door they open, and `Application` opens several: a password sent to the token endpoint is written so. Users are never deleted in Salesforce, so such a user is a ghost. Detail logs that ApiTotalUsage does not \
 count row by row (job states of Bulk API 2.0, Apex REST and SOAP services, batches) are not compared."""
 false_positives = [
   "One of the files was exported while its day was still being written: give the complete file",
@@ -24,6 +25,7 @@ false_positives = [
 response = [
   "Fetch both files of the day again and let the night run again: real gaps stay",
   "A call without login: find the token (OAuth usage of the user) and revoke it",
+  "Two types: believe neither before you know the client; `i` and `I` differ in one letter and open different doors",
   "A ghost: look the id up in Setup; ask Salesforce support if nobody knows it",
 ]
 references = ["https://attack.mitre.org/techniques/T1562/008/", "https://attack.mitre.org/techniques/T1070/"]
@@ -54,7 +56,11 @@ meaning = "silence of a user after which no session can still be alive"
 WITH
 tries AS (
     SELECT occurred_at, day, user_key, user_id, username, role, role_source, system, owner,
-           outcome, source, merge_quality, ip, ip_kind, login_path, request_id, file_id, line_no
+           outcome, source, merge_quality, login_type, lh_login_type,
+           -- A type by itself: the other columns are of the login, and the same for both.
+           login_path(login_type, NULL, NULL, NULL, NULL, NULL, NULL) AS type_path,
+           login_path(lh_login_type, NULL, NULL, NULL, NULL, NULL, NULL) AS lh_type_path,
+           file_id, line_no
     FROM logins
     WHERE occurred_at >= $window_start - $login_reach - $silence AND occurred_at < $window_end
 ),
@@ -180,11 +186,26 @@ ghosts AS (
       AND NOT EXISTS (SELECT 1 FROM roster r WHERE r.user_key = t.user_key)
     GROUP BY t.user_key, t.day
 ),
+-- An odd value opens no door, and is told by `unmapped-value`.
+two_types AS (
+    SELECT
+        t.user_key, t.day,
+        max(t.user_id) AS user_id, max(t.username) AS username,
+        max(t.role) AS role, max(t.role_source) AS role_source, max(t.system) AS system, max(t.owner) AS owner,
+        'login of two types' AS mismatch,
+        count(*) AS seen, count(*) AS alone, CAST(0 AS BIGINT) AS only_elf, CAST(0 AS BIGINT) AS only_history,
+        min(t.occurred_at) AS first_at, max(t.occurred_at) AS last_at
+    FROM tries t
+    WHERE t.occurred_at >= $window_start AND t.merge_quality = 'exact'
+      AND t.type_path <> 'unmapped' AND t.lh_type_path <> 'unmapped' AND t.type_path <> t.lh_type_path
+    GROUP BY t.user_key, t.day
+),
 mismatches AS (
     SELECT * FROM logins_alone
     UNION ALL SELECT * FROM calls_alone
     UNION ALL SELECT * FROM without_login
     UNION ALL SELECT * FROM ghosts
+    UNION ALL SELECT * FROM two_types
 ),
 -- Rows are gathered for what was found only: a night has millions of them.
 rows_behind AS (
@@ -193,6 +214,8 @@ rows_behind AS (
     JOIN tries t ON t.user_key = m.user_key AND t.occurred_at >= m.first_at AND t.occurred_at <= m.last_at
     WHERE (m.mismatch = 'login without partner' AND t.merge_quality IN ('elf_only', 'lh_only'))
        OR (m.mismatch = 'user not in the roster' AND t.outcome = 'success')
+       OR (m.mismatch = 'login of two types' AND t.merge_quality = 'exact' AND t.type_path <> 'unmapped'
+           AND t.lh_type_path <> 'unmapped' AND t.type_path <> t.lh_type_path)
     UNION ALL
     SELECT m.user_key, m.mismatch, m.first_at, c.occurred_at, c.file_id, c.line_no
     FROM mismatches m
@@ -221,6 +244,7 @@ SELECT
         WHEN 'login without partner' THEN 'Each login stands in the EventLogFile and in LoginHistory'
         WHEN 'call not counted' THEN 'Each call of a detail log stands in ApiTotalUsage'
         WHEN 'call without login' THEN 'Calls begin with a login'
+        WHEN 'login of two types' THEN 'EventLogFile and LoginHistory name the same type of login'
         ELSE 'Whoever logs in is in the roster'
     END AS expected,
     CASE m.mismatch
@@ -231,6 +255,9 @@ SELECT
                    CASE WHEN only_history > 0 THEN only_history || ' not in the EventLogFile' END], ', ')
         WHEN 'call not counted' THEN alone || ' of ' || seen || ' calls are missing in ApiTotalUsage'
         WHEN 'call without login' THEN alone || ' calls after a silence, with no login before them'
+        WHEN 'login of two types' THEN
+            alone || CASE WHEN alone = 1 THEN ' login is' ELSE ' logins are' END
+            || ' of one type in the EventLogFile and of another in LoginHistory'
         ELSE alone || CASE WHEN alone = 1 THEN ' login' ELSE ' logins' END || ' of a user that the roster does not have'
     END AS observed,
     m.role, m.role_source, m.system, m.owner,

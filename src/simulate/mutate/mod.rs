@@ -41,13 +41,20 @@ const PLAIN: Mutation = Mutation {
 };
 
 const UNKNOWN: &[&str] = &["unmapped-value", "schema-drift", "unattributable-traffic"];
+/// Another case may be another code that is known; then the other record of the login contradicts it.
+const OTHER_CODE: &[&str] = &[
+    "unmapped-value",
+    "schema-drift",
+    "unattributable-traffic",
+    "cross-source-mismatch",
+];
 
 pub const ALL: &[Mutation] = &[
     Mutation {
         name: "code-case",
         line: "Codes in the other case: `a` for `A`, `I` for `i`",
         change: changes::code_case,
-        answers: UNKNOWN,
+        answers: OTHER_CODE,
         ..PLAIN
     },
     Mutation {
