@@ -149,6 +149,11 @@ traits AS (
         WHERE day >= CAST($window_start - $learn_period AS DATE) - INTERVAL '1 day' AND day < CAST($window_end AS DATE)
           AND kind IN ('app', 'network', 'login_path', 'country', 'client', 'api_version', 'object', 'hour')
           AND value NOT IN ('(more)', 'missing', 'unknown')
+          -- People have most of the values, and are not judged: they are out before anything is sorted.
+          AND user_key IN (
+              SELECT user_key FROM sightings
+              WHERE day >= CAST($window_start AS DATE) - INTERVAL '1 day' AND day < CAST($window_end AS DATE)
+                AND role IN ('integration', 'internal_system', 'ci'))
     ) s
     WHERE value IS NOT NULL
     GROUP BY day, user_key, app, trait, value
