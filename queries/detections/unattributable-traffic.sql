@@ -8,16 +8,22 @@ version = 1
 control = ["S0.1"]
 attack = ["T1562"]
 description = """
-Whoever acts without user, address, app or login key is judged by no rule that asks for one. Per log, day and \
-what is missing, the share of such rows is taken: of each machine with at least 100 rows and a fifth of them \
-unattributed (low while that is its habit, which is told once in four weeks; medium when it rises), and of the whole \
-log when the share rises against the median of the last four weeks (three times its spread, and five points) or the \
-log is new. A log whose share is higher because those who always lack something were a larger part of the day, as on \
-a weekend without people, does not rise. An app \
-counts as known when the row names it or the login behind its key does: External Client Apps leave it out. \
-Logins are asked for their app only on days for which LoginHistory is there, else that is `missing-log-file`. \
-Addresses inside Salesforce say nothing about the caller; they count, unless the registry allows them for the \
-user. Columns that a log does not have by its nature (the login key of ApiTotalUsage) and guests without login are not asked for."""
+Whoever acts without user, address, app or login key is judged by no rule that asks for one. Per log, day and what \
+is missing, the share of such rows is taken: of each machine with at least 100 rows and a fifth of them unattributed \
+(low while that is its habit, which is told once in four weeks; medium when it rises), and of the whole log when the \
+share rises against the median of the last four weeks (three times its spread, three times what chance makes of as \
+many rows, and five points) or the log is new. A log whose share is higher because those who always lack something \
+were a larger part of the day, as on a weekend without people, does not rise. A thief who makes few calls drowns in \
+such shares. So two more things are told at medium, however small the share: the first row without address or app of \
+a machine, or of the people in a log, where 300 rows on 14 days or more of the last four weeks had it and none \
+lacked it; and ten or more users of a log who lack it on one day, more than three times as many as on any day of the \
+last four weeks. The people of a log are not told beside the log itself, nor a log beside those who explain half of \
+what it lacks. An app counts as known when the row names it or the login behind its key does: External Client Apps \
+leave it out. Logins are asked for their app only on days for which LoginHistory is there, else that is \
+`missing-log-file`, and a row of LoginHistory that could not be paired stands for one login of the same user that \
+day. Addresses inside Salesforce say nothing about the caller; they count, unless the registry allows them for the \
+user. Columns that a log does not have by its nature (the login key of ApiTotalUsage) and guests without login are \
+not asked for."""
 false_positives = [
   "External Client Apps and MCP clients whose login lies before the look-back: fetch LoginHistory",
   "A new integration that works from inside Salesforce: set allow_salesforce_ip",
@@ -57,6 +63,16 @@ type = "int"
 default = 28
 meaning = "days of a period in which a habit is told once"
 
+[params.rows_before]
+type = "int"
+default = 300
+meaning = "earlier rows of a machine, or of the people in a log, that all had it before a first row without is told"
+
+[params.many_users]
+type = "int"
+default = 10
+meaning = "users of a log who lack it on a day from which their number matters"
+
 [params.login_lookback]
 type = "duration"
 default = "14d"
@@ -92,6 +108,7 @@ daily AS (
             AND coalesce(upper(trim(c.app)), '') IN ('', 'N/A')
             AND coalesce(upper(c.client_category), '') <> 'LIGHTNING_UI'
             AND k.login_key IS NULL) AS no_app,
+        count(*) FILTER (WHERE coalesce(upper(c.client_category), '') <> 'LIGHTNING_UI') AS asked_for_app,
         CASE WHEN c.event_type = 'ApiTotalUsage' THEN 0 ELSE count(*) FILTER (WHERE c.login_key IS NULL) END
             AS no_login_key,
         min(c.occurred_at) AS first_at, max(c.occurred_at) AS last_at,
@@ -99,7 +116,8 @@ daily AS (
         max(c.file_id || ':' || c.line_no) FILTER (WHERE c.ip_kind NOT IN ('public', 'private')) AS address_row,
         max(c.file_id || ':' || c.line_no) FILTER (WHERE c.login_key IS NULL) AS key_row,
         max(c.file_id || ':' || c.line_no) FILTER (WHERE coalesce(upper(trim(c.app_id)), '') IN ('', 'N/A')
-            AND coalesce(upper(trim(c.app)), '') IN ('', 'N/A') AND k.login_key IS NULL) AS app_row
+            AND coalesce(upper(trim(c.app)), '') IN ('', 'N/A')
+            AND coalesce(upper(c.client_category), '') <> 'LIGHTNING_UI' AND k.login_key IS NULL) AS app_row
     FROM api_calls c
     LEFT JOIN explained_keys k ON k.login_key = c.login_key
     WHERE c.occurred_at >= $window_start - INTERVAL '28 days' AND c.occurred_at < $window_end
@@ -113,8 +131,15 @@ daily AS (
         count(*) FILTER (WHERE l.user_key IS NULL) AS no_user,
         count(*) FILTER (WHERE coalesce(l.ip_kind, 'missing') IN ('missing', 'unparsed')) AS no_address,
         count(*) FILTER (WHERE l.ip_kind = 'salesforce') AS salesforce_address,
-        count(*) FILTER (WHERE l.is_connected_app AND h.day IS NOT NULL
-            AND coalesce(upper(trim(l.app)), '') IN ('', 'N/A')) AS no_app,
+        -- Where the two accounts of a login could not be told to be one, LoginHistory's still names the app.
+        count(*) FILTER (WHERE l.is_connected_app AND h.day IS NOT NULL AND coalesce(l.merge_quality, '') <> 'elf_only'
+            AND coalesce(upper(trim(l.app)), '') IN ('', 'N/A'))
+        + greatest(0,
+            count(*) FILTER (WHERE l.is_connected_app AND h.day IS NOT NULL AND l.merge_quality = 'elf_only'
+                AND coalesce(upper(trim(l.app)), '') IN ('', 'N/A'))
+            - count(*) FILTER (WHERE l.is_connected_app AND l.merge_quality = 'lh_only'
+                AND coalesce(upper(trim(l.app)), '') NOT IN ('', 'N/A'))) AS no_app,
+        count(*) FILTER (WHERE l.is_connected_app AND h.day IS NOT NULL) AS asked_for_app,
         0 AS no_login_key,
         min(l.occurred_at) AS first_at, max(l.occurred_at) AS last_at,
         max(l.file_id || ':' || l.line_no) FILTER (WHERE l.ip_kind NOT IN ('public', 'private')) AS address_row,
@@ -140,6 +165,7 @@ lacks AS (
             WHEN m.missing = 'app' THEN d.no_app
             ELSE d.no_login_key
         END AS lacking,
+        CASE WHEN m.missing = 'app' THEN d.asked_for_app ELSE d.rows END AS asked,
         CASE m.missing WHEN 'address' THEN d.address_row WHEN 'app' THEN d.app_row ELSE d.key_row END AS sample_row
     FROM daily d
     CROSS JOIN (
@@ -148,7 +174,7 @@ lacks AS (
     ) m
     LEFT JOIN (SELECT DISTINCT user_key FROM registry_users WHERE allow_salesforce_ip) a ON a.user_key = d.user_key
 ),
--- Machines one by one, and each log as a whole (without user), with the share that was usual for each of its users.
+-- With the share that was usual for each of them.
 subjects AS (
     SELECT
         *,
@@ -159,49 +185,61 @@ subjects AS (
         RANGE BETWEEN INTERVAL '28 days' PRECEDING AND INTERVAL '1 day' PRECEDING
     )
 ),
+-- Machines one by one; the people of a log, of whom few call the API, and a thief of their tokens is among them; and
+-- each log as a whole.
+scoped AS (
+    SELECT s.*, c.scope, CASE WHEN c.scope = 'user' THEN s.user_key END AS machine
+    FROM subjects s
+    CROSS JOIN (
+        SELECT 'user' AS scope UNION ALL SELECT 'people' AS scope UNION ALL SELECT 'log' AS scope
+    ) c
+    WHERE c.scope = 'log'
+       OR (c.scope = 'user' AND s.role IN ('integration', 'internal_system')
+           AND s.user_key IS NOT NULL AND s.missing <> 'user')
+       OR (c.scope = 'people' AND coalesce(s.role, 'human') NOT IN ('integration', 'internal_system', 'guest')
+           AND s.user_key IS NOT NULL AND s.missing IN ('address', 'app'))
+),
+-- Who lacks it is told where it is one user alone.
 shares AS (
     SELECT
-        log, day, missing, user_key, 'user' AS scope, username, role, role_source, system, owner,
-        rows, lacking, first_at, last_at, sample_row, 1 AS users,
-        CAST(NULL AS DOUBLE) AS expected_of_known, CAST(NULL AS BIGINT) AS rows_of_known
-    FROM subjects
-    WHERE role IN ('integration', 'internal_system') AND user_key IS NOT NULL AND missing <> 'user'
-    UNION ALL
-    SELECT
-        log, day, missing, CAST(NULL AS VARCHAR) AS user_key, 'log' AS scope, CAST(NULL AS VARCHAR) AS username,
-        CAST(NULL AS VARCHAR) AS role, CAST(NULL AS VARCHAR) AS role_source, CAST(NULL AS VARCHAR) AS system,
-        CAST(NULL AS VARCHAR) AS owner,
-        sum(rows) AS rows, sum(lacking) AS lacking, min(first_at) AS first_at, max(last_at) AS last_at,
-        max(sample_row) AS sample_row, count(DISTINCT user_key) FILTER (WHERE lacking > 0) AS users,
+        log, day, missing, scope, machine,
+        CASE WHEN scope <> 'log' THEN max(CASE WHEN lacking > 0 THEN user_key END) END AS user_key,
+        CASE WHEN scope <> 'log' THEN max(CASE WHEN lacking > 0 THEN username END) END AS username,
+        CASE WHEN scope <> 'log' THEN max(CASE WHEN lacking > 0 THEN role END) END AS role,
+        CASE WHEN scope <> 'log' THEN max(CASE WHEN lacking > 0 THEN role_source END) END AS role_source,
+        CASE WHEN scope = 'user' THEN max(system) END AS system,
+        CASE WHEN scope = 'user' THEN max(owner) END AS owner,
+        sum(rows) AS rows, sum(lacking) AS lacking, sum(asked) AS asked,
+        min(CASE WHEN scope <> 'people' OR lacking > 0 THEN first_at END) AS first_at,
+        max(CASE WHEN scope <> 'people' OR lacking > 0 THEN last_at END) AS last_at,
+        max(CASE WHEN lacking > 0 THEN sample_row END) AS sample_row,
+        count(user_key) FILTER (WHERE lacking > 0) AS users,
         sum(rows * usual_of_user) AS expected_of_known,
-        coalesce(sum(rows) FILTER (WHERE usual_of_user IS NOT NULL), 0) AS rows_of_known
-    FROM subjects
-    GROUP BY log, day, missing
+        coalesce(sum(rows) FILTER (WHERE usual_of_user IS NOT NULL), 0) AS rows_of_known,
+        CAST(sum(lacking) AS DOUBLE) / sum(rows) AS share
+    FROM scoped
+    GROUP BY log, day, missing, scope, machine
 ),
 -- What is usual: median and spread of the shares of the four weeks before the day.
 usual AS (
     SELECT
-        t.log, t.day, t.missing, t.scope, t.user_key,
-        max(t.rows) AS rows, max(t.lacking) AS lacking, max(t.username) AS username, max(t.role) AS role,
-        max(t.role_source) AS role_source, max(t.system) AS system, max(t.owner) AS owner,
-        max(t.first_at) AS first_at, max(t.last_at) AS last_at, max(t.sample_row) AS sample_row, max(t.users) AS users,
-        max(t.expected_of_known) AS expected_of_known, max(t.rows_of_known) AS rows_of_known,
-        count(p.day) AS history_days,
+        *,
+        count(*) OVER before AS history_days,
+        sum(asked) OVER before AS rows_before,
+        max(lacking) OVER before AS most_lacking,
+        max(users) OVER before AS most_users,
         -- In the same period, on a day that had enough rows to tell it.
-        count(p.day) FILTER (
-            WHERE p.rows >= $min_rows AND CAST(p.lacking AS DOUBLE) / p.rows >= $user_share
-              AND CAST(p.day AS INT) / $report_every_days = CAST(t.day AS INT) / $report_every_days) AS told_days,
-        median(CAST(p.lacking AS DOUBLE) / p.rows) AS usual_share,
+        coalesce(sum(CASE WHEN rows >= $min_rows AND share >= $user_share THEN 1 ELSE 0 END) OVER (
+            PARTITION BY log, missing, scope, machine, CAST(day AS INT) / $report_every_days ORDER BY day
+            RANGE BETWEEN INTERVAL '28 days' PRECEDING AND INTERVAL '1 day' PRECEDING), 0) AS told_days,
+        median(share) OVER before AS usual_share,
         -- Half of the distance between the quartiles; as large as the mean absolute deviation where values are even.
-        (percentile_cont(0.75) WITHIN GROUP (ORDER BY CAST(p.lacking AS DOUBLE) / p.rows)
-            - percentile_cont(0.25) WITHIN GROUP (ORDER BY CAST(p.lacking AS DOUBLE) / p.rows)) / 2 AS spread
-    FROM shares t
-    LEFT JOIN shares p
-      ON p.log = t.log AND p.missing = t.missing AND p.scope = t.scope
-     AND (p.user_key IS NOT DISTINCT FROM t.user_key)
-     AND p.day < t.day AND p.day >= t.day - INTERVAL '28 days'
-    WHERE t.first_at >= $window_start AND t.rows >= $min_rows AND t.lacking > 0
-    GROUP BY t.log, t.day, t.missing, t.scope, t.user_key
+        (percentile_cont(share, 0.75) OVER before - percentile_cont(share, 0.25) OVER before) / 2 AS spread
+    FROM shares
+    WINDOW before AS (
+        PARTITION BY log, missing, scope, machine ORDER BY day
+        RANGE BETWEEN INTERVAL '28 days' PRECEDING AND INTERVAL '1 day' PRECEDING
+    )
 ),
 org_days AS (
     SELECT count(DISTINCT day) AS days FROM parts WHERE event_type NOT LIKE 'rollup%'
@@ -209,17 +247,30 @@ org_days AS (
 judged AS (
     SELECT
         u.*,
-        CAST(u.lacking AS DOUBLE) / u.rows AS share,
-        u.history_days >= $min_history_days
-            AND CAST(u.lacking AS DOUBLE) / u.rows
-                >= greatest(u.usual_share, u.usual_of_mix) + greatest($min_rise, 3 * 1.4826 * coalesce(u.spread, 0)) AS rising,
+        u.rows >= $min_rows AND u.history_days >= $min_history_days
+            AND u.share >= u.expected_share + greatest(
+                $min_rise, 3 * 1.4826 * coalesce(u.spread, 0),
+                3 * sqrt(greatest(u.expected_share * (1 - u.expected_share), 0) / u.rows)) AS rising,
         -- The log came for the first time, in an org that has a history.
-        u.scope = 'log' AND u.history_days = 0 AND o.days > 2 * $min_history_days
-            AND CAST(u.lacking AS DOUBLE) / u.rows >= $user_share AS new_log
+        u.rows >= $min_rows AND u.scope = 'log' AND u.history_days = 0 AND o.days > 2 * $min_history_days
+            AND u.share >= $user_share AS new_log,
+        -- It was always there, and now it is not: one row is enough.
+        u.scope IN ('user', 'people') AND u.missing IN ('address', 'app')
+            AND u.history_days >= 2 * $min_history_days AND u.rows_before >= $rows_before
+            AND u.most_lacking = 0 AS is_first,
+        u.scope = 'log' AND u.missing IN ('address', 'app') AND u.history_days >= 2 * $min_history_days
+            AND u.users >= $many_users AND u.users > 3 * u.most_users AS more_users
     FROM (
-        -- What the log would lack if each of its users lacked what is usual for it.
-        SELECT *, (coalesce(expected_of_known, 0) + usual_share * (rows - coalesce(rows_of_known, 0))) / rows AS usual_of_mix
+        -- Of a log no less than it would lack if each of its users lacked what is usual for it.
+        SELECT
+            *,
+            CASE
+                WHEN scope = 'log'
+                THEN greatest(usual_share, (coalesce(expected_of_known, 0) + usual_share * (rows - rows_of_known)) / rows)
+                ELSE usual_share
+            END AS expected_share
         FROM usual
+        WHERE first_at >= $window_start AND lacking > 0
     ) u
     CROSS JOIN org_days o
 ),
@@ -227,16 +278,30 @@ kept AS (
     SELECT
         *,
         -- The user that is reported explains its log.
-        max(CASE WHEN scope = 'user' AND share >= $user_share AND rising THEN lacking ELSE 0 END)
+        max(CASE WHEN scope = 'user' AND ((share >= $user_share AND rising) OR is_first)
+                   OR scope = 'people' AND users = 1 AND is_first THEN lacking ELSE 0 END)
             OVER (PARTITION BY log, day, missing) AS explained_rows
     FROM judged
-    WHERE (scope = 'user' AND share >= $user_share) OR (scope = 'log' AND (rising OR new_log))
+    WHERE (scope = 'user' AND ((rows >= $min_rows AND share >= $user_share) OR is_first))
+       OR (scope = 'log' AND (rising OR new_log OR more_users))
+       OR (scope = 'people' AND is_first)
+),
+told AS (
+    SELECT
+        *,
+        rising OR new_log OR is_first OR more_users AS is_new,
+        -- Where the whole log is told, its people are not told besides.
+        bool_or(scope = 'log') OVER (PARTITION BY log, day, missing) AS log_is_told
+    FROM kept
+    WHERE NOT (scope = 'log' AND explained_rows * 2 >= lacking)
 )
 SELECT
     first_at AS occurred_at,
-    user_key, CASE WHEN user_key LIKE '005%' THEN user_key END AS user_id, username,
+    CASE WHEN users = 1 THEN user_key END AS user_key,
+    CASE WHEN users = 1 AND user_key LIKE '005%' THEN user_key END AS user_id,
+    CASE WHEN users = 1 THEN username END AS username,
     CASE
-        WHEN NOT rising AND NOT new_log THEN 'low'
+        WHEN NOT is_new THEN 'low'
         -- An account that is only inferred to be an integration counts one level lower.
         WHEN role = 'integration' AND role_source = 'inferred' THEN 'low'
         ELSE 'medium'
@@ -244,18 +309,24 @@ SELECT
     lacking AS event_count,
     last_at,
     CASE WHEN history_days >= $min_history_days
-         THEN 'About ' || CAST(round(100 * usual_share) AS BIGINT) || ' % of the ' || log || ' rows lack the ' || missing
+         THEN 'About ' || CAST(round(100 * expected_share) AS BIGINT) || ' % of the ' || log || ' rows lack the ' || missing
               || ', as in the weeks before'
          ELSE 'The ' || log || ' rows tell the ' || missing END AS expected,
     lacking || ' of ' || rows || ' rows (' || CAST(round(100 * share) AS BIGINT) || ' %) of ' || log
+        || CASE WHEN scope = 'people' THEN ' that people made' ELSE '' END
         || ' lack the ' || missing
-        || CASE WHEN rising THEN ', and that is new' WHEN new_log THEN '; the log came for the first time'
+        || CASE WHEN more_users THEN '; ' || users || ' users do, where ' || most_users || ' did on any day before'
+                ELSE '' END
+        || CASE WHEN is_first THEN ', for the first time after ' || rows_before || ' rows that had it'
+                WHEN rising THEN ', and that is new'
+                WHEN more_users THEN ''
+                WHEN new_log THEN '; the log came for the first time'
                 ELSE ', as usual or without a history' END AS observed,
-    role, role_source, system, owner,
+    CASE WHEN users = 1 THEN role END AS role, CASE WHEN users = 1 THEN role_source END AS role_source, system, owner,
     log, missing, scope, rows, lacking, round(share, 4) AS share, round(usual_share, 4) AS usual_share, history_days,
-    coalesce(rising, false) AS rising, users,
+    rising, is_first AS first_time, users,
     [sample_row] AS proof
-FROM kept
-WHERE NOT (scope = 'log' AND explained_rows * 2 >= lacking)
-  AND NOT (scope = 'user' AND NOT rising AND told_days > 0)
-ORDER BY occurred_at, log, missing, user_key
+FROM told
+WHERE NOT (scope = 'people' AND log_is_told AND users > 1)
+  AND (is_new OR scope <> 'user' OR told_days = 0)
+ORDER BY occurred_at, log, missing, scope, user_key
