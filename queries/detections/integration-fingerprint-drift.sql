@@ -15,7 +15,7 @@ name 2, a lower API version 2 (a higher one 0.5), a sensitive object 2, hour of 
 6 hours is added up, over midnight as well: 3 is low, 5 high, 8 critical; one trait alone is never more than low. It \
 takes 14 days on which user and app worked, else the same of the user under all its apps. Values are told once: on \
 the next day they are known. Versions inside a client's name are ignored, and so is what the registry declares: \
-networks and apps of the user, and maintenance windows. Networks are /24 and /48 (not autonomous systems); a trait of which less than three \
+networks and apps of the user, maintenance windows, and in a consent window flow and user agent. Networks are /24 and /48 (not autonomous systems); a trait of which less than three \
 days are known, as after a log was switched on, does not count. An account that is only inferred to be an \
 integration counts one level lower."""
 false_positives = [
@@ -205,6 +205,13 @@ maintenance AS (
     WHERE kind = 'maintenance' AND from_at < $window_end AND to_at > $window_start - INTERVAL '1 day'
     GROUP BY user_key
 ),
+-- A consent is given in a browser: what is new of the flow and the client then, is declared.
+consent AS (
+    SELECT user_key, min(from_at) AS from_at, max(to_at) AS to_at
+    FROM registry_windows
+    WHERE kind = 'consent' AND from_at < $window_end AND to_at > $window_start - INTERVAL '1 day'
+    GROUP BY user_key
+),
 -- Judged by the past of user and app where there is enough of it, else by that of the user.
 new_values AS (
     SELECT
@@ -225,6 +232,7 @@ new_values AS (
     LEFT JOIN own_apps a ON a.user_key = m.user_key
     LEFT JOIN own_networks n ON n.user_key = m.user_key
     LEFT JOIN maintenance w ON w.user_key = m.user_key
+    LEFT JOIN consent c ON c.user_key = m.user_key
     WHERE m.day >= CAST($window_start AS DATE) - INTERVAL '1 day'
       AND NOT m.known_to_app
       AND m.role IN ('integration', 'internal_system', 'ci')
@@ -238,6 +246,7 @@ new_values AS (
                AND (coalesce(array_has(n.networks, m.value), false)
                     OR coalesce(in_networks(m.user_key, split_part(m.value, '/', 1), m.first_at), false)))
       AND NOT coalesce(m.first_at >= w.from_at AND m.first_at < w.to_at, false)
+      AND NOT (m.trait IN ('flow', 'user agent') AND coalesce(m.first_at >= c.from_at AND m.first_at < c.to_at, false))
 ),
 -- Each new value looks back over six hours; a trait counts once.
 sums AS (

@@ -20,7 +20,8 @@ or seen on 3 days. Outside the declared networks nothing is learned. Pages of al
 together (the catalogue counts by address, which a thief with many of them stays below). A flood over midnight is told \
 on the day on which the limit was reached, and again only if it goes on for more than an hour. Rows beyond what a \
 learned loader reads are rows-volume-anomaly's. Where the log tells no rows they are judged by the size of the \
-answer; where it tells neither, it counts, one level lower."""
+answer; where it tells neither, it counts, one level lower. So it does from a known network while the log itself is \
+younger than a week: nothing can be learned of a lake that has just begun."""
 false_positives = [
   "The first nights of a new full copy: declare a maintenance window of its user; learned after three",
   "An administrator who exports with a desktop loader",
@@ -59,6 +60,11 @@ meaning = "rows of a full page of a cursor: the smallest that a client can ask f
 type = "float"
 default = 0.9
 meaning = "share of these rows from which a page is full"
+
+[params.min_history_days]
+type = "int"
+default = 7
+meaning = "of the 14 days before, how many must have the log; with fewer, a load from a known network is one level lower"
 
 [params.learn_days]
 type = "int"
@@ -235,13 +241,26 @@ told AS (
     WHERE occurred_at >= $window_start AND occurred_at < $window_end
     GROUP BY user_key, day
     HAVING count(*) FILTER (WHERE tells) > 0
+),
+history AS (
+    SELECT w.day, count(DISTINCT c.day) AS days
+    FROM (
+        SELECT DISTINCT day FROM covered_days
+        WHERE event_type IN ('RestApi', 'API')
+          AND day >= CAST($window_start AS DATE) AND day < CAST($window_end AS DATE)
+    ) w
+    JOIN covered_days c ON c.day < w.day AND c.day >= w.day - INTERVAL '14 days'
+    WHERE c.event_type IN ('RestApi', 'API')
+    GROUP BY w.day
 )
 SELECT
     occurred_at, user_key, user_id, username,
-    -- Unknown size counts one level lower, and so does an account that is only inferred to be an integration.
-    ['low', 'medium', 'high'][
-        3 - CASE WHEN pages_of_unknown_size * 2 > pages THEN 1 ELSE 0 END
+    -- Unknown size counts one level lower; so does an account that is only inferred to be an integration, and a
+    -- log that has just begun.
+    ['low', 'low', 'medium', 'high'][
+        4 - CASE WHEN pages_of_unknown_size * 2 > pages THEN 1 ELSE 0 END
           - CASE WHEN role = 'integration' AND role_source = 'inferred' THEN 1 ELSE 0 END
+          - CASE WHEN new_network OR coalesce(days, 0) >= $min_history_days THEN 0 ELSE 1 END
     ] AS severity,
     pages AS event_count,
     last_at,
@@ -263,5 +282,6 @@ SELECT
         CASE WHEN new_client THEN 'new client' ELSE '' END], '') AS reasons,
     apps, clients, ips,
     proof
-FROM told
+FROM told t
+LEFT JOIN history h ON h.day = t.day
 ORDER BY occurred_at, user_key
