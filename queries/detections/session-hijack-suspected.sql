@@ -189,13 +189,16 @@ sessions AS (
             'is_phone', coalesce(client LIKE '% on iOS' OR client LIKE '% on Android', false),
             'first_at', first_at, 'place_first_at', place_first_at, 'place_first_today', place_first_today,
             'place_last_yesterday', place_last_yesterday, 'place_last_at', place_last_at,
-            'place_only_api', place_only_api) ORDER BY first_at, place, client) AS users
+            'place_only_api', place_only_api) ORDER BY first_at, place, client)
+            -- Rows without a client's name are of the client that other rows of the network name.
+            FILTER (WHERE client IS NOT NULL OR NOT place_names_it) AS users
     FROM (
         SELECT
             *,
             min(first_at) OVER in_place AS place_first_at, min(first_today) OVER in_place AS place_first_today,
             max(last_yesterday) OVER in_place AS place_last_yesterday, max(last_at) OVER in_place AS place_last_at,
-            bool_and(only_api) OVER in_place AS place_only_api
+            bool_and(only_api) OVER in_place AS place_only_api,
+            bool_or(client IS NOT NULL) OVER (PARTITION BY user_id, session, day, place, family) AS place_names_it
         FROM clients
         WINDOW in_place AS (PARTITION BY user_id, session, day, place)
     ) c
