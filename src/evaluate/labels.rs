@@ -242,13 +242,13 @@ mod tests {
         let times = "2026-06-05T00:00:00Z,2026-06-05T01:00:00Z";
         for (row, column) in [
             (format!("a,{secret},n,,,,,,{times},,r,,,,free,,"), 3),
-            (format!("a,attack,n,,,,,,{secret},,,r,,,,free,,"), 18),
-            (format!("a,attack,n,,,,,,{times},{secret},r,,,,free,,"), 60),
-            (format!("a,attack,n,,,,,,{times},,{secret},,,,free,,"), 61),
-            (format!("a,attack,n,,,,,,{times},,r,,{secret},,free,,"), 64),
-            (format!("a,attack,n,,,,,,{times},,r,,,,{secret},,"), 66),
-            (format!("a,attack,n,,,,,,{times},,r,,,,free,{secret},"), 71),
-            (format!("a,story,{secret},,,,,,{times},,r,,,,free,,"), 76),
+            (format!("a,attack,n,,,,,,{secret},,,r,,,,free,,"), 17),
+            (format!("a,attack,n,,,,,,{times},{secret},r,,,,free,,"), 59),
+            (format!("a,attack,n,,,,,,{times},,{secret},,,,free,,"), 60),
+            (format!("a,attack,n,,,,,,{times},,r,,{secret},,free,,"), 63),
+            (format!("a,attack,n,,,,,,{times},,r,,,,{secret},,"), 65),
+            (format!("a,attack,n,,,,,,{times},,r,,,,free,{secret},"), 70),
+            (format!("a,story,{secret},,,,,,{times},,r,,,,free,,"), 74),
             (format!("a,attack,{secret},,,,,,{times},,r"), 1),
         ] {
             let (line, at, message) = at(&row);

@@ -93,7 +93,7 @@ mod tests {
         for (text, place) in [
             ("{\"form\": SECRET}", "r.json:1:10: "),
             ("{\"SECRET\": 1}", "r.json:1:13: "),
-            ("{\"form\": 1,\n \"orgs\": [\"SECRET\"]}", "r.json:2:19: "),
+            ("{\"form\": 1,\n \"orgs\": [\"SECRET\"]}", "r.json:2:18: "),
         ] {
             let message = told(text);
             assert!(message.starts_with(place), "{message}");
