@@ -87,9 +87,7 @@ hours AS (
         -- Calls of nobody known are one account. Joined by plain equality: on IS NOT DISTINCT FROM, every
         -- account of a day would be paired with every row of it.
         coalesce(user_key, '') AS user_key, hour, day, max(username) AS username, max(role) AS role, max(role_source) AS role_source,
-        max(system) AS system, max(owner) AS owner, sum(limit_calls) AS calls,
-        array_agg(DISTINCT coalesce(app_name, app_key) ORDER BY coalesce(app_name, app_key))
-            FILTER (WHERE app_key IS NOT NULL) AS apps
+        max(system) AS system, max(owner) AS owner, sum(limit_calls) AS calls
     FROM activity_hourly
     WHERE day >= CAST($window_start - $learn_period AS DATE) - INTERVAL '2 days' AND day < CAST($window_end AS DATE) + INTERVAL '1 day'
       AND limit_calls > 0
@@ -104,7 +102,10 @@ rolling AS (
     FROM hours
 ),
 org_days AS (
-    SELECT day, max(used) AS used
+    SELECT
+        day, max(used) AS used,
+        max(max(used)) OVER (ORDER BY day RANGE BETWEEN INTERVAL '7 days' PRECEDING AND INTERVAL '7 days' PRECEDING)
+            AS used_a_week_ago
     FROM (
         SELECT
             day, hour,
@@ -119,8 +120,7 @@ user_days AS (
         first_value(role ORDER BY hour DESC) AS role, first_value(role_source ORDER BY hour DESC) AS role_source,
         max(system) AS system, max(owner) AS owner,
         max(used) AS used, sum(calls) AS calls_of_day,
-        first_value(hour ORDER BY used DESC, hour) AS at_hour, min(hour) AS first_hour,
-        array_slice(array_distinct(flatten(array_agg(arrow_cast(apps, 'List(Utf8)') ORDER BY hour) FILTER (WHERE apps IS NOT NULL))), 1, 20) AS apps
+        first_value(hour ORDER BY used DESC, hour) AS at_hour, min(hour) AS first_hour
     FROM rolling
     GROUP BY user_key, day
 ),
@@ -128,13 +128,18 @@ shares AS (
     SELECT
         u.*, o.used AS used_of_all,
         CASE WHEN $daily_limit > 0 THEN $daily_limit ELSE $assumed_limit END AS allowance,
-        o.used - w.used AS rise_of_all,
+        o.used - o.used_a_week_ago AS rise_of_all,
         -- A week ago the account did nothing, or the org's day is not known.
-        CASE WHEN w.used IS NOT NULL THEN u.used - coalesce(b.used, 0) END AS rise
-    FROM user_days u
+        CASE WHEN o.used_a_week_ago IS NOT NULL THEN u.used - coalesce(u.used_a_week_ago, 0) END AS rise
+    FROM (
+        SELECT
+            *,
+            max(used) OVER (
+                PARTITION BY user_key ORDER BY day
+                RANGE BETWEEN INTERVAL '7 days' PRECEDING AND INTERVAL '7 days' PRECEDING) AS used_a_week_ago
+        FROM user_days
+    ) u
     JOIN org_days o ON o.day = u.day
-    LEFT JOIN org_days w ON w.day = u.day - INTERVAL '7 days'
-    LEFT JOIN user_days b ON b.day = u.day - INTERVAL '7 days' AND b.user_key = u.user_key
 ),
 levels AS (
     SELECT
@@ -152,25 +157,46 @@ levels AS (
     FROM shares
 ),
 judged AS (
-    SELECT
-        l.user_key, l.day, max(y.level) AS level_before,
-        -- Guests never earn a habit: theirs is anybody's.
-        count(DISTINCT h.day) FILTER (WHERE l.role IS DISTINCT FROM 'guest') AS days_as_much
-    FROM levels l
-    LEFT JOIN levels y
-      ON y.user_key = l.user_key AND y.day = l.day - INTERVAL '1 day'
-    LEFT JOIN user_days h
-      ON h.user_key = l.user_key AND h.day < l.day
-     AND h.day >= l.day - CAST($learn_period AS INTERVAL) AND h.used >= 0.8 * l.used
-    WHERE l.level > 0
-      AND l.day >= CAST($window_start AS DATE) AND l.day < CAST($window_end AS DATE)
-    GROUP BY l.user_key, l.day
+    SELECT *
+    FROM (
+        SELECT
+            *,
+            max(level) OVER (
+                PARTITION BY user_key ORDER BY day
+                RANGE BETWEEN INTERVAL '1 day' PRECEDING AND INTERVAL '1 day' PRECEDING) AS level_before
+        FROM levels
+    ) l
+    WHERE day >= CAST($window_start AS DATE) AND day < CAST($window_end AS DATE)
+      AND level > coalesce(level_before, 0)
 ),
 told AS (
-    SELECT l.*, j.days_as_much, CAST(l.used AS DOUBLE) / l.allowance AS share
-    FROM levels l
-    JOIN judged j ON j.user_key = l.user_key AND j.day = l.day
-    WHERE coalesce(j.level_before, 0) < l.level AND (j.days_as_much < $learn_days OR l.made_the_rise)
+    SELECT *, CAST(used AS DOUBLE) / allowance AS share
+    FROM (
+        SELECT
+            j.user_key, j.day, j.username, j.role, j.role_source, j.system, j.owner, j.used, j.calls_of_day, j.at_hour,
+            j.used_of_all, j.allowance, j.rise_of_all, j.rise, j.level, j.made_the_rise,
+            -- Guests never earn a habit: theirs is anybody's.
+            count(DISTINCT h.day) FILTER (WHERE j.role IS DISTINCT FROM 'guest') AS days_as_much
+        FROM judged j
+        LEFT JOIN user_days h
+          ON h.user_key = j.user_key AND h.day < j.day
+         AND h.day >= j.day - CAST($learn_period AS INTERVAL) AND h.used >= 0.8 * j.used
+        GROUP BY
+            j.user_key, j.day, j.username, j.role, j.role_source, j.system, j.owner, j.used, j.calls_of_day, j.at_hour,
+            j.used_of_all, j.allowance, j.rise_of_all, j.rise, j.level, j.made_the_rise
+    ) t
+    WHERE days_as_much < $learn_days OR made_the_rise
+),
+-- By which apps, of the nights that are told.
+apps_of_the_night AS (
+    SELECT user_key, day, array_slice(array_agg(DISTINCT name ORDER BY name), 1, 20) AS apps
+    FROM (
+        SELECT coalesce(user_key, '') AS user_key, day, arrow_cast(coalesce(app_name, app_key), 'Utf8') AS name
+        FROM activity_hourly
+        WHERE day >= CAST($window_start AS DATE) AND day < CAST($window_end AS DATE)
+          AND limit_calls > 0 AND app_key IS NOT NULL
+    ) a
+    GROUP BY user_key, day
 ),
 counted AS (
     SELECT
@@ -205,13 +231,14 @@ SELECT
     t.used || ' calls within 24 hours: ' || CAST(round(100 * t.share) AS BIGINT) || ' % of the allowance'
         || ' (all accounts: ' || t.used_of_all || ', ' || CAST(round(100 * CAST(t.used_of_all AS DOUBLE) / t.allowance) AS BIGINT) || ' %)'
         || CASE WHEN t.made_the_rise THEN '; it made ' || t.rise || ' of the ' || t.rise_of_all || ' calls more than a week before' ELSE '' END
-        || coalesce(', by way of ' || array_to_string(array_slice(t.apps, 1, 3), ', '), '')
+        || coalesce(', by way of ' || array_to_string(array_slice(a.apps, 1, 3), ', '), '')
         || coalesce(', from ' || array_to_string(array_slice(c.ips, 1, 5), ', '), '') AS observed,
     t.role, t.role_source, t.system, t.owner,
     t.share, t.used AS calls_24_hours, t.used_of_all AS calls_24_hours_of_all, t.allowance,
     $daily_limit <= 0 AS allowance_assumed, t.made_the_rise, t.rise, t.rise_of_all, t.days_as_much,
-    t.at_hour, t.apps, c.sources, c.ips,
+    t.at_hour, a.apps, c.sources, c.ips,
     c.proof
 FROM told t
 JOIN counted c ON c.user_key = t.user_key AND c.day = t.day
+LEFT JOIN apps_of_the_night a ON a.user_key = t.user_key AND a.day = t.day
 ORDER BY occurred_at, user_key

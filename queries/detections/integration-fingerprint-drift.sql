@@ -121,16 +121,26 @@ default = [
 meaning = "objects (in lower case) whose first reading counts"
 */
 WITH
+-- Who is judged: the machines of the window. All that follows is read for these only.
+subjects AS (
+    SELECT
+        day, user_key, coalesce(app_key, '') AS app,
+        max(user_id) AS user_id, max(username) AS username, max(role) AS role, max(role_source) AS role_source,
+        max(system) AS system, max(owner) AS owner
+    FROM sightings
+    WHERE day >= CAST($window_start AS DATE) - INTERVAL '1 day' AND day < CAST($window_end AS DATE)
+      AND kind = 'source'
+      AND role IN ('integration', 'internal_system', 'ci')
+    GROUP BY day, user_key, coalesce(app_key, '')
+),
 -- Traits by day, in the form in which they are compared.
 traits AS (
     SELECT
         day, user_key, app, trait, value,
-        max(user_id) AS user_id, max(username) AS username, max(role) AS role, max(role_source) AS role_source,
-        max(system) AS system, max(owner) AS owner,
         min(first_at) AS first_at, max(last_at) AS last_at, sum(events) AS events
     FROM (
         SELECT
-            day, user_key, user_id, username, role, role_source, system, owner, first_at, last_at, events,
+            day, user_key, first_at, last_at, events,
             coalesce(app_key, '') AS app,
             CASE
                 WHEN kind = 'login_path' THEN 'flow'
@@ -149,11 +159,7 @@ traits AS (
         WHERE day >= CAST($window_start - $learn_period AS DATE) - INTERVAL '1 day' AND day < CAST($window_end AS DATE)
           AND kind IN ('app', 'network', 'login_path', 'country', 'client', 'api_version', 'object', 'hour')
           AND value NOT IN ('(more)', 'missing', 'unknown')
-          -- People have most of the values, and are not judged: they are out before anything is sorted.
-          AND user_key IN (
-              SELECT user_key FROM sightings
-              WHERE day >= CAST($window_start AS DATE) - INTERVAL '1 day' AND day < CAST($window_end AS DATE)
-                AND role IN ('integration', 'internal_system', 'ci'))
+          AND user_key IN (SELECT user_key FROM subjects)
     ) s
     WHERE value IS NOT NULL
     GROUP BY day, user_key, app, trait, value
@@ -215,7 +221,7 @@ consent AS (
 -- Judged by the past of user and app where there is enough of it, else by that of the user.
 new_values AS (
     SELECT
-        m.*,
+        m.*, s.user_id, s.username, s.role, s.role_source, s.system, s.owner,
         m.trait || ' ' || printable(m.value) || coalesce(' (before: ' || printable(m.value_before) || ')', '') AS line,
         CASE
             WHEN m.trait = 'app' THEN $weight_app
@@ -229,13 +235,13 @@ new_values AS (
             ELSE $weight_lower_version
         END AS weight
     FROM marked m
+    JOIN subjects s ON s.day = m.day AND s.user_key = m.user_key AND s.app = m.app
     LEFT JOIN own_apps a ON a.user_key = m.user_key
     LEFT JOIN own_networks n ON n.user_key = m.user_key
     LEFT JOIN maintenance w ON w.user_key = m.user_key
     LEFT JOIN consent c ON c.user_key = m.user_key
     WHERE m.day >= CAST($window_start AS DATE) - INTERVAL '1 day'
       AND NOT m.known_to_app
-      AND m.role IN ('integration', 'internal_system', 'ci')
       AND (m.trait <> 'object' OR array_has($sensitive_objects, CAST(m.value AS VARCHAR)))
       AND ((m.app_days >= $min_active_days AND m.trait_days_of_app >= $min_trait_days)
            OR (m.app_days < $min_active_days AND m.user_days >= $min_active_days

@@ -57,118 +57,143 @@ default = "1h"
 meaning = "how near to the hole a finding lies that makes it high"
 */
 WITH
--- Minutes with a row, per log, and how many rows they have.
+-- Minutes of the night, and of the days over which a hole can reach into it, with a row: per log, and
+-- how many rows they have.
 minutes AS (
     SELECT log, minute, sum(rows) AS rows, max(maintenance) AS maintenance
     FROM (
-        SELECT event_type AS log, date_trunc('minute', occurred_at) AS minute, count(*) AS rows, 0 AS maintenance
+        SELECT
+            event_type AS log, date_trunc('minute', occurred_at) AS minute, count(*) AS rows,
+            0 AS maintenance
         FROM api_calls
-        WHERE occurred_at >= $window_start - INTERVAL '56 days' AND occurred_at < $window_end
+        WHERE occurred_at >= $window_start - INTERVAL '3 days' AND occurred_at < $window_end
         GROUP BY event_type, date_trunc('minute', occurred_at)
         UNION ALL
         SELECT
             'Login' AS log, date_trunc('minute', occurred_at) AS minute, count(*) AS rows,
             max(CASE WHEN regexp_like(login_status, 'ORG_IN_MAINTENANCE', 'i') THEN 1 ELSE 0 END) AS maintenance
         FROM elf_login
-        WHERE occurred_at >= $window_start - INTERVAL '56 days' AND occurred_at < $window_end
+        WHERE occurred_at >= $window_start - INTERVAL '3 days' AND occurred_at < $window_end
         GROUP BY date_trunc('minute', occurred_at)
         UNION ALL
         SELECT
             'LoginHistory' AS log, date_trunc('minute', occurred_at) AS minute, count(*) AS rows,
             max(CASE WHEN regexp_like(status, 'is in maintenance', 'i') THEN 1 ELSE 0 END) AS maintenance
         FROM login_history
-        WHERE occurred_at >= $window_start - INTERVAL '56 days' AND occurred_at < $window_end
+        WHERE occurred_at >= $window_start - INTERVAL '3 days' AND occurred_at < $window_end
         GROUP BY date_trunc('minute', occurred_at)
         UNION ALL
-        SELECT 'Logout' AS log, date_trunc('minute', occurred_at) AS minute, count(*) AS rows, 0 AS maintenance
+        SELECT
+            'Logout' AS log, date_trunc('minute', occurred_at) AS minute, count(*) AS rows,
+            0 AS maintenance
         FROM elf_logout
-        WHERE occurred_at >= $window_start - INTERVAL '56 days' AND occurred_at < $window_end
+        WHERE occurred_at >= $window_start - INTERVAL '3 days' AND occurred_at < $window_end
         GROUP BY date_trunc('minute', occurred_at)
     ) counted
     GROUP BY log, minute
 ),
 -- From each minute with rows to the next one. A log that does not go on the same or the next day has a
 -- hole up to midnight.
-steps AS (
+holes_of_the_night AS (
     SELECT
-        log, minute AS gap_start,
+        log, minute AS gap_start, date_trunc('day', minute) + INTERVAL '24 hours' AS midnight,
         CASE
             WHEN next_minute < date_trunc('day', minute) + INTERVAL '48 hours' THEN next_minute
             ELSE date_trunc('day', minute) + INTERVAL '24 hours'
         END AS gap_end,
-        next_minute IS NOT NULL AS goes_on, days_before
-    FROM (
-        SELECT
-            log, minute,
-            lead(minute) OVER (PARTITION BY log ORDER BY minute) AS next_minute,
-            -- Days with rows so far: each counts by its first minute.
-            sum(first_of_day) OVER (PARTITION BY log ORDER BY minute) AS days_before
-        FROM (
-            SELECT
-                log, minute,
-                CASE WHEN date_trunc('day', lag(minute) OVER (PARTITION BY log ORDER BY minute)) = date_trunc('day', minute)
-                     THEN 0 ELSE 1 END AS first_of_day
-            FROM minutes
-        ) marked
-    ) ordered
+        next_minute IS NOT NULL AS goes_on
+    FROM (SELECT log, minute, lead(minute) OVER (PARTITION BY log ORDER BY minute) AS next_minute FROM minutes) m
 ),
 -- What a day sees of a hole: the part up to midnight and, on the next day, the whole.
-portions AS (
-    SELECT
-        log, gap_start, least(gap_end, date_trunc('day', gap_start) + INTERVAL '24 hours') AS gap_end,
-        gap_start AS at, days_before, goes_on
-    FROM steps
-    WHERE gap_start >= $window_start
-    UNION ALL
-    SELECT log, gap_start, gap_end, date_trunc('day', gap_end) AS at, days_before, goes_on
-    FROM steps
-    WHERE gap_end > date_trunc('day', gap_start) + INTERVAL '24 hours'
-      AND date_trunc('day', gap_end) >= $window_start
-),
 long_gaps AS (
     SELECT *, (date_part('epoch', gap_end) - date_part('epoch', gap_start)) / 60 AS minutes
-    FROM portions
-    WHERE gap_end - gap_start > CAST($min_gap AS INTERVAL)
+    FROM (
+        SELECT
+            h.log, h.gap_start, h.goes_on,
+            CASE WHEN d.later THEN h.gap_end ELSE least(h.gap_end, h.midnight) END AS gap_end,
+            CASE WHEN d.later THEN date_trunc('day', h.gap_end) ELSE h.gap_start END AS at
+        FROM holes_of_the_night h
+        CROSS JOIN (SELECT true AS later UNION ALL SELECT false AS later) d
+        WHERE NOT d.later OR h.gap_end > h.midnight
+    ) portions
+    WHERE at >= $window_start
+      AND gap_end - gap_start > CAST($min_gap AS INTERVAL)
       AND gap_end <= $now
-      AND days_before >= $min_history_days
 ),
--- The hours of the week that a hole touches, numbered from Thursday 1 January 1970.
+-- The hours of the week that a hole touches, numbered from Thursday 1 January 1970; -1 stands for its past
+-- as a whole.
 touched AS (
     SELECT
         g.log, g.gap_start, g.gap_end, g.at, g.minutes, g.goes_on,
-        unnest(range(
+        unnest(array_append(range(
             CAST(floor(date_part('epoch', g.gap_start) / 3600) AS BIGINT),
-            CAST(floor((date_part('epoch', g.gap_end) - 1) / 3600) AS BIGINT) + 1)) AS hour_no
+            CAST(floor((date_part('epoch', g.gap_end) - 1) / 3600) AS BIGINT) + 1), -1)) AS hour_no
     FROM long_gaps g
 ),
+-- The past, in one pass: from minute to minute, and each day by its first one.
 usual AS (
     SELECT
-        log, gap_start, minutes,
-        unnest(range(
-            CAST(floor(date_part('epoch', gap_start) / 3600) AS BIGINT),
-            CAST(floor((date_part('epoch', gap_end) - 1) / 3600) AS BIGINT) + 1)) % 168 AS hour_of_week
+        log, gap_start, (date_part('epoch', gap_end) - date_part('epoch', gap_start)) / 60 AS minutes,
+        unnest(array_concat(
+            CASE WHEN goes_on THEN range(
+                CAST(floor(date_part('epoch', gap_start) / 3600) AS BIGINT),
+                CAST(floor((date_part('epoch', gap_end) - 1) / 3600) AS BIGINT) + 1) ELSE range(0, 0) END,
+            CASE WHEN opens_day THEN range(-1, 0) ELSE range(0, 0) END)) % 168 AS hour_of_week
     FROM (
-        SELECT log, gap_start, gap_end, (date_part('epoch', gap_end) - date_part('epoch', gap_start)) / 60 AS minutes
-        FROM steps
-        WHERE goes_on
-    ) s
+        SELECT
+            log, minute AS gap_start, next_minute IS NOT NULL AS goes_on,
+            CASE
+                WHEN next_minute < date_trunc('day', minute) + INTERVAL '48 hours' THEN next_minute
+                ELSE date_trunc('day', minute) + INTERVAL '24 hours'
+            END AS gap_end,
+            coalesce(date_trunc('day', minute_before) < date_trunc('day', minute), true) AS opens_day
+        FROM (
+            SELECT
+                log, minute,
+                lead(minute) OVER (PARTITION BY log ORDER BY minute) AS next_minute,
+                lag(minute) OVER (PARTITION BY log ORDER BY minute) AS minute_before
+            FROM (
+                SELECT event_type AS log, date_trunc('minute', occurred_at) AS minute
+                FROM api_calls
+                WHERE occurred_at >= $window_start - INTERVAL '56 days' AND occurred_at < $window_end
+                GROUP BY event_type, date_trunc('minute', occurred_at)
+                UNION ALL
+                SELECT 'Login' AS log, date_trunc('minute', occurred_at) AS minute
+                FROM elf_login
+                WHERE occurred_at >= $window_start - INTERVAL '56 days' AND occurred_at < $window_end
+                GROUP BY date_trunc('minute', occurred_at)
+                UNION ALL
+                SELECT 'LoginHistory' AS log, date_trunc('minute', occurred_at) AS minute
+                FROM login_history
+                WHERE occurred_at >= $window_start - INTERVAL '56 days' AND occurred_at < $window_end
+                GROUP BY date_trunc('minute', occurred_at)
+                UNION ALL
+                SELECT 'Logout' AS log, date_trunc('minute', occurred_at) AS minute
+                FROM elf_logout
+                WHERE occurred_at >= $window_start - INTERVAL '56 days' AND occurred_at < $window_end
+                GROUP BY date_trunc('minute', occurred_at)
+            ) counted
+        ) ordered
+    ) steps
 ),
 judged AS (
     SELECT t.log, t.gap_start, t.gap_end, t.at, t.minutes, t.goes_on, max(t.usual_gap) AS usual_gap
     FROM (
         SELECT
             t.log, t.gap_start, t.gap_end, t.at, t.minutes, t.goes_on, t.hour_no,
-            percentile_cont(0.99) WITHIN GROUP (ORDER BY u.minutes) AS usual_gap
+            percentile_cont(0.99) WITHIN GROUP (ORDER BY u.minutes) FILTER (WHERE u.hour_of_week >= 0) AS usual_gap,
+            count(*) FILTER (WHERE u.hour_of_week < 0) AS days_before
         FROM touched t
-        LEFT JOIN usual u
+        JOIN usual u
           ON u.log = t.log AND u.hour_of_week = t.hour_no % 168
-         -- Only what was before the hole.
-         AND u.gap_start < t.gap_start
+         -- Only what was before the hole; its own day counts as a day with rows.
+         AND (u.gap_start < t.gap_start OR (u.gap_start = t.gap_start AND u.hour_of_week < 0))
         GROUP BY t.log, t.gap_start, t.gap_end, t.at, t.minutes, t.goes_on, t.hour_no
     ) t
     GROUP BY t.log, t.gap_start, t.gap_end, t.at, t.minutes, t.goes_on
     -- No hour of it has a history: nobody knows what is usual.
-    HAVING max(t.usual_gap) IS NOT NULL AND t.minutes > $factor * max(t.usual_gap)
+    HAVING max(t.days_before) >= $min_history_days
+       AND max(t.usual_gap) IS NOT NULL AND t.minutes > $factor * max(t.usual_gap)
 ),
 neighbours AS (
     SELECT
