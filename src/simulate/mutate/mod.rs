@@ -212,7 +212,7 @@ impl Mutation {
             let victim = org.machines.iter().find(|m| Some(m.user) == scene.user);
             let learned = victim.is_some_and(|m| !m.declared);
             must.retain(|rule| {
-                !NEED_A_PAST.contains(rule) && !(learned && UNEXPECTED_ADDRESS.contains(rule))
+                !(NEED_A_PAST.contains(rule) || learned && UNEXPECTED_ADDRESS.contains(rule))
             });
         }
         if self.slows {
