@@ -61,24 +61,6 @@ now_declared AS (
     FROM registry_users
     WHERE valid_from <= $now AND valid_to > $now
 ),
--- Where the users of the registry came from.
-visits AS (
-    SELECT l.user_key, l.ip, max(l.occurred_at) AS last_at, count(*) AS events
-    FROM logins l
-    JOIN (SELECT DISTINCT user_key FROM registry_users) r ON r.user_key = l.user_key
-    WHERE l.occurred_at >= $window_end - $unused_period AND l.occurred_at < $window_end
-      AND l.outcome <> 'failure'
-    GROUP BY l.user_key, l.ip
-    UNION ALL
-    SELECT c.user_key, c.ip, max(c.occurred_at) AS last_at, count(*) AS events
-    FROM api_calls c
-    JOIN (SELECT DISTINCT user_key FROM registry_users) r ON r.user_key = c.user_key
-    WHERE c.occurred_at >= $window_end - $unused_period AND c.occurred_at < $window_end
-    GROUP BY c.user_key, c.ip
-),
-activity AS (
-    SELECT user_key, max(last_at) AS last_seen, sum(events) AS events FROM visits GROUP BY user_key
-),
 coverage AS (
     SELECT
         count(DISTINCT day) AS days,
@@ -94,23 +76,6 @@ recent_coverage AS (
     WHERE event_type IN ('Login', 'LoginHistory')
       AND day >= CAST($window_end - $unused_period AS DATE) AND day < CAST($window_end AS DATE)
 ),
-unused_networks AS (
-    SELECT
-        n.user_key, n.network, u.user_id, u.username, u.role, u.system, u.owner,
-        a.last_seen, a.events
-    FROM registry_networks n
-    JOIN now_declared u ON u.user_key = n.user_key
-    -- A user who came from nowhere at all is another finding.
-    JOIN activity a ON a.user_key = n.user_key
-    CROSS JOIN coverage c
-    CROSS JOIN recent_coverage rc
-    LEFT JOIN (SELECT DISTINCT user_key, ip FROM visits WHERE ip IS NOT NULL) v
-        ON v.user_key = n.user_key AND ip_in(v.ip, n.network)
-    WHERE n.valid_from <= $window_end - $unused_period AND n.valid_to > $now
-      AND c.reaches_back AND rc.days >= $min_covered_days
-      AND NOT coalesce(array_has($long_cadences, u.cadence), false)
-      AND v.user_key IS NULL
-),
 ended AS (
     SELECT
         r.user_key, max(r.user_id) AS user_id, max(r.username) AS username,
@@ -121,6 +86,49 @@ ended AS (
     FROM registry_users r
     GROUP BY r.user_key
     HAVING max(r.valid_to) <= $now
+),
+-- What is asked of the past: of a network whether its user came from it, of an ended entry whether its user
+-- still comes.
+asked AS (
+    SELECT
+        'network_unused' AS kind, n.user_key, n.network, u.user_id, u.username, u.role, u.system, u.owner,
+        n.valid_to AS ended_at
+    FROM registry_networks n
+    JOIN now_declared u ON u.user_key = n.user_key
+    CROSS JOIN coverage c
+    CROSS JOIN recent_coverage rc
+    WHERE n.valid_from <= $window_end - $unused_period AND n.valid_to > $now
+      AND c.reaches_back AND rc.days >= $min_covered_days
+      AND NOT coalesce(array_has($long_cadences, u.cadence), false)
+    UNION ALL
+    SELECT 'entry_ended', user_key, CAST(NULL AS VARCHAR), user_id, username, role, system, owner, ended_at
+    FROM ended
+),
+-- Where they came from, in one pass over the logs: what stands here twice is read twice.
+visits AS (
+    SELECT v.user_key, v.ip, max(v.last_at) AS last_at, sum(v.events) AS events
+    FROM (
+        SELECT user_key, ip, max(occurred_at) AS last_at, count(*) AS events
+        FROM logins
+        WHERE occurred_at >= $window_end - $unused_period AND occurred_at < $window_end
+          AND outcome <> 'failure'
+        GROUP BY user_key, ip
+        UNION ALL
+        SELECT user_key, ip, max(occurred_at) AS last_at, count(*) AS events
+        FROM api_calls
+        WHERE occurred_at >= $window_end - $unused_period AND occurred_at < $window_end
+        GROUP BY user_key, ip
+    ) v
+    GROUP BY v.user_key, v.ip
+),
+answered AS (
+    SELECT
+        a.kind, a.user_key, a.network, a.user_id, a.username, a.role, a.system, a.owner, a.ended_at,
+        max(v.last_at) AS last_seen, sum(v.events) AS events,
+        coalesce(bool_or(ip_in(v.ip, a.network)), false) AS came
+    FROM asked a
+    LEFT JOIN visits v ON v.user_key = a.user_key
+    GROUP BY a.kind, a.user_key, a.network, a.user_id, a.username, a.role, a.system, a.owner, a.ended_at
 ),
 stale AS (
     SELECT
@@ -144,10 +152,21 @@ stale AS (
     WHERE is_expired OR matched > $max_hidden
     UNION ALL
     SELECT
-        'network_unused', user_key, user_id, username, role, system, owner, network,
-        CAST(NULL AS TIMESTAMP), events, CAST(NULL AS BIGINT), CAST(NULL AS VARCHAR), 1,
-        'No login or call from ' || network || ', but ' || events || ' from elsewhere'
-    FROM unused_networks
+        kind, user_key, user_id, username, role, system, owner,
+        CASE WHEN kind = 'entry_ended' THEN 'entry of ' || coalesce(username, user_key) ELSE network END,
+        CASE WHEN kind = 'entry_ended' THEN to_timestamp_millis(greatest(0, CAST(ended_at AS BIGINT))) END,
+        CASE WHEN kind = 'entry_ended' THEN 1 ELSE events END,
+        CAST(NULL AS BIGINT), CAST(NULL AS VARCHAR), 1,
+        CASE
+            WHEN kind = 'network_unused' THEN 'No login or call from ' || network || ', but ' || events || ' from elsewhere'
+            WHEN last_seen >= ended_at
+            THEN 'The entry ended, and the account was used after it: its networks and apps hold no more'
+            ELSE 'The entry ended'
+        END
+    FROM answered
+    -- A user who came from nowhere at all is another finding.
+    WHERE (kind = 'network_unused' AND last_seen IS NOT NULL AND NOT came)
+       OR (kind = 'entry_ended' AND (ended_at > $now - $ended_shown OR last_seen >= ended_at))
     UNION ALL
     SELECT
         'review_overdue', user_key, user_id, username, role, system, owner, 'review of ' || coalesce(username, user_key),
@@ -155,17 +174,6 @@ stale AS (
         'The review of the entry was due on ' || CAST(review_date AS VARCHAR)
     FROM now_declared
     WHERE review_date < CAST($now AS DATE)
-    UNION ALL
-    SELECT
-        'entry_ended', e.user_key, e.user_id, e.username, e.role, e.system, e.owner, 'entry of ' || coalesce(e.username, e.user_key),
-        to_timestamp_millis(greatest(0, CAST(e.ended_at AS BIGINT))), 1, CAST(NULL AS BIGINT), CAST(NULL AS VARCHAR), 1,
-        CASE
-            WHEN a.last_seen >= e.ended_at THEN 'The entry ended, and the account was used after it: its networks and apps hold no more'
-            ELSE 'The entry ended'
-        END
-    FROM ended e
-    LEFT JOIN activity a ON a.user_key = e.user_key
-    WHERE e.ended_at > $now - $ended_shown OR a.last_seen >= e.ended_at
 )
 SELECT
     least(coalesce(since, CAST($window_start AS TIMESTAMP)), CAST($window_end AS TIMESTAMP) - INTERVAL '1 millisecond')
