@@ -44,37 +44,38 @@ machines AS (
       AND NOT u.is_platform_user
       AND CAST($now AS DATE) >= u.day
 ),
-missing_now AS (
-    SELECT * FROM machines WHERE CAST($now AS DATE) < next_day AND NOT api_only
-),
 -- Since when: the first roster day after the last one on which the permission was there.
-had_it AS (
-    SELECT user_key, max(day) AS day FROM machines WHERE api_only GROUP BY user_key
+timed AS (
+    SELECT
+        *,
+        min(CASE WHEN NOT api_only AND (had_day IS NULL OR day > had_day) THEN day END)
+            OVER (PARTITION BY user_key) AS since_day
+    FROM (
+        SELECT *, max(CASE WHEN api_only THEN day END) OVER (PARTITION BY user_key) AS had_day
+        FROM machines
+    ) m
 ),
-since AS (
-    SELECT m.user_key, min(m.day) AS day
-    FROM machines m
-    LEFT JOIN had_it h ON h.user_key = m.user_key
-    WHERE NOT m.api_only AND (h.day IS NULL OR m.day > h.day)
-    GROUP BY m.user_key
+missing_now AS (
+    SELECT * FROM timed WHERE CAST($now AS DATE) < next_day AND NOT api_only AND since_day IS NOT NULL
 ),
 ui AS (
     SELECT user_key, max(occurred_at) AS last_ui_at
     FROM (
-        SELECT l.user_key, l.occurred_at
-        FROM logins l JOIN missing_now m ON m.user_key = l.user_key
-        WHERE l.occurred_at >= $now - $ui_reach AND l.occurred_at < $now AND l.outcome = 'success' AND l.is_ui
+        SELECT user_key, max(occurred_at) AS occurred_at
+        FROM logins
+        WHERE occurred_at >= $now - $ui_reach AND occurred_at < $now AND outcome = 'success' AND is_ui
+        GROUP BY user_key
         UNION ALL
-        SELECT a.user_key, a.occurred_at
-        FROM ui_activity a JOIN missing_now m ON m.user_key = a.user_key
-        WHERE a.occurred_at >= $now - $ui_reach AND a.occurred_at < $now AND a.ip_kind = 'public'
+        SELECT user_key, max(occurred_at) AS occurred_at
+        FROM ui_activity
+        WHERE occurred_at >= $now - $ui_reach AND occurred_at < $now AND ip_kind = 'public'
+        GROUP BY user_key
     ) seen
     GROUP BY user_key
 ),
 judged AS (
-    SELECT m.*, s.day AS since_day, u.last_ui_at, CASE WHEN u.last_ui_at IS NOT NULL THEN 3 ELSE 2 END AS level
+    SELECT m.*, u.last_ui_at, CASE WHEN u.last_ui_at IS NOT NULL THEN 3 ELSE 2 END AS level
     FROM missing_now m
-    JOIN since s ON s.user_key = m.user_key
     LEFT JOIN ui u ON u.user_key = m.user_key
 )
 SELECT
