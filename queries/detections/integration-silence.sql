@@ -102,19 +102,15 @@ minutes AS (
     JOIN signs s ON s.user_key = q.user_key
     GROUP BY q.user_key, s.log, date_trunc('minute', s.occurred_at), date_trunc('minute', q.last_seen)
 ),
-active_hours AS (
-    SELECT q.user_key, s.log, date_trunc('hour', s.occurred_at) AS hour, max(q.last_seen) AS last_seen
-    FROM quiet_users q
-    JOIN signs s ON s.user_key = q.user_key
-    GROUP BY q.user_key, s.log, date_trunc('hour', s.occurred_at)
-),
 series AS (
     SELECT
         user_key, log, last_seen,
         min(minute) AS first_seen,
         coalesce(percentile_cont(0.95) WITHIN GROUP (ORDER BY gap_minutes), 0) AS usual_gap,
         last_value(file_id || ':' || line_no ORDER BY minute) AS last_row,
-        max(app) AS app
+        max(app) AS app,
+        -- Here, because the signs would be read again for a list of their own.
+        array_agg(DISTINCT date_trunc('hour', minute) ORDER BY date_trunc('hour', minute)) AS active_hours
     FROM (
         -- One order for all three, so that the rows are sorted once.
         SELECT
@@ -145,7 +141,8 @@ covered AS (
 silent_hours AS (
     SELECT
         s.user_key, s.log, s.last_seen, s.hour,
-        count(*) FILTER (WHERE s.hour - weeks.back >= s.first_seen) AS weeks, count(a.hour) AS active_weeks,
+        count(*) FILTER (WHERE s.hour - weeks.back >= s.first_seen) AS weeks,
+        count(*) FILTER (WHERE array_has(s.active_hours, s.hour - weeks.back)) AS active_weeks,
         max(s.usual_gap) AS usual_gap, max(s.last_row) AS last_row, max(s.app) AS app
     FROM (
         SELECT s.*, c.hour
@@ -156,8 +153,6 @@ silent_hours AS (
         SELECT INTERVAL '7 days' AS back UNION ALL SELECT INTERVAL '14 days' AS back
         UNION ALL SELECT INTERVAL '21 days' AS back UNION ALL SELECT INTERVAL '28 days' AS back
     ) weeks
-    LEFT JOIN active_hours a
-      ON a.user_key = s.user_key AND a.log = s.log AND a.hour = s.hour - weeks.back
     GROUP BY s.user_key, s.log, s.last_seen, s.hour
 ),
 silences AS (
