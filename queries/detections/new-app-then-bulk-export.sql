@@ -66,18 +66,14 @@ default = 14
 meaning = "earlier days with logs before anything is called new"
 */
 WITH
-past AS (
-    SELECT day, user_key, app_key, app_name, kind, value, first_at
-    FROM sightings
-    WHERE day >= CAST($window_start - $learn_period - $new_period AS DATE) AND day < CAST($window_end AS DATE)
-      AND kind IN ('app', 'bulk_operation')
-),
 pairs AS (
-    SELECT p.user_key, p.app_key, p.first_at, p.app_name
+    SELECT
+        p.user_key, p.app_key, p.first_at, p.app_name, max(p.first_at) OVER (PARTITION BY p.user_key) AS last_app_at
     FROM (
         SELECT user_key, app_key, min(first_at) AS first_at, min(day) AS first_day, max(app_name) AS app_name
-        FROM past
-        WHERE kind = 'app' AND app_key IS NOT NULL
+        FROM sightings
+        WHERE day >= CAST($window_start - $learn_period - $new_period AS DATE) AND day < CAST($window_end AS DATE)
+          AND kind = 'app' AND app_key IS NOT NULL
         GROUP BY user_key, app_key
         HAVING min(day) >= CAST($window_start - $new_period AS DATE)
     ) p
@@ -86,12 +82,13 @@ pairs AS (
     GROUP BY p.user_key, p.app_key, p.first_at, p.app_name
     HAVING count(*) >= $min_covered_days
 ),
--- Users to whom bulk queries were no news when the first of these apps came.
+-- Since when bulk queries are no news to a user.
 bulk_users AS (
-    SELECT DISTINCT b.user_key
-    FROM past b
-    JOIN pairs p ON p.user_key = b.user_key AND b.first_at < p.first_at
-    WHERE b.kind = 'bulk_operation' AND b.value IN ('query', 'queryall')
+    SELECT user_key, min(first_at) AS first_at
+    FROM sightings
+    WHERE day >= CAST($window_start - $learn_period - $new_period AS DATE) AND day < CAST($window_end AS DATE)
+      AND kind = 'bulk_operation' AND value IN ('query', 'queryall')
+    GROUP BY user_key
 ),
 jobs AS (
     SELECT
@@ -101,25 +98,31 @@ jobs AS (
     WHERE occurred_at >= $window_start - INTERVAL '1 day' AND occurred_at < $window_end
       AND lower(replace(operation, '_', '')) IN ('query', 'queryall')
 ),
--- What each pair took, hour by hour.
+-- What each pair took, hour by hour; jobs name no app and count for each that is new.
 hours AS (
     SELECT
-        p.user_key, p.app_key, p.first_at, h.hour AS at, h.user_id, h.username, h.role, h.role_source, h.system, h.owner,
-        h.rows_read AS taken, 0 AS jobs, 0 AS unknown_jobs, h.calls, CAST(NULL AS VARCHAR) AS proof
+        p.user_key, p.app_key, p.app_name, p.first_at, t.at, t.user_id, t.username, t.role, t.role_source, t.system, t.owner,
+        t.taken, t.jobs, t.unknown_jobs, t.calls, t.proof
     FROM pairs p
-    JOIN activity_hourly h ON h.user_key = p.user_key AND h.app_key = p.app_key
-    WHERE h.day >= CAST($window_start AS DATE) - INTERVAL '1 day' AND h.day < CAST($window_end AS DATE)
-      AND h.hour <= p.first_at + CAST($new_period AS INTERVAL)
-    UNION ALL
-    SELECT
-        p.user_key, p.app_key, p.first_at, j.at, j.user_id, j.username, j.role, j.role_source, j.system, j.owner,
-        coalesce(j.records_processed, 0) AS taken, 1 AS jobs, CASE WHEN j.records_processed IS NULL THEN 1 ELSE 0 END AS unknown_jobs,
-        0 AS calls, j.file_id || ':' || j.line_no AS proof
-    FROM pairs p
-    JOIN jobs j ON j.user_key = p.user_key
+    JOIN (
+        SELECT
+            user_key, app_key, hour AS at, user_id, username, role, role_source, system, owner,
+            rows_read AS taken, 0 AS jobs, 0 AS unknown_jobs, calls, CAST(NULL AS VARCHAR) AS proof
+        FROM activity_hourly
+        WHERE day >= CAST($window_start AS DATE) - INTERVAL '1 day' AND day < CAST($window_end AS DATE)
+          AND app_key IS NOT NULL
+        UNION ALL
+        SELECT
+            user_key, CAST(NULL AS VARCHAR) AS app_key, at, user_id, username, role, role_source, system, owner,
+            coalesce(records_processed, 0) AS taken, 1 AS jobs,
+            CASE WHEN records_processed IS NULL THEN 1 ELSE 0 END AS unknown_jobs,
+            0 AS calls, file_id || ':' || line_no AS proof
+        FROM jobs
+    ) t ON t.user_key = p.user_key
     LEFT JOIN bulk_users b ON b.user_key = p.user_key
-    WHERE b.user_key IS NULL
-      AND j.at >= p.first_at AND j.at <= p.first_at + CAST($new_period AS INTERVAL)
+    WHERE t.at <= p.first_at + CAST($new_period AS INTERVAL)
+      AND CASE WHEN t.jobs = 0 THEN t.app_key = p.app_key
+               ELSE t.at >= p.first_at AND coalesce(b.first_at >= p.last_app_at, true) END
 ),
 running AS (
     SELECT
@@ -205,21 +208,20 @@ SELECT
     greatest(1, r.calls_now + r.jobs_now) AS event_count,
     greatest(r.at, r.first_at) AS last_at,
     'An app that is new to a user is tried before it moves data at scale' AS expected,
-    '"' || printable(coalesce(p.app_name, r.app_key)) || '", first seen with this user '
+    '"' || printable(coalesce(r.app_name, r.app_key)) || '", first seen with this user '
         || to_char(r.first_at, '%Y-%m-%d %H:%M') || ' UTC, took within 24 hours: rows ' || r.rows_now
         || ', bulk query jobs ' || r.jobs_now || ', calls ' || r.calls_now
         || ', objects ' || coalesce(r.objects, 0)
         || CASE WHEN w.user_key IS NOT NULL THEN '; the user knows an app of this name under another id, from the same network' ELSE '' END
         AS observed,
     r.role, r.role_source, r.system, r.owner,
-    printable(r.app_key) AS app_key, printable(coalesce(p.app_name, r.app_key)) AS app,
+    printable(r.app_key) AS app_key, printable(coalesce(r.app_name, r.app_key)) AS app,
     r.first_at AS first_seen_together,
     CAST(date_part('epoch', greatest(r.at, r.first_at) - r.first_at) / 3600 AS BIGINT) AS hours_since,
     r.rows_now AS rows_read, r.jobs_now AS bulk_jobs, r.unknown_now AS jobs_of_unknown_size, r.calls_now AS calls,
     coalesce(r.objects, 0) AS object_count, r.names AS objects,
     coalesce(q.proof, CASE WHEN r.proof IS NOT NULL THEN [r.proof] END) AS proof
 FROM reached r
-JOIN pairs p ON p.user_key = r.user_key AND p.app_key = r.app_key
 LEFT JOIN proofs q ON q.user_key = r.user_key AND q.app_key = r.app_key
 LEFT JOIN renewed w ON w.user_key = r.user_key AND w.app_key = r.app_key
 ORDER BY occurred_at, user_key, app_key

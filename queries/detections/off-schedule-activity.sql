@@ -98,6 +98,30 @@ acts AS (
       AND (logins > 0 OR calls > 0 OR rows_read > 0 OR rows_unknown > 0 OR deletes > 0 OR exports > 0)
     GROUP BY user_key, hour, CAST(day AS DATE)
 ),
+-- Of whom the past matters: those with an hour since two days before the night that is no old habit
+-- of theirs, and those with declared hours. Of all others no hour can be unusual.
+of_interest AS (
+    SELECT user_key
+    FROM (
+        SELECT user_key, (slot + beside + 168) % 168 AS near_slot,
+            max(CASE WHEN beside = 0 THEN lately END) AS lately, max(earlier) AS earlier
+        FROM (
+            SELECT
+                user_key, slot,
+                max(CASE WHEN day >= CAST($window_start AS DATE) - INTERVAL '2 days' THEN hour END) AS lately,
+                -- Not the very hour before: whatever else is near an hour of the week is a week old.
+                max(CASE WHEN hour < date_trunc('day', $window_start) - INTERVAL '49 hours' THEN hour END) AS earlier
+            FROM acts
+            GROUP BY user_key, slot
+        ) s
+        CROSS JOIN (SELECT -1 AS beside UNION ALL SELECT 0 AS beside UNION ALL SELECT 1 AS beside) n
+        GROUP BY user_key, (slot + beside + 168) % 168
+    ) h
+    WHERE lately IS NOT NULL
+      AND coalesce(earlier < lately - CAST($learn_period AS INTERVAL) - INTERVAL '1 hour', true)
+    UNION
+    SELECT user_key FROM registry_hours
+),
 -- Each hour stands for the hours beside it, too.
 placed AS (
     SELECT
@@ -111,6 +135,7 @@ placed AS (
     FROM (
         SELECT a.user_key, a.hour, a.day, a.slot, n.beside, (a.slot + n.beside + 168) % 168 AS near_slot
         FROM acts a
+        JOIN of_interest i ON i.user_key = a.user_key
         CROSS JOIN (SELECT -1 AS beside UNION ALL SELECT 0 AS beside UNION ALL SELECT 1 AS beside) n
     ) near
 ),
