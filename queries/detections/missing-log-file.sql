@@ -10,8 +10,9 @@ attack = ["T1562.008"]
 description = """
 A log that is not there shows nothing, which looks like a quiet night. A file is expected when its type came \
 on at least 80 % of the days of the last four weeks (for hourly files: of the same hour of the week) with a \
-median of at least 5 rows, and with 5 rows on half of the same weekdays (of a quiet Sunday no file may mean no events), and it is missing when it is not there 26 hours after its day (6 hours after its \
-hour). Nothing is expected before two weeks of history; a gap in the first two weeks is told once the weeks after \
+median of at least 5 rows, and on half of the same weekdays; it is missing when it is not there 26 hours after its day (6 hours after its \
+hour). Low if these are weekdays that seldom have 5 rows: no file of a quiet Sunday may mean \
+no events, and yet a loss is never silent. Nothing is expected before two weeks of history; a gap in the first two weeks is told once the weeks after \
 it show what is normal. What came before the first file of a type cannot be told from what never was. The finding ends by itself when the file comes."""
 false_positives = [
   "Salesforce delays log files now and then and says so on its status page: all types are late together",
@@ -119,7 +120,10 @@ slots_with_history AS (
     WHERE s.day < t.last_day OR s.day >= CAST($window_end AS DATE) - CAST($look_back AS INTERVAL)
 ),
 missing_days AS (
-    SELECT s.day, s.event_type, median(h.rows) AS usual_rows
+    SELECT
+        s.day, s.event_type, median(h.rows) AS usual_rows,
+        count(*) FILTER (WHERE date_part('dow', h.day) = date_part('dow', s.day) AND h.rows >= $min_expected)
+            < 0.5 * (max(s.days_before) / 7 + max(s.days_after) / 7) AS quiet
     FROM slots_with_history s
     JOIN daily_rows h
       ON h.event_type = s.event_type
@@ -129,8 +133,8 @@ missing_days AS (
     WHERE s.days_before + s.days_after >= $min_history_days
     GROUP BY s.day, s.event_type
     HAVING count(*) >= $min_share * max(s.days_before + s.days_after)
-       -- A weekend weighs little in the whole: the weekday itself must be one that usually has enough rows.
-       AND count(*) FILTER (WHERE date_part('dow', h.day) = date_part('dow', s.day) AND h.rows >= $min_expected)
+       -- A weekend weighs little in the whole: the weekday itself must be one that usually has rows.
+       AND count(*) FILTER (WHERE date_part('dow', h.day) = date_part('dow', s.day))
            >= 0.5 * (max(s.days_before) / 7 + max(s.days_after) / 7)
        AND median(h.rows) >= $min_expected
        -- A neighbour's file may carry a stray row over midnight: that is not the day's file.
@@ -209,14 +213,14 @@ missing AS (
         event_type, 'daily' AS file_interval, CAST(day AS TIMESTAMPTZ) AS slot,
         CAST(day AS TIMESTAMPTZ) + INTERVAL '24 hours' AS slot_end,
         CAST(day AS TIMESTAMPTZ) + INTERVAL '24 hours' + CAST($due_daily AS INTERVAL) AS due_at,
-        to_char(day, '%Y-%m-%d') AS shown, usual_rows
+        to_char(day, '%Y-%m-%d') AS shown, usual_rows, quiet
     FROM missing_days
     UNION ALL
     SELECT
         event_type, 'hourly' AS file_interval, CAST(hour AS TIMESTAMPTZ) AS slot,
         CAST(hour AS TIMESTAMPTZ) + INTERVAL '1 hour' AS slot_end,
         CAST(hour AS TIMESTAMPTZ) + INTERVAL '1 hour' + CAST($due_hourly AS INTERVAL) AS due_at,
-        to_char(hour, '%Y-%m-%d %H:00') AS shown, usual_rows
+        to_char(hour, '%Y-%m-%d %H:00') AS shown, usual_rows, false AS quiet
     FROM missing_hours
 )
 SELECT
@@ -224,7 +228,7 @@ SELECT
     CAST(NULL AS VARCHAR) AS user_key,
     CAST(NULL AS VARCHAR) AS user_id,
     CAST(NULL AS VARCHAR) AS username,
-    CASE WHEN array_has($always_high, event_type) THEN 'high' ELSE 'medium' END AS severity,
+    CASE WHEN bool_and(quiet) THEN 'low' WHEN array_has($always_high, event_type) THEN 'high' ELSE 'medium' END AS severity,
     count(*) AS event_count,
     max(slot_end) AS last_at,
     'A ' || file_interval || ' file of ' || printable(event_type) || ' with about '
