@@ -205,19 +205,6 @@ own_networks AS (
     WHERE valid_from < $window_end AND valid_to > $window_start
     GROUP BY user_key
 ),
-maintenance AS (
-    SELECT user_key, min(from_at) AS from_at, max(to_at) AS to_at
-    FROM registry_windows
-    WHERE kind = 'maintenance' AND from_at < $window_end AND to_at > $window_start - INTERVAL '1 day'
-    GROUP BY user_key
-),
--- A consent is given in a browser: what is new of the flow and the client then, is declared.
-consent AS (
-    SELECT user_key, min(from_at) AS from_at, max(to_at) AS to_at
-    FROM registry_windows
-    WHERE kind = 'consent' AND from_at < $window_end AND to_at > $window_start - INTERVAL '1 day'
-    GROUP BY user_key
-),
 -- Judged by the past of user and app where there is enough of it, else by that of the user.
 new_values AS (
     SELECT
@@ -238,8 +225,6 @@ new_values AS (
     JOIN subjects s ON s.day = m.day AND s.user_key = m.user_key AND s.app = m.app
     LEFT JOIN own_apps a ON a.user_key = m.user_key
     LEFT JOIN own_networks n ON n.user_key = m.user_key
-    LEFT JOIN maintenance w ON w.user_key = m.user_key
-    LEFT JOIN consent c ON c.user_key = m.user_key
     WHERE m.day >= CAST($window_start AS DATE) - INTERVAL '1 day'
       AND NOT m.known_to_app
       AND (m.trait <> 'object' OR array_has($sensitive_objects, CAST(m.value AS VARCHAR)))
@@ -251,8 +236,13 @@ new_values AS (
       AND NOT (m.trait = 'network'
                AND (coalesce(array_has(n.networks, m.value), false)
                     OR coalesce(in_networks(m.user_key, split_part(m.value, '/', 1), m.first_at), false)))
-      AND NOT coalesce(m.first_at >= w.from_at AND m.first_at < w.to_at, false)
-      AND NOT (m.trait IN ('flow', 'user agent') AND coalesce(m.first_at >= c.from_at AND m.first_at < c.to_at, false))
+      AND NOT EXISTS (
+          SELECT 1 FROM registry_windows w
+          WHERE w.user_key = m.user_key AND w.kind = 'maintenance' AND m.first_at >= w.from_at AND m.first_at < w.to_at)
+      -- A consent is given in a browser: what is new of the flow and the client then, is declared.
+      AND NOT (m.trait IN ('flow', 'user agent') AND EXISTS (
+          SELECT 1 FROM registry_windows w
+          WHERE w.user_key = m.user_key AND w.kind = 'consent' AND m.first_at >= w.from_at AND m.first_at < w.to_at))
 ),
 -- Each new value looks back over six hours; a trait counts once.
 sums AS (

@@ -152,12 +152,6 @@ objects AS (
     ) n
     GROUP BY user_key, app_key
 ),
-maintenance AS (
-    SELECT user_key, min(from_at) AS from_at, max(to_at) AS to_at
-    FROM registry_windows
-    WHERE kind = 'maintenance' AND from_at < $window_end AND to_at > $window_start
-    GROUP BY user_key
-),
 reached AS (
     SELECT *
     FROM (
@@ -166,10 +160,11 @@ reached AS (
             row_number() OVER (PARTITION BY r.user_key, r.app_key ORDER BY r.at, r.calls, r.taken, r.jobs) AS turn
         FROM running r
         LEFT JOIN objects o ON o.user_key = r.user_key AND o.app_key = r.app_key
-        LEFT JOIN maintenance m ON m.user_key = r.user_key
         WHERE (r.rows_now >= $min_rows OR r.unknown_now > 0
                OR (r.calls_now >= $min_calls AND coalesce(o.enough_at < r.at + INTERVAL '1 hour', false)))
-          AND NOT coalesce(r.at >= m.from_at AND r.at < m.to_at, false)
+          AND NOT EXISTS (
+              SELECT 1 FROM registry_windows w
+              WHERE w.user_key = r.user_key AND w.kind = 'maintenance' AND r.at >= w.from_at AND r.at < w.to_at)
     ) n
     WHERE turn = 1 AND greatest(at, first_at) >= $window_start AND greatest(at, first_at) < $window_end
 ),
