@@ -18,7 +18,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
 
-from process import Child, Failed, run
+from process import Child, Failed, run, say
 from report import spread
 
 DATA = Path(__file__).resolve().parent.parent / "target" / "bench-data" / "history"
@@ -83,10 +83,6 @@ class Org:
         if words[0] != "simulate":
             command[2:2] = ["--config", self.config, "--memory", self.args.memory]
         return run(command, well=well)
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def arguments() -> argparse.Namespace:

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import report
-from process import Child, Failed, run
+from process import Child, Failed, run, say
 
 BENCHES = Path(__file__).resolve().parent
 TARGET = BENCHES.parent / "target"
@@ -235,10 +235,6 @@ def visible_parts(data: Path) -> list[Path]:
     except sqlite3.Error as error:
         raise Failed(f"orgwatch ended well but its ledger cannot be read: {error}") from error
     return [data / path for (path,) in rows]
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def arguments() -> argparse.Namespace:

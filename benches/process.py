@@ -24,6 +24,10 @@ class Child:
     stderr: str
 
 
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def run(
     command: list[str | Path],
     environment: dict[str, str] | None = None,

@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from process import Child, Failed, run
+from process import Child, Failed, run, say
 
 TARGET = Path(__file__).resolve().parent.parent / "target"
 TIERS = ("free", "shield")
@@ -147,10 +147,6 @@ def settings(program: Program, options: argparse.Namespace) -> str:
     binary = options.orgwatch.resolve().stat()
     version = program.call("--version").stdout.strip()
     return f"{version}, {binary.st_size} bytes, size {options.size}, {options.days} days\n"
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> int:

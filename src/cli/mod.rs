@@ -348,6 +348,7 @@ mod tests {
             suggest::EXAMPLES,
             doctor::EXAMPLES,
             simulate::EXAMPLES,
+            evaluate::EXAMPLES,
             completions::EXAMPLES,
             man::EXAMPLES,
         ];

@@ -17,7 +17,7 @@ mod tables;
 mod views;
 
 pub use error::{EngineError, SqlPlace};
-pub use functions::{app_name_key, login};
+pub use functions::{app_name_key, login, network_around};
 pub use params::Params;
 pub use rollup_schema::{
     ACTIVITY_COUNTS, ACTIVITY_DISTINCT, ROLLUP_ACTIVITY, ROLLUP_LOGINS, ROLLUP_SIGHTINGS,

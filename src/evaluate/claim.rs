@@ -9,7 +9,7 @@ use super::labels::Label;
 use crate::catalog::{parse_ip, sf_id18};
 use crate::config::{Family, Severity};
 use crate::detect::{Evidence, Subject, day_of, names_of};
-use crate::engine::app_name_key;
+use crate::engine::{app_name_key, network_around};
 use crate::lake::FindingRow;
 use crate::registry::Registry;
 
@@ -30,7 +30,7 @@ impl About {
         Self {
             names: names.map(|name| name.to_lowercase()).collect(),
             apps: label.app.as_deref().map(app_name_key).into_iter().collect(),
-            networks: ip.map(neighbours).into_iter().collect(),
+            networks: ip.map(network_around).into_iter().collect(),
         }
     }
 
@@ -50,13 +50,6 @@ impl About {
             .flat_map(|a| label.networks.iter().map(move |b| (a, b)));
         pairs.any(|(a, b)| overlap(a, b))
     }
-}
-
-/// The network of an address as the detections cut them: /24, of IPv6 /48.
-fn neighbours(ip: std::net::IpAddr) -> IpNet {
-    let length = if ip.is_ipv4() { 24 } else { 48 };
-    let net = IpNet::new(ip, length);
-    net.map_or_else(|_| IpNet::from(ip), |net| net.trunc())
 }
 
 /// The names of apps by their ids, as the registry has them: some evidence has only the id.

@@ -110,7 +110,6 @@ pub fn attacked_days(labels: &[Label]) -> impl Fn(NaiveDate) -> bool {
 pub fn judge(labels: &[Label], claims: &[Claim]) -> Judged {
     let known: Vec<Known<'_>> = labels.iter().map(known).collect();
     let answers = answers(&known, claims);
-    let stories = known_stories(labels);
     let attacked = attacked_days(labels);
     let findings = claims
         .iter()
@@ -120,11 +119,11 @@ pub fn judge(labels: &[Label], claims: &[Claim]) -> Judged {
     let labels = known
         .iter()
         .enumerate()
-        .map(|(n, known)| {
+        .map(|(n, label)| {
             let answering = claims.iter().zip(&answers);
             let answering = answering.filter(|(_, answers)| answers.contains(&n));
             let answering: Vec<&Claim> = answering.map(|(claim, _)| claim).collect();
-            told(known, &answering, claims, &stories)
+            told(label, &answering, claims, &known)
         })
         .collect();
     Judged { labels, findings }
@@ -138,11 +137,6 @@ fn known(label: &Label) -> Known<'_> {
         about,
         span: Span::of(label),
     }
-}
-
-fn known_stories(labels: &[Label]) -> Vec<Known<'_>> {
-    let stories = labels.iter().filter(|label| label.kind == Kind::Story);
-    stories.map(known).collect()
 }
 
 /// For each claim the attacks that it answers. What an alert counts under another finding answers
@@ -244,7 +238,7 @@ fn told(
     known: &Known<'_>,
     answering: &[&Claim],
     claims: &[Claim],
-    stories: &[Known<'_>],
+    all: &[Known<'_>],
 ) -> JudgedLabel {
     let label = known.label;
     let first = known.span.first;
@@ -288,7 +282,7 @@ fn told(
         nights: nights.min(),
         told_at_all: of_it().any(|claim| claims_an_attack(claim.family)),
         blind_by: match promised && told_by.is_empty() {
-            true => blind_by(known, claims, stories),
+            true => blind_by(known, claims, all),
             false => vec![],
         },
         told_by,
@@ -301,12 +295,16 @@ fn told(
 
 /// Rules of the family `coverage` that said, of this time and of nobody else, that something could
 /// not be seen, and that no story explains.
-fn blind_by(known: &Known<'_>, claims: &[Claim], stories: &[Known<'_>]) -> Vec<String> {
+fn blind_by(known: &Known<'_>, claims: &[Claim], all: &[Known<'_>]) -> Vec<String> {
+    let explained = |claim: &Claim| {
+        let mut stories = all.iter().filter(|known| !known.is_attack());
+        stories.any(|story| is_of_story(story, claim))
+    };
     let blind = claims.iter().filter(|claim| {
         claim.family == Some(Family::Coverage)
             && known.span.holds(claim.day)
             && (claim.about.names.is_empty() || claim.about.agrees(&known.about))
-            && !stories.iter().any(|story| is_of_story(story, claim))
+            && !explained(claim)
     });
     let rules: BTreeSet<String> = blind.map(|claim| claim.rule.clone()).collect();
     rules.into_iter().collect()

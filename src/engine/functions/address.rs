@@ -134,7 +134,7 @@ fn network_of() -> ScalarUDF {
 }
 
 /// `network_of` of an address without prefixes.
-pub(super) fn network_around(ip: IpAddr) -> IpNet {
+pub fn network_around(ip: IpAddr) -> IpNet {
     let bits = if ip.is_ipv4() { NETWORK_V4 } else { NETWORK_V6 };
     // Both are shorter than their families' addresses.
     IpNet::new(ip, bits)

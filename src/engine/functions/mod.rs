@@ -54,6 +54,7 @@ use crate::enrich::Enrichment;
 use crate::privacy::DigestKey;
 use crate::registry::Networks;
 
+pub use address::network_around;
 pub(super) use roles::KnownMachines;
 pub use text::app_name_key;
 pub(super) use users::KnownUsers;

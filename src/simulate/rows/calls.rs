@@ -2,7 +2,8 @@
 
 use super::super::acts::{Act, AppSeen, Call, Family, Job, Mark};
 use super::super::book::{Book, Kind};
-use super::{Common, client_ip, common, event, timing, version, who};
+use super::super::table::Row;
+use super::{Common, Who, client_ip, common, event, timing, version, who};
 
 pub(super) fn call(book: &mut Book<'_>, act: &Act, call: &Call, mark: Mark) {
     let common = common(book, mark);
@@ -79,33 +80,17 @@ fn rest(book: &mut Book<'_>, act: &Act, call: &Call, common: &Common, mark: Mark
         return;
     };
     timing(&mut row, common, who.id18);
+    request(&mut row, act, call, common, &who);
+    rest_request(&mut row, call);
     let uri = format!(
         "/services/data/v{}/{}",
         version(call.version),
         call.resource
     );
-    row.set("URI", &uri)
-        .set("SESSION_KEY", &act.keys.session)
-        .set("LOGIN_KEY", &act.keys.login)
-        .set("REQUEST_STATUS", if call.status < 400 { "S" } else { "F" })
-        .number("DB_TOTAL_TIME", common.db_time)
-        .set("METHOD", call.method)
-        .set("MEDIA_TYPE", "application/json")
-        .number("STATUS_CODE", u64::from(call.status))
-        .set("USER_AGENT", &call.agent_code);
-    if let Some(rows) = call.rows {
-        row.number("ROWS_PROCESSED", rows);
-    }
-    row.set("REQUEST_SIZE", "-1");
+    row.set("URI", &uri).set("QUERY", &call.query);
     if let Some(bytes) = call.bytes {
         row.number("RESPONSE_SIZE", bytes);
     }
-    row.set("ENTITY_NAME", &call.entity)
-        .set("CLIENT_IP", client_ip(&act.from))
-        .set("USER_TYPE", who.user_type)
-        .set("CONNECTED_APP_ID", &call.app.id)
-        .set("CLIENT_NAME", &call.client)
-        .set("QUERY", &call.query);
     row.end();
 }
 
@@ -115,25 +100,10 @@ fn apex_rest(book: &mut Book<'_>, act: &Act, call: &Call, common: &Common, mark:
         return;
     };
     timing(&mut row, common, who.id18);
+    request(&mut row, act, call, common, &who);
+    rest_request(&mut row, call);
     row.set("URI", &format!("/{}", call.resource))
-        .set("SESSION_KEY", &act.keys.session)
-        .set("LOGIN_KEY", &act.keys.login)
-        .set("USER_TYPE", who.user_type)
-        .set("REQUEST_STATUS", if call.status < 400 { "S" } else { "F" })
-        .number("DB_TOTAL_TIME", common.db_time)
-        .set("METHOD", call.method)
-        .set("MEDIA_TYPE", "application/json")
-        .number("STATUS_CODE", u64::from(call.status))
-        .set("USER_AGENT", &call.agent_code);
-    if let Some(rows) = call.rows {
-        row.number("ROWS_PROCESSED", rows);
-    }
-    row.set("REQUEST_SIZE", "-1")
-        .number("RESPONSE_SIZE", call.bytes.unwrap_or(180))
-        .set("ENTITY_NAME", &call.entity)
-        .set("CONNECTED_APP_ID", &call.app.id)
-        .set("CLIENT_NAME", &call.client)
-        .set("CLIENT_IP", client_ip(&act.from));
+        .number("RESPONSE_SIZE", call.bytes.unwrap_or(180));
     row.end();
 }
 
@@ -143,25 +113,40 @@ fn soap(book: &mut Book<'_>, act: &Act, call: &Call, common: &Common, mark: Mark
         return;
     };
     timing(&mut row, common, who.id18);
+    request(&mut row, act, call, common, &who);
     row.set("URI", "Api")
-        .set("SESSION_KEY", &act.keys.session)
+        .set("API_TYPE", "P")
+        .set("API_VERSION", &version(call.version))
+        .set("METHOD_NAME", call.method)
+        .set("REQUEST_SIZE", "840")
+        .number("RESPONSE_SIZE", call.bytes.unwrap_or(640))
+        .set("QUERY", &call.query);
+    row.end();
+}
+
+/// What the detail logs of all families say of a call.
+fn request(row: &mut Row<'_>, act: &Act, call: &Call, common: &Common, who: &Who<'_>) {
+    row.set("SESSION_KEY", &act.keys.session)
         .set("LOGIN_KEY", &act.keys.login)
         .set("REQUEST_STATUS", if call.status < 400 { "S" } else { "F" })
         .number("DB_TOTAL_TIME", common.db_time)
-        .set("API_TYPE", "P")
-        .set("API_VERSION", &version(call.version))
         .set("CLIENT_NAME", &call.client)
-        .set("METHOD_NAME", call.method)
-        .set("ENTITY_NAME", &call.entity);
+        .set("ENTITY_NAME", &call.entity)
+        .set("CLIENT_IP", client_ip(&act.from))
+        .set("USER_TYPE", who.user_type);
     if let Some(rows) = call.rows {
         row.number("ROWS_PROCESSED", rows);
     }
-    row.set("REQUEST_SIZE", "840")
-        .number("RESPONSE_SIZE", call.bytes.unwrap_or(640))
-        .set("CLIENT_IP", client_ip(&act.from))
-        .set("USER_TYPE", who.user_type)
-        .set("QUERY", &call.query);
-    row.end();
+}
+
+/// What the detail logs of REST and Apex REST say besides.
+fn rest_request(row: &mut Row<'_>, call: &Call) {
+    row.set("METHOD", call.method)
+        .set("MEDIA_TYPE", "application/json")
+        .number("STATUS_CODE", u64::from(call.status))
+        .set("USER_AGENT", &call.agent_code)
+        .set("REQUEST_SIZE", "-1")
+        .set("CONNECTED_APP_ID", &call.app.id);
 }
 
 fn unique_query(book: &mut Book<'_>, act: &Act, call: &Call, common: &Common, mark: Mark) {
