@@ -6,7 +6,7 @@ use super::proof::made_anew;
 use super::tests::{ERP, call, login, rest, state};
 use super::{ROWS, SUMMED};
 use crate::engine::fixture::{Fixture, now, shown};
-use crate::engine::{EngineError, Params, Session};
+use crate::engine::{EngineError, EngineOptions, Params, Session};
 use crate::rollup::RollupError;
 use crate::rollup::days::Span;
 use crate::rollup::tests::refresh;
@@ -252,4 +252,29 @@ fn a_day_that_cannot_be_summed_up_in_memory_comes_to_the_same_row_by_row() {
         false => Err(out_of_memory()),
     });
     assert_eq!(asked.unwrap(), "rows");
+}
+
+#[test]
+fn a_day_of_many_logs_far_larger_than_the_memory_is_made_row_by_row() {
+    let mut fixture = Fixture::new();
+    for event in ["ApiTotalUsage", "RestApi", "API", "ApexRestApi", "ApexSoap"] {
+        let rows: Vec<Value> = (0..25_000)
+            .map(|n| {
+                let at = format!("2026-01-15T{:02}:{:02}:00Z", n % 24, n % 60);
+                let client = format!("{event} {n:0>160}");
+                json!({"at": at, "user_id": ERP, "client_name": client})
+            })
+            .collect();
+        fixture.add(event, &rows);
+    }
+    let options = EngineOptions {
+        memory_bytes: 0,
+        ..fixture.options(2)
+    };
+    let session = Session::with_raw_tables(&fixture.lake, &fixture.catalog, &options).unwrap();
+    let span = Span {
+        from: "2026-01-15T00:00:00Z".parse().unwrap(),
+        to: "2026-01-16T00:00:00Z".parse().unwrap(),
+    };
+    assert_eq!(made_anew(&session, ROWS, span).unwrap().len(), 1);
 }
