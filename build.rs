@@ -1,5 +1,5 @@
-//! Lists the detection rules under `queries/detections` and the logic of others under
-//! `queries/comparators`, so that adding a rule is adding its files.
+//! Lists the detection rules under `queries/detections`, the hunts under `queries/hunts` and the
+//! logic of others under `queries/comparators`, so that adding a rule is adding its files.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -8,6 +8,7 @@ fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=queries/detections");
     println!("cargo:rerun-if-changed=queries/comparators");
+    println!("cargo:rerun-if-changed=queries/hunts");
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or_else(missing)?);
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(missing)?);
 
@@ -20,7 +21,10 @@ fn main() -> io::Result<()> {
     fs::write(out.join("embedded_rules.rs"), listing)?;
     let comparators = [("const COMPARATORS", ".sql")];
     let listing = self::listing(&root.join("queries/comparators"), &comparators)?;
-    fs::write(out.join("embedded_comparators.rs"), listing)
+    fs::write(out.join("embedded_comparators.rs"), listing)?;
+    let hunts = [("const HUNTS", ".sql")];
+    let listing = self::listing(&root.join("queries/hunts"), &hunts)?;
+    fs::write(out.join("embedded_hunts.rs"), listing)
 }
 
 /// Constants with the names and texts of a folder's files, by their endings.

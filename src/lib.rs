@@ -6,7 +6,7 @@
 //! [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
 //! [`suggest`], [`simulate`]; floor 4 [`alert`], [`doctor`],
-//! [`evaluate`]; floor 5 [`cli`].
+//! [`evaluate`], [`hunt`]; floor 5 [`cli`].
 
 pub mod alert;
 pub mod baseline;
@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod engine;
 pub mod enrich;
 pub mod evaluate;
+pub mod hunt;
 pub mod ingest;
 pub mod lake;
 pub mod privacy;

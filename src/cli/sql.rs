@@ -1,6 +1,5 @@
 //! `orgwatch sql`: one question, over the lake or over log files as they are.
 
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,15 +9,16 @@ use clap::Args;
 use super::account::{ingest_troubles, quarantine_reasons, write_quarantine};
 use super::exit::Exit;
 use super::failure::UsageError;
+use super::hunts;
 use super::interrupt::Leftover;
 use super::night::{read_inputs, refresh_rollups};
 use super::output::{Destination, writer};
-use super::rules::{ParamFlag, one, param::moment};
+use super::question::Question;
+use super::rules::ParamFlag;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, HiddenNow, InputFlags};
 use crate::catalog::Catalog;
-use crate::detect::{Coverage, Origin, Rule, Window, bindings, rfc3339};
 use crate::engine::{Params, Session};
 use crate::ingest::Input;
 use crate::lake::Lake;
@@ -32,6 +32,9 @@ Examples:
   orgwatch sql --from 'LoginHistory*.csv' --timezone Europe/Berlin --format csv --file question.sql
   orgwatch sql --param who=erp@example.com 'SELECT * FROM logins WHERE username = $who'
   orgwatch sql --rule integration-ui-login --param window_start=2026-01-01 --param window_end=2026-02-01
+  orgwatch sql --hunts
+  orgwatch sql --hunt who-used-address --param address=192.0.2.0/24
+  orgwatch sql --hunt timeline-of-user --param user=erp@example.com --param window_start=2026-01-30
   echo 'SELECT * FROM files' | orgwatch sql - --format jsonl
   orgwatch sql --format parquet --output logins.parquet \"SELECT * FROM logins\"
 
@@ -49,18 +52,28 @@ pub struct SqlArgs {
     /// The query, or `-` to read it from standard input
     #[arg(
         value_name = "QUERY",
-        required_unless_present_any = ["file", "rule"],
-        conflicts_with_all = ["file", "rule"]
+        required_unless_present_any = ["file", "rule", "hunt", "hunts"],
+        conflicts_with_all = ["file", "rule", "hunt", "hunts"]
     )]
     pub query: Option<String>,
-    /// Read the query from a file; of a rule's file the parameters have their defaults
-    #[arg(long, short, value_name = "FILE", conflicts_with = "rule")]
+    /// Read the query from a file; of a rule's or a hunt's file the parameters have their defaults
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["rule", "hunt", "hunts"])]
     pub file: Option<PathBuf>,
     /// Ask the query of this rule, as your settings tune it
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["hunt", "hunts"])]
     pub rule: Option<String>,
+    /// Ask a ready question; `--hunts` lists them
+    #[arg(long, value_name = "NAME", conflicts_with = "hunts")]
+    pub hunt: Option<String>,
+    /// List the ready questions, what they need and over which days they ask
+    #[arg(long, conflicts_with_all = ["params", "from"])]
+    pub hunts: bool,
+    /// Hunts of your own: every .sql file of this folder
+    #[arg(long, value_name = "DIR", env = "ORGWATCH_HUNTS_DIR")]
+    pub hunts_dir: Option<PathBuf>,
     /// A value for `$NAME` in the query: a number, true, a day or time, ['a', 'b'], or text; may be
-    /// repeated. A rule also takes window_start and window_end, otherwise the last day with rows
+    /// repeated. A rule or a hunt also takes window_start and window_end; otherwise a rule asks
+    /// about the last day with rows, a hunt about the days that `--hunts` shows
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub params: Vec<ParamFlag>,
     /// Ask these log files instead of the lake; may be repeated
@@ -84,6 +97,9 @@ pub fn run(args: &SqlArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         ..Flags::default()
     };
     let place = Workplace::open(terminal, global, args.now.now, &flags)?;
+    if args.hunts {
+        return hunts::list(args.hunts_dir.as_deref(), global, terminal);
+    }
     let question = Question::read(args, &place)?;
     let catalog = place.catalog()?;
     let registry = place.registry()?;
@@ -126,129 +142,6 @@ fn answer(
     }
     writer.finish()?;
     Ok(rows)
-}
-
-/// What is asked: a query as it stands, or a rule's.
-enum Question {
-    Plain(String),
-    Rule(Box<Rule>),
-}
-
-impl Question {
-    fn read(args: &SqlArgs, place: &Workplace<'_>) -> anyhow::Result<Self> {
-        if let Some(id) = &args.rule {
-            let rules = place.rules()?;
-            return Ok(Question::Rule(Box::new(one(&rules, id)?.clone())));
-        }
-        let text = query(args)?;
-        let rule = args.file.as_ref().and_then(|path| {
-            let origin = Origin::File {
-                path: path.clone(),
-                overrides: false,
-            };
-            Rule::read(&text, origin).ok()
-        });
-        Ok(match rule {
-            Some(rule) => Question::Rule(Box::new(rule)),
-            None => Question::Plain(text),
-        })
-    }
-
-    fn sql(&self) -> &str {
-        match self {
-            Question::Plain(sql) => sql,
-            Question::Rule(rule) => &rule.sql,
-        }
-    }
-
-    /// The values to bind.
-    fn params(
-        &self,
-        given: &[ParamFlag],
-        session: &Session,
-        lake: &Lake,
-        catalog: &Catalog,
-        place: &Workplace<'_>,
-    ) -> anyhow::Result<Params> {
-        let mut params = Params::new();
-        let Question::Rule(rule) = self else {
-            let sql = self.sql().to_lowercase();
-            for flag in given {
-                if !sql.contains(&format!("${}", flag.name.to_lowercase())) {
-                    return Err(UsageError::new(
-                        format!("the query has no ${}", flag.name),
-                        "names are written as they stand in the query",
-                    )
-                    .into());
-                }
-                params.set(flag.name.clone(), flag.scalar());
-            }
-            return Ok(params);
-        };
-        let mut now = place.clock.now();
-        let coverage = Coverage::of_lake(lake, catalog)?;
-        let today = now.date_naive();
-        let last = coverage.last_day(today).unwrap_or(today);
-        let mut window = Window::of_days(last, last);
-        let mut rule = rule.as_ref().clone();
-        for flag in given {
-            let place = match flag.name.as_str() {
-                "window_start" => &mut window.from,
-                "window_end" => &mut window.to,
-                "now" => &mut now,
-                name => {
-                    flag.set(&mut rule, name)?;
-                    continue;
-                }
-            };
-            *place = moment(&flag.value).ok_or_else(|| {
-                UsageError::new(
-                    format!("`{}` is no time", flag.name),
-                    "write a day or a time in UTC, as in 2026-01-15 or 2026-01-15T10:00:00Z",
-                )
-            })?;
-        }
-        for (name, value) in bindings(&rule, window, now) {
-            params.set(name, value);
-        }
-        session.judge_days(&window.days().collect());
-        let (from, to) = (rfc3339(window.from), rfc3339(window.to));
-        place
-            .terminal
-            .say(&format!("rule {}, {from} to {to}", rule.id));
-        Ok(params)
-    }
-}
-
-fn query(args: &SqlArgs) -> anyhow::Result<String> {
-    let unreadable = |what: String| {
-        move |error: std::io::Error| {
-            UsageError::new(
-                format!("cannot read the query from {what}: {error}"),
-                "check the path",
-            )
-        }
-    };
-    let text = match (&args.file, args.query.as_deref()) {
-        (Some(path), _) => {
-            std::fs::read_to_string(path).map_err(unreadable(format!("`{}`", path.display())))?
-        }
-        (None, Some("-")) => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(unreadable("standard input".to_owned()))?;
-            text
-        }
-        (None, Some(query)) => query.to_owned(),
-        (None, None) => String::new(),
-    };
-    if text.trim().is_empty() {
-        return Err(
-            UsageError::new("the query is empty", "write it as one argument in quotes").into(),
-        );
-    }
-    Ok(text)
 }
 
 /// What is asked: the lake of the settings, or one made of log files for this question only.

@@ -1,13 +1,12 @@
 //! The head of a rule file: one block comment that holds TOML, so that the whole file stays
 //! valid SQL for any tool.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use super::error::RuleError;
+use super::head::{Head, WrittenParams, declared_params, is_query_id};
 use super::inputs::Input;
-use super::params::{Param, ParamType, RuleParams};
+use super::params::{Param, RuleParams};
 use crate::config::{Family, RuleStatus, Severity, hint_for_word};
 
 /// Span of time in which equal rows are one finding.
@@ -64,16 +63,7 @@ struct Written {
     #[serde(default)]
     bucket: Bucket,
     #[serde(default)]
-    params: BTreeMap<toml::Spanned<String>, WrittenParam>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenParam {
-    #[serde(rename = "type")]
-    kind: ParamType,
-    default: toml::Spanned<toml::Value>,
-    meaning: String,
+    params: WrittenParams,
 }
 
 #[derive(Deserialize)]
@@ -93,25 +83,16 @@ impl OneOrMany {
     }
 }
 
-/// Names that a rule may use without declaring them: the window and the time of the run.
-pub const BUILT_IN_PARAMS: [&str; 3] = ["window_start", "window_end", "now"];
-
 impl FrontMatter {
     /// Reads the front matter of a rule file. `file` is only for messages.
     pub fn read(file: &str, text: &str) -> Result<Self, RuleError> {
-        let (toml_text, first_line) = leading_comment(file, text)?;
-        let written: Written = toml::from_str(toml_text)
-            .map_err(|e| RuleError::of_toml(file, toml_text, first_line, &e))?;
-        let line_at = |offset: usize| {
-            first_line
-                + toml_text.as_bytes()[..offset]
-                    .iter()
-                    .filter(|b| **b == b'\n')
-                    .count()
-        };
+        let head = Head::of(file, text)?;
+        let written: Written = head.read()?;
+        let first_line = head.first_line;
+        let line_at = |offset: usize| head.line_at(offset);
         let refuse = |line: usize, what: String| RuleError::new(file, line, what);
 
-        if !is_rule_id(&written.id) {
+        if !is_query_id(&written.id) {
             return Err(
                 refuse(first_line, format!("`{}` is no rule id", written.id))
                     .hint("lower-case letters, digits and `-`, beginning with a letter"),
@@ -152,27 +133,19 @@ impl FrontMatter {
         })?;
 
         let mut params = RuleParams::new();
-        for (name, param) in written.params {
-            let line = line_at(name.span().start);
-            let name = name.into_inner();
-            if !is_param_name(&name) {
-                return Err(refuse(line, format!("`{name}` is no parameter name"))
-                    .hint("lower-case letters, digits and `_`"));
-            }
-            if BUILT_IN_PARAMS.contains(&name.as_str()) {
-                return Err(refuse(line, format!("`${name}` is set by the runner")));
-            }
-            let line = line_at(param.default.span().start);
-            let value = param
-                .kind
-                .read(param.default.get_ref())
-                .map_err(|what| refuse(line, format!("default of parameter `{name}`: {what}")))?;
+        for (name, declared) in declared_params(&head, written.params)? {
+            let Some(value) = declared.default else {
+                return Err(refuse(
+                    first_line,
+                    format!("parameter `{name}` has no `default`"),
+                ));
+            };
             params.insert(
                 name,
                 Param {
-                    kind: param.kind,
+                    kind: declared.kind,
                     value,
-                    meaning: param.meaning,
+                    meaning: declared.meaning,
                 },
             );
         }
@@ -196,26 +169,6 @@ impl FrontMatter {
             params,
         })
     }
-}
-
-/// The text between `/*` and `*/` at the head of the file, and the line on which it begins.
-fn leading_comment<'a>(file: &str, text: &'a str) -> Result<(&'a str, usize), RuleError> {
-    const HOW: &str = "a rule begins with `/*`, its front matter in TOML, and `*/`";
-    let body = text.trim_start_matches('\u{feff}').trim_start();
-    let line = 1 + text[..text.len() - body.len()].matches('\n').count();
-    let Some(inside) = body.strip_prefix("/*") else {
-        return Err(RuleError::new(file, line, "no front matter").hint(HOW));
-    };
-    let Some(end) = inside.find("*/") else {
-        return Err(RuleError::new(file, line, "the front matter's comment never ends").hint(HOW));
-    };
-    let inside = &inside[..end];
-    // Some SQL dialects nest comments, some do not: the file must mean the same to all.
-    if let Some(at) = inside.find("/*") {
-        let line = line + inside[..at].matches('\n').count();
-        return Err(RuleError::new(file, line, "`/*` inside the front matter"));
-    }
-    Ok((inside, line))
 }
 
 fn check_dedupe(columns: &[String]) -> Result<(), String> {
@@ -243,21 +196,6 @@ fn check_dedupe(columns: &[String]) -> Result<(), String> {
         return Err("`dedupe` names a column twice".into());
     }
     Ok(())
-}
-
-fn is_rule_id(id: &str) -> bool {
-    id.len() <= 80
-        && id.starts_with(|c: char| c.is_ascii_lowercase())
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-fn is_param_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl Rule {
         let file = origin.file();
         let head = FrontMatter::read(&file, text)?;
         let statement = Statement::read(&file, text.trim_start_matches('\u{feff}'))?;
-        if let Some(error) = undeclared(&file, text, &statement, &head.params) {
+        if let Some(error) = undeclared(&file, text, &statement, head.params.keys()) {
             return Err(error);
         }
         Ok(Self {

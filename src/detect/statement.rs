@@ -13,8 +13,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::error::RuleError;
-use super::front_matter::BUILT_IN_PARAMS;
-use super::params::RuleParams;
+use super::head::BUILT_IN_PARAMS;
 use crate::config::Severity;
 use crate::config::nearest;
 
@@ -52,7 +51,7 @@ pub enum OrderItem {
 impl Statement {
     /// Reads the SQL of a rule file; the whole file is given so that lines are the file's.
     pub fn read(file: &str, sql: &str) -> Result<Self, RuleError> {
-        const ONE: &str = "a rule is exactly one SELECT (or WITH … SELECT)";
+        const ONE: &str = "the file is exactly one SELECT (or WITH … SELECT)";
         let dialect = GenericDialect {};
         let statements = Parser::parse_sql(&dialect, sql).map_err(|error| {
             let message = error.to_string();
@@ -204,18 +203,15 @@ fn says_its_order(function: &Function) -> bool {
     inside || !function.within_group.is_empty() || function.over.is_some()
 }
 
-/// A `$name` of the query that neither the rule nor the runner sets: it could never be asked.
-pub fn undeclared(
+/// A `$name` of the query that neither its head nor the runner sets: it could never be asked.
+pub fn undeclared<'a>(
     file: &str,
     text: &str,
     statement: &Statement,
-    params: &RuleParams,
+    declared: impl IntoIterator<Item = &'a String>,
 ) -> Option<RuleError> {
-    let known = || {
-        BUILT_IN_PARAMS
-            .into_iter()
-            .chain(params.keys().map(String::as_str))
-    };
+    let declared: Vec<&str> = declared.into_iter().map(String::as_str).collect();
+    let known = || BUILT_IN_PARAMS.into_iter().chain(declared.iter().copied());
     let name = statement
         .params
         .iter()

@@ -7,6 +7,7 @@ mod command_line;
 mod corpus;
 mod enrich;
 mod evaluate;
+mod hunts;
 mod ingest;
 mod invariants;
 mod late;

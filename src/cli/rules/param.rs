@@ -6,7 +6,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 
 use crate::cli::failure::UsageError;
-use crate::detect::Rule;
+use crate::detect::{ParamType, ParamValue, Rule};
 
 /// A name and the text of its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,13 @@ impl ParamFlag {
         let only = table.ok().filter(|table| table.len() == 1);
         let value = only.and_then(|mut table| table.remove("v"));
         value.unwrap_or_else(|| toml::Value::String(self.value.clone()))
+    }
+
+    /// The value as a declared type has it. A text may look like a number.
+    pub fn value_of(&self, kind: ParamType) -> Result<ParamValue, String> {
+        let text = toml::Value::String(self.value.clone());
+        let value = kind.read(&self.toml());
+        value.or_else(|what| kind.read(&text).map_err(|_| what))
     }
 
     /// Sets a parameter of a rule.
