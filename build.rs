@@ -6,25 +6,31 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=queries/detections");
-    println!("cargo:rerun-if-changed=queries/comparators");
-    println!("cargo:rerun-if-changed=queries/hunts");
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or_else(missing)?);
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(missing)?);
 
-    let rules = [
+    let rules: &[_] = &[
         ("pub const RULES", ".sql"),
         ("pub const CASES", ".cases.toml"),
         ("pub const REGISTRIES", ".registry.toml"),
     ];
-    let listing = listing(&root.join("queries/detections"), &rules)?;
-    fs::write(out.join("embedded_rules.rs"), listing)?;
-    let comparators = [("const COMPARATORS", ".sql")];
-    let listing = self::listing(&root.join("queries/comparators"), &comparators)?;
-    fs::write(out.join("embedded_comparators.rs"), listing)?;
-    let hunts = [("const HUNTS", ".sql")];
-    let listing = self::listing(&root.join("queries/hunts"), &hunts)?;
-    fs::write(out.join("embedded_hunts.rs"), listing)
+    for (folder, constants, file) in [
+        ("queries/detections", rules, "embedded_rules.rs"),
+        (
+            "queries/comparators",
+            &[("const COMPARATORS", ".sql")],
+            "embedded_comparators.rs",
+        ),
+        (
+            "queries/hunts",
+            &[("const HUNTS", ".sql")],
+            "embedded_hunts.rs",
+        ),
+    ] {
+        println!("cargo:rerun-if-changed={folder}");
+        fs::write(out.join(file), listing(&root.join(folder), constants)?)?;
+    }
+    Ok(())
 }
 
 /// Constants with the names and texts of a folder's files, by their endings.

@@ -5,7 +5,6 @@
 //! Columns of a hunt's result are its own; its rows are in a total order, as those of a rule.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use chrono::NaiveDate;
@@ -13,7 +12,7 @@ use serde::Deserialize;
 
 use crate::detect::{
     DeclaredParam, Head, Order, RuleError, Statement, Window, WrittenParams, declared_params,
-    is_query_id, undeclared,
+    entries_of, is_query_file, is_query_id, read_file, undeclared,
 };
 use crate::words::counted;
 
@@ -99,7 +98,7 @@ impl Hunt {
         Window::of_days(from.unwrap_or(first).min(last), last)
     }
 
-    /// `user, rows=100`: its parameters in a line, those without a default first.
+    /// `user (needed), rows`: its parameters in a line, those without a default first.
     pub fn signature(&self) -> String {
         let (needed, others): (Vec<_>, Vec<_>) = self
             .params
@@ -140,27 +139,12 @@ impl HuntSet {
 
     /// Adds every `*.sql` of a folder; one of an id that is compiled in takes its place.
     pub fn with_dir(mut self, dir: &Path) -> Result<Self, RuleError> {
-        let shown = dir.display().to_string();
-        let unreadable = |error: std::io::Error| {
-            let what = format!("the folder of hunts cannot be read: {error}");
-            RuleError::new(&shown, 0, what)
-        };
-        let mut paths = vec![];
-        for entry in fs::read_dir(dir).map_err(unreadable)? {
-            paths.push(entry.map_err(unreadable)?.path());
-        }
-        paths.sort();
         let mut own = Self::default();
-        for path in paths {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if !name.ends_with(".sql") || name.starts_with('.') {
-                continue;
+        for path in entries_of(dir, "the folder of hunts")? {
+            if is_query_file(&path) {
+                let file = path.display().to_string();
+                own.add(Hunt::read(&file, &read_file(&path)?)?, false)?;
             }
-            let file = path.display().to_string();
-            let text = fs::read_to_string(&path).map_err(|error| {
-                RuleError::new(&file, 0, format!("the file cannot be read: {error}"))
-            })?;
-            own.add(Hunt::read(&file, &text)?, false)?;
         }
         self.0.extend(own.0);
         Ok(self)
@@ -195,6 +179,8 @@ impl HuntSet {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const WHO: &str = "/*\nid = \"who\"\ntitle = \"Who it was\"\ndays = 7\n[params.user]\ntype = \"text\"\nmeaning = \"the user\"\n*/\nSELECT username FROM logins WHERE username = $user AND occurred_at >= $window_start ORDER BY username\n";

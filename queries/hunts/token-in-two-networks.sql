@@ -12,11 +12,13 @@ meaning = "username or id of one user; empty: all"
 WITH used AS (
     SELECT user_key, username, role, coalesce(session_key, login_key) AS token, network_of(ip) AS network, ip, occurred_at
     FROM api_calls
-    WHERE occurred_at >= $window_start AND occurred_at < $window_end AND coalesce(session_key, login_key) IS NOT NULL AND ip_kind = 'public'
+    WHERE occurred_at >= $window_start AND occurred_at < $window_end
+      AND coalesce(session_key, login_key) IS NOT NULL AND ip_kind = 'public'
     UNION ALL
     SELECT user_key, username, role, coalesce(session_key, login_key) AS token, network_of(ip) AS network, ip, occurred_at
     FROM ui_activity
-    WHERE occurred_at >= $window_start AND occurred_at < $window_end AND coalesce(session_key, login_key) IS NOT NULL AND ip_kind = 'public'
+    WHERE occurred_at >= $window_start AND occurred_at < $window_end
+      AND coalesce(session_key, login_key) IS NOT NULL AND ip_kind = 'public'
 )
 SELECT
     username, role, token, count(DISTINCT network) AS networks,

@@ -7,7 +7,9 @@ days = 30
 type = "text"
 meaning = "an address, or a network such as 198.51.100.0/24"
 */
-SELECT username, role, source, count(*) AS events, sum(failed) AS failed, min(occurred_at) AS first_at, max(occurred_at) AS last_at,
+SELECT
+    username, role, source, count(*) AS events, sum(failed) AS failed,
+    min(occurred_at) AS first_at, max(occurred_at) AS last_at,
     array_slice(array_agg(DISTINCT app ORDER BY app) FILTER (WHERE app IS NOT NULL), 1, 5) AS apps
 FROM (
     SELECT user_key, username, role, 'login' AS source, ip, occurred_at, app, CASE WHEN outcome = 'failure' THEN 1 ELSE 0 END AS failed

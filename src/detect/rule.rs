@@ -2,20 +2,17 @@
 //! of the operator's own, tuned by settings.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use super::error::RuleError;
+use super::folder::{entries_of, is_query_file, read_file};
 use super::front_matter::FrontMatter;
 use super::params::as_toml;
 use super::statement::{Statement, undeclared};
 use crate::config::{RuleSetting, Severity, nearest};
 
 include!(concat!(env!("OUT_DIR"), "/embedded_rules.rs"));
-
-/// Largest rule or cases file read, in bytes.
-const LARGEST_FILE_BYTES: u64 = 4 << 20;
 
 /// One detection: its front matter, which it derefs to, and its query.
 #[derive(Debug, Clone)]
@@ -196,26 +193,13 @@ impl RuleSet {
     /// Adds every `*.sql` of a folder. A rule compiled in that has the same id gives way; two
     /// files of the folder with one id are refused.
     pub fn with_dir(mut self, dir: &Path) -> Result<Self, RuleError> {
-        let shown = dir.display().to_string();
-        let unreadable = |error: std::io::Error| {
-            RuleError::new(
-                &shown,
-                0,
-                format!("the rules folder cannot be read: {error}"),
-            )
-        };
-        let mut paths = vec![];
-        for entry in fs::read_dir(dir).map_err(unreadable)? {
-            paths.push(entry.map_err(unreadable)?.path());
-        }
-        paths.sort();
-        for path in &paths {
+        for path in &entries_of(dir, "the rules folder")? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.ends_with(".registry.toml") {
                 self.registries
                     .insert(registry_name(&name), read_file(path)?);
             }
-            if !name.ends_with(".sql") || name.starts_with('.') {
+            if !is_query_file(path) {
                 continue;
             }
             let origin = Origin::File {
@@ -314,23 +298,10 @@ fn registry_name(file: &str) -> String {
     file.trim_end_matches(".registry.toml").to_owned()
 }
 
-fn read_file(path: &Path) -> Result<String, RuleError> {
-    let shown = path.display().to_string();
-    let cannot = |why: String| RuleError::new(&shown, 0, format!("cannot be read: {why}"));
-    let facts = fs::metadata(path).map_err(|e| cannot(e.to_string()))?;
-    if !facts.is_file() {
-        return Err(cannot("it is not a file".into()));
-    }
-    if facts.len() > LARGEST_FILE_BYTES {
-        return Err(cannot(format!(
-            "it is larger than {LARGEST_FILE_BYTES} bytes"
-        )));
-    }
-    fs::read_to_string(path).map_err(|e| cannot(e.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::config::{self, Position, RuleParam, RuleStatus};
     use crate::detect::params::ParamValue;
