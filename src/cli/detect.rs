@@ -13,10 +13,11 @@ use super::mailing::Teller;
 use super::night::{
     Judges, apply, ask_rules, refresh_rollups, set_damaged_aside, unknown_machines,
 };
+use super::record::level_of;
 use super::terminal::Terminal;
 use super::watch::{write_suppressed, write_times};
 use super::workplace::{Flags, Workplace};
-use super::{EngineFlags, Global, RuleFlags};
+use super::{EngineFlags, Global, RuleFlags, WatchFlags};
 use crate::detect::{Coverage, DetectReport, RuleSet, Windows};
 use crate::lake::{Finding, FindingFilter, FindingRow, Lake, RuleStatus, Status};
 use crate::privacy::printable;
@@ -46,6 +47,8 @@ pub struct DetectArgs {
     pub engine: EngineFlags,
     #[command(flatten)]
     pub rules: RuleFlags,
+    #[command(flatten)]
+    pub watch: WatchFlags,
 }
 
 /// A day, or the day of a time.
@@ -60,6 +63,7 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     let flags = Flags {
         engine: Some(&args.engine),
         rules: Some(&args.rules),
+        metrics_file: args.watch.metrics_file.as_ref(),
         ..Flags::default()
     };
     let place = Workplace::open(terminal, global, args.now, &flags)?;
@@ -108,6 +112,15 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
         .remarks
         .iter()
         .for_each(|remark| terminal.warn(remark));
+    let fields = serde_json::json!({
+        "run_id": run_id,
+        "exit_code": exit.code(),
+        "findings": listed.len(),
+        "rules_ok": report.count_of(RuleStatus::Ok),
+        "rules_failed": report.count_of(RuleStatus::Failed),
+        "rules_blind": report.count_of(RuleStatus::Blind),
+    });
+    terminal.record(level_of(exit), "detect finished", &fields);
     let teller = Teller::new(&lake, &rules, place.invocation())?;
     let stored = lake.ledger().findings(&FindingFilter::default())?;
     let gathering = Gathering::of(stored.iter());

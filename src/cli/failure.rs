@@ -46,8 +46,9 @@ pub fn report(error: &anyhow::Error, terminal: &Terminal) -> Exit {
         return Exit::Done;
     }
     let (message, hints) = describe(error);
-    terminal.error(&message, &hints);
-    exit_of(error)
+    let exit = exit_of(error);
+    terminal.fatal(&message, &hints, exit);
+    exit
 }
 
 /// The error and its causes in one line (lists keep their lines), and the hints.

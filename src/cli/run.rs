@@ -14,7 +14,7 @@ use super::output::Format;
 use super::summary::{NightSummary, case_count, health};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
-use super::{EngineFlags, Global, InputFlags, RuleFlags, watch};
+use super::{EngineFlags, Global, InputFlags, RuleFlags, WatchFlags, watch};
 use crate::alert::Recipients;
 use crate::detect::Windows;
 use crate::lake::{FindingFilter, FindingRow, Lake, LakeError, Status};
@@ -50,6 +50,8 @@ pub struct RunArgs {
     pub engine: EngineFlags,
     #[command(flatten)]
     pub rules: RuleFlags,
+    #[command(flatten)]
+    pub watch: WatchFlags,
 }
 
 pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
@@ -66,6 +68,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         rules: Some(&args.rules),
         inputs: &args.inputs,
         no_canaries: args.no_canaries,
+        metrics_file: args.watch.metrics_file.as_ref(),
     };
     // Whatever a person wrote is read before anything is done.
     let place = Workplace::open(terminal, global, args.now, &flags)?;
@@ -187,6 +190,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         Some(Format::Json) => format!("{json:#}\n"),
         _ => summary.render(terminal),
     };
+    summary.record();
     terminal.data(|out| out.write_all(text.as_bytes()))?;
     Ok(exit)
 }

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 
 use super::document::{Document, Item, Section};
 use super::fault::{Fault, Position};
+use super::operations::{LogFormat, parse_log_format};
 use super::suppress::{self, Suppression, check_rule_id};
 use super::value::{
     BadValue, ByteSize, parse_fail_on, parse_id, parse_mailbox, parse_memory, parse_timezone,
@@ -47,9 +48,11 @@ pub(super) struct FileSettings {
     pub memory: Given<ByteSize>,
     pub threads: Given<usize>,
     pub quarantine_ratio: Given<f64>,
+    pub log_format: Given<LogFormat>,
+    pub metrics_file: Given<Option<PathBuf>>,
 }
 
-const TOP: [&str; 13] = [
+const TOP: [&str; 15] = [
     "org",
     "store",
     "inputs",
@@ -63,6 +66,8 @@ const TOP: [&str; 13] = [
     "report",
     "salesforce",
     "limits",
+    "log",
+    "metrics",
 ];
 
 const EMAIL: [&str; 9] = [
@@ -170,6 +175,12 @@ pub(super) fn read(
             Ok(item.integer(1..=1024)? as usize)
         })?;
         file.quarantine_ratio = given(&limits, "quarantine_ratio", |item| item.number(0.0..=1.0))?;
+    }
+    if let Some(log) = section("log", &["format"])? {
+        file.log_format = given(&log, "format", |item| item.parsed(parse_log_format))?;
+    }
+    if let Some(metrics) = section("metrics", &["file"])? {
+        file.metrics_file = given(&metrics, "file", |item| path(item).map(Some))?;
     }
     Ok(file)
 }

@@ -7,6 +7,7 @@ mod family;
 mod fault;
 mod file;
 mod network;
+mod operations;
 mod origin;
 mod rule;
 mod settings;
@@ -22,6 +23,7 @@ pub use environment::find_file;
 pub use family::Family;
 pub use fault::{Fault, Position, hint_for_word, nearest};
 pub use network::parse_network;
+pub use operations::{Glance, LogFormat, Operations, parse_log_format};
 pub use origin::{Origin, Setting};
 pub use rule::{ParamValue, RuleParam, RuleSetting, RuleStatus};
 pub use settings::{

@@ -12,6 +12,7 @@ use super::document::Document;
 use super::environment::{Environment, parse_boolean, parse_ratio};
 use super::fault::{Fault, Position};
 use super::file::{self, FileSettings};
+use super::operations::{LogFormat, Operations};
 use super::origin::{Origin, Setting};
 use super::rule::RuleSetting;
 use super::suppress::Suppression;
@@ -55,6 +56,7 @@ pub struct Settings {
     /// Where `run` writes its report.
     pub report_html: Setting<Option<PathBuf>>,
     pub limits: Limits,
+    pub operations: Operations,
 }
 
 #[derive(Debug, Clone)]
@@ -142,6 +144,8 @@ pub struct Overrides {
     pub fail_on: Option<Option<Severity>>,
     pub memory: Option<ByteSize>,
     pub threads: Option<usize>,
+    pub log_format: Option<LogFormat>,
+    pub metrics_file: Option<PathBuf>,
 }
 
 const DEFAULT_MEMORY: ByteSize = ByteSize(512 << 20);
@@ -164,6 +168,7 @@ impl Settings {
             None => FileSettings::default(),
         };
         let env = Environment { look_up: env };
+        let operations = Operations::resolve(&flags, &env, &given)?;
         let org_timezone = Setting::first_of(
             ("", None),
             (
@@ -175,6 +180,7 @@ impl Settings {
         );
         Ok(Self {
             file: file.map(Path::to_owned),
+            operations,
             store: Store {
                 data_dir: Setting::first_of(
                     ("--data-dir", flags.data_dir),
@@ -372,7 +378,7 @@ impl Settings {
                 .join(", ")
         };
         let never = |value: &Option<Severity>| value.map_or("never", Severity::as_str).to_owned();
-        vec![
+        let mut rows = vec![
             row("org.name", &self.org.name, text),
             row("org.id", &self.org.id, text),
             row("org.timezone", &self.org.timezone, |tz| {
@@ -415,7 +421,9 @@ impl Settings {
                 &self.limits.quarantine_ratio,
                 f64::to_string,
             ),
-        ]
+        ];
+        rows.extend(self.operations.listing());
+        rows
     }
 }
 
@@ -455,7 +463,7 @@ fn input_timezone(
     Ok(own)
 }
 
-fn default_data_dir(env: &Environment<'_>) -> PathBuf {
+pub(super) fn default_data_dir(env: &Environment<'_>) -> PathBuf {
     let absolute = |name| env.path(name).filter(|path| path.is_absolute());
     match (absolute("XDG_STATE_HOME"), absolute("HOME")) {
         (Some(state), _) => state.join("orgwatch"),

@@ -39,10 +39,10 @@ pub use self::error::LakeError;
 pub use self::fs::create_private;
 pub use self::info::LakeInfo;
 pub use self::ledger::{
-    Canary, CanaryState, Correlate, Correlation, DirtyDays, EvaluatedWindow, EventTypeInfo,
-    Finding, FindingChanges, FindingEvent, FindingFilter, FindingRow, InferredRole, Ledger,
-    LedgerTable, OutboxMail, PendingMail, Placed, RuleRun, RuleStatus, Run, RunState, Status,
-    SuppressionState,
+    Canary, CanaryState, Correlate, Correlation, Counts, DirtyDays, EvaluatedWindow, EventTypeInfo,
+    Finding, FindingChanges, FindingEvent, FindingFilter, FindingRow, InferredRole, LastRun,
+    Ledger, LedgerTable, OutboxMail, PendingMail, Placed, RuleRun, RuleStanding, RuleStatus, Run,
+    RunState, Standing, Status, SuppressionState,
 };
 pub use self::model::*;
 pub use self::open::Damage;

@@ -14,6 +14,7 @@ mod outbox;
 mod parts;
 mod runs;
 mod snapshot;
+mod standing;
 mod state;
 mod values;
 
@@ -39,6 +40,7 @@ pub(super) use parts::{
 };
 pub use runs::{RuleRun, RuleStatus, Run, RunState};
 pub use snapshot::LedgerTable;
+pub use standing::{Counts, LastRun, RuleStanding, Standing};
 pub use state::{Canary, CanaryState, InferredRole, SuppressionState};
 
 use super::error::{LakeError, Result};
