@@ -349,3 +349,95 @@ fn float(n: u64) -> f64 {
 fn seconds(at: DateTime<Utc>) -> f64 {
     at.timestamp_millis() as f64 / 1000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::RuleStanding;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn outcome(exit_code: u8) -> Outcome<'static> {
+        Outcome {
+            command: "run",
+            at: at("2026-01-31T03:00:00Z"),
+            exit_code,
+            is_success: exit_code < 2,
+            seconds: 1.5,
+        }
+    }
+
+    fn last(command: &str, exit_code: Option<i32>) -> LastRun {
+        LastRun {
+            command: command.to_owned(),
+            ended_at: exit_code.map(|_| at("2026-01-30T03:00:00Z")),
+            duration: None,
+            exit_code,
+            is_interrupted: exit_code.is_none(),
+            last_success_at: Some(at("2026-01-29T03:00:00Z")),
+            files: vec![],
+            rows: vec![],
+        }
+    }
+
+    #[test]
+    fn the_run_at_hand_speaks_for_itself_and_the_ledger_for_the_others() {
+        let standing = Standing {
+            runs: vec![last("ingest", None), last("run", Some(4))],
+            ..Standing::default()
+        };
+        let failed = exposition(&outcome(2), Some(&standing)).unwrap();
+        for line in [
+            "orgwatch_last_run_exit_code{command=\"run\"} 2",
+            "orgwatch_last_run_exit_code{command=\"ingest\"} 70",
+            "orgwatch_last_run_duration_seconds{command=\"run\"} 1.5",
+            "orgwatch_last_success_timestamp_seconds{command=\"run\"} 1769655600",
+        ] {
+            assert!(failed.lines().any(|l| l == line), "{line} not in {failed}");
+        }
+        let done = exposition(&outcome(1), Some(&standing)).unwrap();
+        let now = "orgwatch_last_success_timestamp_seconds{command=\"run\"} 1769828400";
+        assert!(done.lines().any(|l| l == now), "{done}");
+    }
+
+    #[test]
+    fn without_a_ledger_the_outcome_is_told_alone() {
+        let text = exposition(&outcome(2), None).unwrap();
+        let names: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "orgwatch_build_info",
+                "orgwatch_last_run_duration_seconds",
+                "orgwatch_last_run_exit_code",
+                "orgwatch_last_run_timestamp_seconds"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_name_of_a_rule_cannot_break_out_of_its_label() {
+        let rule = RuleStanding {
+            rule_id: "a\"} 1\nforged 1 \\".to_owned(),
+            status: "blind".to_owned(),
+            elapsed_ms: 1,
+            since: at("2026-01-30T03:00:00Z"),
+        };
+        let standing = Standing {
+            rules: vec![rule],
+            ..Standing::default()
+        };
+        let text = exposition(&outcome(0), Some(&standing)).unwrap();
+        assert!(
+            !text.lines().any(|line| line.starts_with("forged")),
+            "{text}"
+        );
+        let line = r#"orgwatch_rule_duration_seconds{rule="a\"} 1\nforged 1 \\"} 0.001"#;
+        assert!(text.lines().any(|l| l == line), "{text}");
+    }
+}

@@ -7,7 +7,7 @@ use super::exit::Exit;
 use super::terminal::Terminal;
 use crate::clock::Clock;
 use crate::config::Glance;
-use crate::lake::{Lake, Standing};
+use crate::lake::{Lake, LakeError, Standing};
 use crate::metrics::{MetricsError, Outcome, exposition, write};
 use crate::privacy::printable;
 
@@ -41,8 +41,17 @@ pub fn leave(
         seconds: took.as_secs_f64(),
     };
     let standing = seen.data_dir.as_deref().and_then(|data_dir| {
-        let lake = Lake::open_reader(data_dir).ok()?;
-        lake.ledger().standing(now.date_naive()).ok()
+        let lake = Lake::open_reader(data_dir);
+        match lake.and_then(|lake| lake.ledger().standing(now.date_naive())) {
+            Ok(standing) => Some(standing),
+            // The first run did not come as far as to make it.
+            Err(LakeError::Missing { .. }) => None,
+            Err(error) => {
+                let why = printable(&error.to_string(), MAX_TEXT);
+                terminal.warn(&format!("the metrics lack what the ledger knows: {why}"));
+                None
+            }
+        }
     });
     match put(file, &outcome, standing.as_ref()) {
         Ok(()) => exit,

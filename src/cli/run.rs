@@ -26,6 +26,8 @@ Examples:
   orgwatch run logs/ --data-dir data           every .csv, .json, .jsonl, .gz, .zip of a folder
   orgwatch run --config orgwatch.toml --now 2026-01-31T03:00:00Z
                                                replays a night at a fixed time
+  orgwatch run --config orgwatch.toml --log-format json --metrics-file orgwatch.prom
+                                               for those who watch the job: see deploy/README.md
 
 Exit codes:
   0 nothing at or above the threshold   1 findings at or above --fail-on

@@ -87,19 +87,24 @@ const RULES: &str = "
     WITH night AS (
         SELECT max(run_id) AS run_id FROM rule_runs JOIN runs USING (run_id) WHERE kind = 'run'
     ),
-    last AS (SELECT rule_id, max(run_id) AS run_id FROM rule_runs GROUP BY rule_id)
-    SELECT rule_id, status, elapsed_ms,
-        (SELECT min(started_at) FROM rule_runs AS same JOIN runs USING (run_id)
-         WHERE same.rule_id = asked.rule_id
-           AND same.run_id > coalesce(
-               (SELECT max(other.run_id) FROM rule_runs AS other
-                WHERE other.rule_id = asked.rule_id AND other.status <> asked.status), 0)
-        ) AS since
-    FROM last JOIN rule_runs AS asked USING (rule_id, run_id), night
+    told AS (
+        SELECT rule_id, run_id,
+            lag(status) OVER (PARTITION BY rule_id ORDER BY run_id) IS status AS goes_on
+        FROM rule_runs
+    ),
+    last AS (
+        SELECT rule_id, max(run_id) AS run_id, max(run_id) FILTER (WHERE NOT goes_on) AS since_run
+        FROM told GROUP BY rule_id
+    )
+    SELECT asked.rule_id, asked.status, asked.elapsed_ms, begin.started_at AS since
+    FROM last
+    JOIN rule_runs AS asked ON asked.rule_id = last.rule_id AND asked.run_id = last.run_id
+    JOIN runs AS begin ON begin.run_id = last.since_run
+    CROSS JOIN night
     WHERE night.run_id IS NULL
        OR EXISTS (SELECT 1 FROM rule_runs AS nightly
                   WHERE nightly.run_id = night.run_id AND nightly.rule_id = asked.rule_id)
-    ORDER BY rule_id";
+    ORDER BY asked.rule_id";
 
 const NEW_FINDINGS: &str = "
     SELECT severity AS word, count(*) AS n FROM findings
@@ -220,4 +225,99 @@ fn rule_of(row: &Row<'_>) -> rusqlite::Result<RuleStanding> {
         elapsed_ms: count_at(row, "elapsed_ms")?,
         since: time_at(row, "since")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::{Lake, RuleRun, RuleStatus};
+
+    fn at(day: u32) -> DateTime<Utc> {
+        let day = NaiveDate::from_ymd_opt(2026, 1, day).and_then(|d| d.and_hms_opt(3, 0, 0));
+        day.unwrap().and_utc()
+    }
+
+    /// A run of this command on a day of January, with what became of these rules; and its end.
+    fn run(
+        lake: &mut Lake,
+        kind: &str,
+        day: u32,
+        exit_code: Option<i32>,
+        rules: &[(&str, RuleStatus)],
+    ) {
+        let ledger = lake.ledger_mut();
+        let run_id = ledger.start_run(kind, at(day)).unwrap();
+        for (rule, status) in rules {
+            let told = RuleRun {
+                run_id,
+                rule_id: (*rule).to_owned(),
+                version: 1,
+                status: *status,
+                reason: None,
+                findings: 0,
+                elapsed_ms: 1500,
+            };
+            ledger.record_rule_run(&told).unwrap();
+        }
+        if let Some(code) = exit_code {
+            let end = at(day) + TimeDelta::minutes(5);
+            ledger.finish_run(run_id, end, code, "{}").unwrap();
+        }
+    }
+
+    fn standing(lake: &Lake) -> Standing {
+        lake.ledger().standing(at(31).date_naive()).unwrap()
+    }
+
+    #[test]
+    fn a_rule_is_blind_since_the_first_run_of_those_without_sight() {
+        use RuleStatus::{Blind, Failed, Ok};
+        let dir = tempfile::tempdir().unwrap();
+        let mut lake = Lake::open_writer(dir.path()).unwrap();
+        run(
+            &mut lake,
+            "run",
+            1,
+            Some(3),
+            &[("a", Blind), ("b", Ok), ("gone", Blind)],
+        );
+        run(&mut lake, "run", 2, Some(0), &[("a", Ok), ("b", Ok)]);
+        run(&mut lake, "run", 3, Some(3), &[("a", Blind), ("b", Failed)]);
+        run(&mut lake, "run", 4, Some(3), &[("a", Blind), ("b", Ok)]);
+        run(&mut lake, "detect", 5, Some(3), &[("a", Blind)]);
+        let found = standing(&lake).rules;
+        let found: Vec<_> = found
+            .iter()
+            .map(|r| (r.rule_id.as_str(), r.status.as_str(), r.since))
+            .collect();
+        assert_eq!(found, [("a", "blind", at(3)), ("b", "ok", at(4))]);
+    }
+
+    #[test]
+    fn without_a_night_the_rules_are_those_that_were_ever_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lake = Lake::open_writer(dir.path()).unwrap();
+        let rules = [("a", RuleStatus::Ok), ("b", RuleStatus::Ok)];
+        run(&mut lake, "detect", 1, Some(0), &rules);
+        run(&mut lake, "detect", 2, Some(0), &rules[1..]);
+        assert_eq!(standing(&lake).rules.len(), 2);
+    }
+
+    #[test]
+    fn a_success_is_remembered_past_failures_and_deaths() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lake = Lake::open_writer(dir.path()).unwrap();
+        run(&mut lake, "run", 1, Some(0), &[]);
+        run(&mut lake, "run", 2, Some(1), &[]);
+        run(&mut lake, "run", 3, Some(4), &[]);
+        run(&mut lake, "compact", 4, Some(0), &[]);
+        run(&mut lake, "run", 5, None, &[]);
+        drop(lake);
+        let lake = Lake::open_writer(dir.path()).unwrap();
+        let runs = standing(&lake).runs;
+        assert_eq!(runs.len(), 1);
+        assert_eq!((runs[0].exit_code, runs[0].is_interrupted), (None, true));
+        let success = at(2) + TimeDelta::minutes(5);
+        assert_eq!(runs[0].last_success_at, Some(success));
+    }
 }
