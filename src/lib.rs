@@ -6,7 +6,7 @@
 //! [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
 //! [`suggest`], [`simulate`]; floor 4 [`alert`], [`doctor`],
-//! [`evaluate`]; floor 5 [`cli`].
+//! [`evaluate`], [`report`]; floor 5 [`cli`].
 
 pub mod alert;
 pub mod baseline;
@@ -23,6 +23,7 @@ pub mod ingest;
 pub mod lake;
 pub mod privacy;
 pub mod registry;
+pub mod report;
 pub mod rollup;
 pub mod simulate;
 pub mod suggest;

@@ -19,6 +19,7 @@ mod night_faults;
 mod other_tools;
 mod program;
 mod questions;
+mod report;
 mod roster;
 mod rules;
 mod sample;
