@@ -6,7 +6,7 @@
 //! [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
 //! [`suggest`], [`simulate`]; floor 4 [`alert`], [`doctor`],
-//! [`evaluate`], [`hunt`], [`metrics`]; floor 5 [`cli`].
+//! [`evaluate`], [`hunt`], [`metrics`], [`report`]; floor 5 [`cli`].
 
 pub mod alert;
 pub mod baseline;
@@ -25,6 +25,7 @@ pub mod lake;
 pub mod metrics;
 pub mod privacy;
 pub mod registry;
+pub mod report;
 pub mod rollup;
 pub mod simulate;
 pub mod suggest;

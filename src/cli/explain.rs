@@ -11,7 +11,7 @@ use crate::config::Family;
 use crate::engine::Params;
 use crate::lake::{FindingRow, Lake};
 use crate::privacy::printable;
-use crate::words::counted;
+use crate::words::{counted, grouped};
 
 /// The series that stick out most, or the one that the finding names.
 const SERIES: &str = "
@@ -139,31 +139,4 @@ fn line(series: &Series<'_>) -> String {
         told += "; too short a history for a verdict";
     }
     told
-}
-
-/// `1,234,567`.
-fn grouped(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3 + 1);
-    if number < 0 {
-        out.push('-');
-    }
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_numbers_are_read_in_groups() {
-        let shown = [0, 999, 1_000, -1_234_567].map(grouped);
-        assert_eq!(shown, ["0", "999", "1,000", "-1,234,567"]);
-    }
 }

@@ -26,6 +26,7 @@ pub mod output;
 mod question;
 mod record;
 mod registry;
+mod report;
 mod rules;
 mod run;
 mod simulate;
@@ -202,6 +203,9 @@ enum Command {
     /// Checks and shows the registry of machine users
     #[command(subcommand, after_help = registry::EXAMPLES)]
     Registry(registry::RegistryCommand),
+    /// Writes what was found, and how the watch went, as one HTML page
+    #[command(after_help = report::EXAMPLES)]
+    Report(Box<report::ReportArgs>),
     /// Checks the installation: PASS, WARN, FAIL or SKIP, each with the fix
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::DoctorArgs),
@@ -303,6 +307,7 @@ impl Cli {
             Command::Rules(command) => rules::run(command, global, terminal),
             Command::Lake(command) => lake::run(command, global, terminal),
             Command::Registry(command) => registry::run(command, global, terminal),
+            Command::Report(args) => report::run(args, global, terminal),
             Command::Doctor(args) => doctor::run(args, global, terminal),
             Command::Simulate(args) => simulate::run(args, global, terminal),
             Command::Evaluate(args) => evaluate::run(args, global, terminal),
@@ -401,6 +406,7 @@ mod tests {
             registry::EXAMPLES,
             registry::CHECK_EXAMPLES,
             suggest::EXAMPLES,
+            report::EXAMPLES,
             doctor::EXAMPLES,
             simulate::EXAMPLES,
             evaluate::EXAMPLES,

@@ -11,6 +11,7 @@ use super::night::{
     unknown_machines,
 };
 use super::output::Format;
+use super::report::{self, Subject};
 use super::summary::{NightSummary, case_count, health};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
@@ -18,6 +19,7 @@ use super::{EngineFlags, Global, InputFlags, RuleFlags, WatchFlags, watch};
 use crate::alert::Recipients;
 use crate::detect::Windows;
 use crate::lake::{FindingFilter, FindingRow, Lake, LakeError, Status};
+use crate::report::html::Tonight;
 use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
@@ -31,7 +33,8 @@ Examples:
 
 Exit codes:
   0 nothing at or above the threshold   1 findings at or above --fail-on
-  2 usage or configuration              3 partial: input rejected, rule failed or blind
+  2 usage or configuration              3 partial: input rejected, rule failed or blind,
+                                          report not written
   4 alerts not delivered                75 another run holds the lock";
 
 #[derive(Debug, Args)]
@@ -161,7 +164,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
 
     let digest = mailer.digest(&changes, &history);
     let open = open_findings(&lake)?;
-    let summary = NightSummary {
+    let mut summary = NightSummary {
         place: &place,
         run_id,
         at,
@@ -179,7 +182,22 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         deliveries: &deliveries,
         recipients: &recipients,
         damaged,
+        page: None,
     };
+    let subject = Subject {
+        lake: &lake,
+        place: &place,
+        catalog: &catalog,
+        registry: &registry,
+        rules: &rules,
+    };
+    let tonight = Tonight {
+        run_id,
+        summary: summary.to_json(),
+    };
+    // What was found is in the ledger and on its way: a page that cannot be written takes none of it.
+    summary.page = report::nightly(&subject, &tonight)
+        .map(|written| written.map_err(|error| format!("{error:#}")));
     let exit = summary.exit();
     let json = summary.to_json();
     lake.ledger_mut().finish_run(

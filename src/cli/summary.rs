@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -48,6 +49,8 @@ pub struct NightSummary<'a> {
     pub deliveries: &'a Deliveries,
     pub recipients: &'a Recipients,
     pub damaged: bool,
+    /// The page of the night, or why there is none; None where the config wants none.
+    pub page: Option<Result<PathBuf, String>>,
 }
 
 /// The part of a run's account that mails tell too.
@@ -125,6 +128,9 @@ impl NightSummary<'_> {
             }
         }
         reasons.extend(partial.into_iter().map(|why| (Exit::Partial, why)));
+        if let Some(Err(_)) = &self.page {
+            reasons.push((Exit::Partial, "the report was not written".to_owned()));
+        }
         if !self.deliveries.failed.is_empty() {
             let n = self.deliveries.failed.len();
             reasons.push((
@@ -197,6 +203,11 @@ impl NightSummary<'_> {
                 "written": self.deliveries.written.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
                 "waiting": self.deliveries.failed.len(),
             },
+            "report": match &self.page {
+                None => Value::Null,
+                Some(Ok(path)) => json!({"written": path.display().to_string()}),
+                Some(Err(why)) => json!({"not_written": why}),
+            },
             "remarks": health.remarks,
         })
     }
@@ -238,6 +249,7 @@ impl NightSummary<'_> {
         self.write_findings(out, terminal)?;
         writeln!(out)?;
         self.write_mail(out)?;
+        self.write_page(out)?;
         self.write_exit(out)
     }
 
@@ -344,6 +356,17 @@ impl NightSummary<'_> {
             writeln!(out, "Mail      none: {why}")?;
         }
         Ok(())
+    }
+
+    fn write_page(&self, out: &mut String) -> std::fmt::Result {
+        match &self.page {
+            None => Ok(()),
+            Some(Ok(path)) => {
+                let path = printable(&path.display().to_string(), MAX_TEXT);
+                writeln!(out, "Report    written to {path}")
+            }
+            Some(Err(why)) => writeln!(out, "Report    not written: {}", printable(why, MAX_TEXT)),
+        }
     }
 
     fn write_exit(&self, out: &mut String) -> std::fmt::Result {

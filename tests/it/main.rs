@@ -23,6 +23,7 @@ mod operations;
 mod other_tools;
 mod program;
 mod questions;
+mod report;
 mod roster;
 mod rules;
 mod sample;

@@ -46,6 +46,9 @@ pub enum Format {
     /// JUnit's XML, of `rules test` only
     #[value(hide = true)]
     Junit,
+    /// A page, of `report` only
+    #[value(hide = true)]
+    Html,
 }
 
 impl Format {
@@ -75,6 +78,8 @@ pub enum OutputError {
     BinaryToTerminal { format: &'static str },
     #[error("only `orgwatch rules test` writes JUnit's XML\nhint: choose another --format")]
     JunitElsewhere,
+    #[error("only `orgwatch report` writes HTML\nhint: choose another --format")]
+    HtmlElsewhere,
 }
 
 impl From<ArrowError> for OutputError {
@@ -135,6 +140,7 @@ pub fn writer<'w>(
         Format::Arrow => Box::new(columnar::ArrowWriter::new(&schema, sink)?),
         Format::Markdown => Box::new(markdown::MarkdownWriter::new(&schema, sink)?),
         Format::Junit => return Err(OutputError::JunitElsewhere),
+        Format::Html => return Err(OutputError::HtmlElsewhere),
     })
 }
 

@@ -1,0 +1,3 @@
+//! Reports: what the lake and its ledger tell, in forms that leave the program.
+
+pub mod html;
