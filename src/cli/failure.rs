@@ -7,7 +7,7 @@ use super::output::OutputError;
 use super::terminal::Terminal;
 use crate::alert::AlertError;
 use crate::catalog::CatalogError;
-use crate::config::{ConfigError, Fault};
+use crate::config::{ConfigError, Fault, SecretError};
 use crate::detect::RuleError;
 use crate::engine::EngineError;
 use crate::enrich::EnrichError;
@@ -113,7 +113,10 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(error) = cause.downcast_ref::<AlertError>() {
         return Some(match error {
-            AlertError::Address { .. } | AlertError::NoRecipient => Exit::Usage,
+            AlertError::Address { .. }
+            | AlertError::NoRecipient
+            | AlertError::CaFile { .. }
+            | AlertError::Tls { .. } => Exit::Usage,
             AlertError::Write { .. } => Exit::NotDelivered,
             _ => Exit::Internal,
         });
@@ -141,6 +144,7 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     let is_usage = cause.is::<UsageError>()
         || cause.is::<ConfigError>()
+        || cause.is::<SecretError>()
         || cause.is::<Fault>()
         || cause.is::<RegistryError>()
         || cause.is::<CatalogError>()
@@ -152,7 +156,10 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 fn of_lake(error: &LakeError) -> Exit {
     match error {
         LakeError::Locked { .. } => Exit::Locked,
-        LakeError::NoFinding { .. } | LakeError::AmbiguousFinding { .. } => Exit::Usage,
+        LakeError::NoFinding { .. }
+        | LakeError::AmbiguousFinding { .. }
+        | LakeError::NoMail { .. }
+        | LakeError::MailNotFailed { .. } => Exit::Usage,
         LakeError::Damaged { .. } => Exit::Partial,
         error if error.is_setup() => Exit::Usage,
         _ => Exit::Internal,

@@ -2,8 +2,10 @@
 //! like a table of contents. Data goes to stdout, everything else to stderr.
 
 mod account;
+mod alert;
 mod cases;
 mod completions;
+mod delivery;
 mod detect;
 mod doctor;
 mod evaluate;
@@ -35,6 +37,7 @@ mod suggest;
 mod summary;
 mod telling;
 mod terminal;
+mod told;
 mod watch;
 mod workplace;
 
@@ -194,6 +197,9 @@ enum Command {
     /// Lists and shows findings
     #[command(subcommand, after_help = findings::EXAMPLES)]
     Findings(findings::FindingsCommand),
+    /// Shows, sends, tests and lists mails
+    #[command(subcommand, after_help = alert::EXAMPLES)]
+    Alert(alert::AlertCommand),
     /// Lists, shows, tests and lints the detections
     #[command(subcommand, after_help = rules::EXAMPLES)]
     Rules(rules::RulesCommand),
@@ -304,6 +310,7 @@ impl Cli {
             Command::Detect(args) => detect::run(args, global, terminal),
             Command::Sql(args) => sql::run(args, global, terminal),
             Command::Findings(command) => findings::run(command, global, terminal),
+            Command::Alert(command) => alert::run(command, global, terminal),
             Command::Rules(command) => rules::run(command, global, terminal),
             Command::Lake(command) => lake::run(command, global, terminal),
             Command::Registry(command) => registry::run(command, global, terminal),
@@ -401,6 +408,7 @@ mod tests {
             detect::EXAMPLES,
             sql::EXAMPLES,
             findings::EXAMPLES,
+            alert::EXAMPLES,
             rules::EXAMPLES,
             lake::EXAMPLES,
             registry::EXAMPLES,

@@ -72,6 +72,12 @@ impl<'t> Workplace<'t> {
         &self.settings.store.data_dir
     }
 
+    /// What mails call the org.
+    pub fn org_name(&self) -> String {
+        let name = self.settings.org.name.value.clone();
+        name.unwrap_or_else(|| "your org".to_owned())
+    }
+
     /// How the reader starts this program against the same lake.
     pub fn invocation(&self) -> &Invocation {
         &self.invocation

@@ -1,6 +1,7 @@
 //! Settings with their origin: flag over environment over file over default. Unknown keys are
 //! refused, and each refusal names file, line and column, and what to write instead.
 
+mod alert;
 mod document;
 mod environment;
 mod family;
@@ -18,6 +19,10 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use alert::{
+    AlertGroup, DEFAULT_GROUP, Email, PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, SecretError, Server,
+    TlsMode, TransportKind, smtp_password,
+};
 pub use document::{Document, Item, Section};
 pub use environment::find_file;
 pub use family::Family;
@@ -26,9 +31,7 @@ pub use network::parse_network;
 pub use operations::{Glance, LogFormat, Operations, parse_log_format};
 pub use origin::{Origin, Setting};
 pub use rule::{ParamValue, RuleParam, RuleSetting, RuleStatus};
-pub use settings::{
-    ConfigError, Detect, Email, Enrich, Inputs, Limits, Org, Overrides, Settings, Store,
-};
+pub use settings::{ConfigError, Detect, Enrich, Inputs, Limits, Org, Overrides, Settings, Store};
 pub use severity::Severity;
 pub use suppress::{LONGEST_SUPPRESSION_DAYS, Suppression};
 pub use value::{

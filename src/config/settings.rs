@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::Severity;
+use super::alert::Email;
 use super::document::Document;
 use super::environment::{Environment, parse_boolean, parse_ratio};
 use super::fault::{Fault, Position};
@@ -110,15 +111,6 @@ pub struct Detect {
     pub indicators: Setting<Vec<PathBuf>>,
 }
 
-/// The digest. Its only transport in this release is `file`, which writes `.eml` files.
-#[derive(Debug, Clone)]
-pub struct Email {
-    pub from: Setting<String>,
-    pub to: Setting<Vec<String>>,
-    /// Findings below it are counted, not listed. `low` by default.
-    pub min_severity: Setting<Severity>,
-}
-
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// For all of the process. 512 MiB by default.
@@ -151,7 +143,6 @@ pub struct Overrides {
 const DEFAULT_MEMORY: ByteSize = ByteSize(512 << 20);
 const DEFAULT_LOOKBACK_DAYS: u32 = 366;
 const DEFAULT_QUARANTINE_RATIO: f64 = 0.01;
-const DEFAULT_MAILBOX: &str = "orgwatch@localhost";
 
 impl Settings {
     /// Resolves every setting. `env` looks up an environment variable; an empty one counts as
@@ -299,11 +290,7 @@ impl Settings {
             },
             rules: given.rules,
             suppressions: given.suppressions,
-            email: Email {
-                from: Setting::from_file(given.mail_from, || DEFAULT_MAILBOX.to_owned()),
-                to: Setting::from_file(given.mail_to, || vec![DEFAULT_MAILBOX.to_owned()]),
-                min_severity: Setting::from_file(given.mail_min_severity, || Severity::Low),
-            },
+            email: Email::resolve(given.email),
             report_html: Setting::from_file(given.report_html, || None),
             limits: Limits {
                 memory: Setting::first_of(
@@ -406,13 +393,9 @@ impl Settings {
             row("detect.rules_dir", &self.detect.rules_dir, path),
             row("detect.canaries", &self.detect.canaries, bool::to_string),
             row("detect.indicators", &self.detect.indicators, join),
-            row("alert.email.from", &self.email.from, String::clone),
-            row("alert.email.to", &self.email.to, |to| to.join(", ")),
-            row(
-                "alert.email.min_severity",
-                &self.email.min_severity,
-                Severity::to_string,
-            ),
+        ];
+        rows.extend(self.email.listing());
+        rows.extend([
             row("report.html", &self.report_html, path),
             row("limits.memory", &self.limits.memory, ByteSize::to_string),
             row("limits.threads", &self.limits.threads, usize::to_string),
@@ -421,7 +404,7 @@ impl Settings {
                 &self.limits.quarantine_ratio,
                 f64::to_string,
             ),
-        ];
+        ]);
         rows.extend(self.operations.listing());
         rows
     }

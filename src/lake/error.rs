@@ -107,6 +107,14 @@ pub enum LakeError {
     #[error("{count} findings have an id that begins with `{prefix}`: give more of it")]
     AmbiguousFinding { prefix: String, count: usize },
 
+    #[error("no mail has the number {id}: see `orgwatch alert list`")]
+    NoMail { id: i64 },
+
+    #[error(
+        "mail {id} was not refused: `orgwatch alert list --state failed` shows those that were"
+    )]
+    MailNotFailed { id: i64 },
+
     #[error("cannot prepare the mails of this run: {source}")]
     Mail {
         source: Box<dyn std::error::Error + Send + Sync>,

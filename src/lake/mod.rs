@@ -41,8 +41,8 @@ pub use self::info::LakeInfo;
 pub use self::ledger::{
     Canary, CanaryState, Correlate, Correlation, Counts, DirtyDays, EvaluatedWindow, EventTypeInfo,
     Finding, FindingChanges, FindingEvent, FindingFilter, FindingRow, InferredRole, LastRun,
-    Ledger, LedgerTable, OutboxMail, PendingMail, Placed, RuleRun, RuleStanding, RuleStatus, Run,
-    RunState, Standing, Status, SuppressionState,
+    Ledger, LedgerTable, MailState, OutboxMail, PendingMail, Placed, RuleRun, RuleStanding,
+    RuleStatus, Run, RunState, Standing, Status, SuppressionState, Verdict,
 };
 pub use self::model::*;
 pub use self::open::Damage;

@@ -2,6 +2,7 @@ use chrono::NaiveDate;
 use mail_parser::MessageParser;
 
 use super::*;
+use crate::alert::audience::tests::letterhead;
 use crate::alert::digest::tests::{at, finding, gathered};
 use crate::alert::{DigestFinding, Mailed, News, RunHealth, StillActive};
 
@@ -35,6 +36,9 @@ fn digest(news: Vec<DigestFinding>) -> Digest {
             rules_blind: vec![("guest-api-traffic".into(), "no api files for 3 days".into())],
             ..RunHealth::default()
         },
+        audience: "default".into(),
+        is_heartbeat: false,
+        elsewhere: 0,
     }
 }
 
@@ -51,7 +55,7 @@ fn recipients() -> Recipients {
 }
 
 fn mail(digest: &Digest) -> Mail {
-    compose(digest, &recipients()).expect("compose")
+    compose(digest, &recipients(), &letterhead()).expect("compose")
 }
 
 fn addresses(list: Option<&mail_parser::Address>) -> Vec<String> {
@@ -241,7 +245,7 @@ fn text_and_html_tell_the_same_facts() {
     let html = normal(&elements_and_text(&body(&mail, true)).1);
     let mut facts = Vec::new();
     strings(
-        &serde_json::to_value(View::new(&digest)).expect("json"),
+        &serde_json::to_value(View::new(&digest, &letterhead())).expect("json"),
         &mut facts,
     );
     assert!(facts.len() > 30);
@@ -273,7 +277,9 @@ fn the_same_night_is_the_same_mail_byte_for_byte() {
     assert_ne!(mail(&grown).message_id, mail(&one()).message_id);
     let fewer = Recipients::parse("orgwatch@example.com", &["soc@example.com".into()]).expect("ok");
     assert_ne!(
-        compose(&one(), &fewer).expect("compose").message_id,
+        compose(&one(), &fewer, &letterhead())
+            .expect("compose")
+            .message_id,
         mail(&one()).message_id
     );
 }

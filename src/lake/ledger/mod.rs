@@ -34,7 +34,7 @@ pub use findings::{
     Correlate, Correlation, EvaluatedWindow, Finding, FindingChanges, FindingEvent, FindingFilter,
     FindingRow, Placed, Status,
 };
-pub use outbox::{OutboxMail, PendingMail};
+pub use outbox::{MailState, OutboxMail, PendingMail, Verdict};
 pub(super) use parts::{
     NewPart, PartState, RecordedPart, inherit_files, insert_part, link_file, remove_part,
 };
@@ -49,10 +49,11 @@ use super::layout;
 
 /// One step for each version: the first makes a ledger, each later one brings the version before
 /// it up to date and keeps all that it holds. What was released never changes.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
 ];
 const VERSION: i64 = STEPS.len() as i64;
 const BUSY: Duration = Duration::from_secs(10);

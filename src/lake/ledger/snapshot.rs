@@ -38,8 +38,12 @@ pub enum LedgerTable {
     /// `run_id, rule_id, version, status, reason, findings, elapsed_ms`; by run and rule.
     RuleRuns,
     /// The outbox without its messages: `outbox_id, run_id, created_at, message_id, recipients,
-    /// subject, state, attempts, last_error, sent_at, response, reference`; by `outbox_id`.
+    /// subject, state, attempts, last_error, sent_at, response, reference, audience` (the group
+    /// of people that it is for), `tried_at`; by `outbox_id`.
     Alerts,
+    /// What became of each mail at each address: `outbox_id, recipient, state` (pending, sent,
+    /// failed), `at, answer`; by mail and address.
+    AlertRecipients,
     /// `part_id, event_type, day` (Date32), `path` (relative to the data folder), `rows, bytes,
     /// first_event_at, last_event_at, run_id, added_at`; visible ones, by event type, day, part.
     Parts,
@@ -78,13 +82,14 @@ use Kind::{Day, Flag, Integer, Text, Time};
 type Columns = &'static [(&'static str, Kind)];
 
 impl LedgerTable {
-    pub const ALL: [LedgerTable; 12] = [
+    pub const ALL: [LedgerTable; 13] = [
         LedgerTable::Files,
         LedgerTable::Runs,
         LedgerTable::Quarantine,
         LedgerTable::Findings,
         LedgerTable::RuleRuns,
         LedgerTable::Alerts,
+        LedgerTable::AlertRecipients,
         LedgerTable::Parts,
         LedgerTable::Suppressions,
         LedgerTable::Canaries,
@@ -102,6 +107,7 @@ impl LedgerTable {
             LedgerTable::Findings => "findings",
             LedgerTable::RuleRuns => "rule_runs",
             LedgerTable::Alerts => "alerts",
+            LedgerTable::AlertRecipients => "alert_recipients",
             LedgerTable::Parts => "parts",
             LedgerTable::Suppressions => "suppressions",
             LedgerTable::Canaries => "canaries",
@@ -121,6 +127,7 @@ impl LedgerTable {
         match self {
             LedgerTable::Suppressions | LedgerTable::Canaries | LedgerTable::InferredRoles => 2,
             LedgerTable::Cases => 3,
+            LedgerTable::AlertRecipients => 4,
             _ => 1,
         }
     }
@@ -233,6 +240,15 @@ impl LedgerTable {
                 ("sent_at", Time),
                 ("response", Text),
                 ("reference", Text),
+                ("audience", Text),
+                ("tried_at", Time),
+            ],
+            LedgerTable::AlertRecipients => &[
+                ("outbox_id", Integer),
+                ("recipient", Text),
+                ("state", Text),
+                ("at", Time),
+                ("answer", Text),
             ],
             LedgerTable::Parts => &[
                 ("part_id", Integer),
@@ -320,11 +336,21 @@ impl LedgerTable {
             }
             LedgerTable::Findings => "SELECT * FROM findings ORDER BY first_seen, finding_id",
             LedgerTable::RuleRuns => "SELECT * FROM rule_runs ORDER BY run_id, rule_id",
+            LedgerTable::Alerts if version < 4 => {
+                "SELECT outbox_id, run_id, created_at, message_id,
+                        replace(recipients, char(10), ', ') AS recipients, subject, state,
+                        attempts, last_error, sent_at, response, reference,
+                        'default' AS audience, NULL AS tried_at
+                 FROM outbox ORDER BY outbox_id"
+            }
             LedgerTable::Alerts => {
                 "SELECT outbox_id, run_id, created_at, message_id,
                         replace(recipients, char(10), ', ') AS recipients, subject, state,
-                        attempts, last_error, sent_at, response, reference
+                        attempts, last_error, sent_at, response, reference, audience, tried_at
                  FROM outbox ORDER BY outbox_id"
+            }
+            LedgerTable::AlertRecipients => {
+                "SELECT * FROM outbox_recipients ORDER BY outbox_id, recipient"
             }
             LedgerTable::Parts => {
                 "SELECT * FROM parts WHERE state = 'visible' ORDER BY event_type, day, part_id"

@@ -218,6 +218,7 @@ fn mails_are_written_with_the_findings_or_not_at_all() {
     );
     let told = ledger.apply_findings(run, at(2, 0), &rows, &[], &alone, |changes| {
         Ok(vec![OutboxMail {
+            audience: "default".to_owned(),
             message_id: "<1@example.com>".to_owned(),
             recipients: vec!["soc@example.com".to_owned()],
             subject: format!("{} new", changes.new.len()),
