@@ -321,4 +321,6 @@ headers! {
 }
 
 #[cfg(test)]
+mod rhythm_tests;
+#[cfg(test)]
 mod tests;

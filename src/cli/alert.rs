@@ -214,6 +214,8 @@ fn chosen(all: &[Audience], name: Option<&str>) -> Result<Vec<Audience>, UsageEr
 fn send(args: &SendArgs, place: &Workplace<'_>, global: &Global) -> anyhow::Result<Exit> {
     let transport = *place.settings.email.transport;
     let mut courier = Courier::open(place)?;
+    // A writer would make a lake where there is none.
+    Lake::open_reader(place.data_dir())?;
     let mut lake = Lake::open_writer(place.data_dir())?;
     for id in &args.retry_failed {
         lake.ledger_mut().outbox_retry(*id)?;

@@ -42,7 +42,7 @@ impl NightSummary<'_> {
     /// The night for machines; its findings are in the ledger and in the mail.
     pub fn record(&self) {
         let terminal = self.place.terminal;
-        let health = &self.digest.health;
+        let health = &self.mailer.health;
         record_input(terminal, self.ingest, &self.quarantine);
         // Rules that failed were told when they did.
         for (level, what, rules) in [
@@ -66,7 +66,11 @@ impl NightSummary<'_> {
         for remark in &health.remarks {
             terminal.record(Level::WARN, remark, &Value::Null);
         }
-        for why in &self.deliveries.failed {
+        for (recipient, answer) in self.deliveries.refused.iter().take(MAX_RECORDS) {
+            let fields = json!({"recipient": recipient, "reason": answer});
+            terminal.record(Level::WARN, "alert refused for good", &fields);
+        }
+        for why in &self.deliveries.reasons {
             let fields = json!({"reason": why});
             terminal.record(Level::WARN, "alert not delivered", &fields);
         }

@@ -24,6 +24,7 @@ mod night;
 mod night_faults;
 mod operations;
 mod other_tools;
+mod postfix;
 mod program;
 mod questions;
 mod report;

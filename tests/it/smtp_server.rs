@@ -155,8 +155,25 @@ impl Server {
     }
 }
 
-/// An authority in PEM, and a server's TLS with a certificate of it.
+/// An authority, and a server's TLS with a certificate of it.
 fn authority(kind: Certificate) -> (String, Arc<ServerConfig>) {
+    let (ca, certificate, key) = certified(kind);
+    let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    (ca, Arc::new(config))
+}
+
+/// An authority, a server's certificate of it, and its key, each in PEM.
+pub fn pem_of(kind: Certificate) -> (String, String, String) {
+    let (ca, certificate, key) = certified(kind);
+    (ca, certificate.pem(), key.serialize_pem())
+}
+
+fn certified(kind: Certificate) -> (String, rcgen::Certificate, KeyPair) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params
@@ -177,13 +194,7 @@ fn authority(kind: Certificate) -> (String, Arc<ServerConfig>) {
         Certificate::SelfSigned => params.self_signed(&key).unwrap(),
         _ => params.signed_by(&key, &ca).unwrap(),
     };
-    let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    (ca.as_ref().pem(), Arc::new(config))
+    (ca.as_ref().pem(), certificate, key)
 }
 
 enum Wire {

@@ -8,7 +8,7 @@ use crate::alert::{DigestFinding, Mailed, News, RunHealth, StillActive};
 
 const EVIL: &str = "x\r\nBcc: thief@example.net\u{1b}]52;c;aGk=\u{7}\u{202e}<img src=http://203.0.113.9/p><script>alert(1)</script>\"'&amp;";
 
-fn digest(news: Vec<DigestFinding>) -> Digest {
+pub(super) fn digest(news: Vec<DigestFinding>) -> Digest {
     Digest {
         org: "Example org".into(),
         run_id: 12,
@@ -42,11 +42,11 @@ fn digest(news: Vec<DigestFinding>) -> Digest {
     }
 }
 
-fn one() -> Digest {
+pub(super) fn one() -> Digest {
     digest(vec![finding("f1", "k1", Severity::High)])
 }
 
-fn recipients() -> Recipients {
+pub(super) fn recipients() -> Recipients {
     let to = [
         "soc@example.com".to_owned(),
         "Team <ops@example.com>".to_owned(),
@@ -54,7 +54,7 @@ fn recipients() -> Recipients {
     Recipients::parse("orgwatch <orgwatch@example.com>", &to).expect("addresses")
 }
 
-fn mail(digest: &Digest) -> Mail {
+pub(super) fn mail(digest: &Digest) -> Mail {
     compose(digest, &recipients(), &letterhead()).expect("compose")
 }
 
@@ -178,7 +178,7 @@ fn elements_and_text(html: &str) -> (Vec<String>, String) {
     (elements, text)
 }
 
-fn body(mail: &Mail, html: bool) -> String {
+pub(super) fn body(mail: &Mail, html: bool) -> String {
     let parsed = MessageParser::default().parse(&mail.bytes).expect("a mail");
     let body = if html {
         parsed.body_html(0)

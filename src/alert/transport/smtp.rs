@@ -120,8 +120,8 @@ impl SmtpTransport {
     pub(super) fn deliver(&self, letter: &Letter<'_>) -> Result<Vec<Verdict>, Trouble> {
         let mut server = self.connect()?;
         let verdicts = self.hand_over(&mut server, letter);
-        if !server.has_broken() {
-            // What it says to that changes nothing.
+        if verdicts.is_ok() {
+            // What it says to that changes nothing; after a trouble one waits for no more words.
             let _ = server.quit();
         }
         verdicts
@@ -262,6 +262,8 @@ impl SmtpTransport {
             Ok(answer) => return Err(self.out_of_step(Phase::Data, &answer)),
             Err(error) => return self.verdict(Phase::Data, &error),
         }
+        // The library ends the last line itself: so the mail arrives as it was written.
+        let bytes = bytes.strip_suffix(b"\r\n").unwrap_or(bytes);
         match server.message(bytes) {
             Ok(answer) if is_accepted(&answer) => Ok((MailState::Sent, self.said(&answer))),
             Ok(answer) => Err(self.out_of_step(Phase::End, &answer)),
