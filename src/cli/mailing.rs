@@ -18,8 +18,8 @@ use crate::alert::{
 use crate::config::Severity;
 use crate::detect::RuleSet;
 use crate::lake::{
-    FileId, FindingChanges, FindingFilter, FindingRow, Lake, LakeError, LedgerTable, OutboxMail,
-    RunId, Status,
+    FileId, Finding, FindingChanges, FindingFilter, FindingRow, Lake, LakeError, LedgerTable,
+    OutboxMail, RunId, Status,
 };
 
 /// What earlier mails told and what nobody was told yet, read before tonight's changes.
@@ -34,10 +34,10 @@ pub struct MailHistory {
 
 impl MailHistory {
     pub fn read(lake: &Lake) -> anyhow::Result<Self> {
-        let mailed = mailed(lake)?;
+        let findings = lake.ledger().findings(&FindingFilter::default())?;
+        let mailed = mailed(lake, &reopened(&findings))?;
         let mut nights: BTreeMap<String, BTreeSet<NaiveDate>> = BTreeMap::new();
         let mut untold = Vec::new();
-        let findings = lake.ledger().findings(&FindingFilter::default())?;
         let gathering = Gathering::of(findings.iter());
         for finding in findings {
             let row = finding.row;
@@ -74,24 +74,47 @@ fn gravest_told(mailed: &BTreeMap<String, Vec<Mailed>>, row: &FindingRow) -> Opt
     gravest.or_else(|| words.iter().map(|word| word.severity).max())
 }
 
+/// The last run, of each dedupe key that is open again after a person had closed it, whose mails
+/// told of the time before.
+fn reopened(findings: &[Finding]) -> BTreeMap<&str, RunId> {
+    let mut reopened: BTreeMap<&str, RunId> = BTreeMap::new();
+    for finding in findings {
+        if let Some(again) = &finding.reopened {
+            let after = reopened.entry(&finding.row.dedupe_key).or_default();
+            *after = again.after_run.max(*after);
+        }
+    }
+    reopened
+}
+
 /// Reads the references that [`to_outbox`] writes: each word on each dedupe key, the latest last.
-fn mailed(lake: &Lake) -> Result<BTreeMap<String, Vec<Mailed>>, LakeError> {
+/// Words up to the run of `reopened` are of another time.
+fn mailed(
+    lake: &Lake,
+    reopened: &BTreeMap<&str, RunId>,
+) -> Result<BTreeMap<String, Vec<Mailed>>, LakeError> {
     let alerts = lake.ledger().snapshot(LedgerTable::Alerts)?;
     let mut mailed: BTreeMap<String, Vec<Mailed>> = BTreeMap::new();
-    let (Some(created), Some(references)) = (
+    let (Some(created), Some(references), Some(runs)) = (
         alerts.column_by_name("created_at"),
         alerts.column_by_name("reference"),
+        alerts.column_by_name("run_id"),
     ) else {
         return Ok(mailed);
     };
     let created = created.as_primitive::<TimestampMillisecondType>();
     let references = references.as_string_view();
+    let runs = runs.as_primitive::<Int64Type>();
     for row in (0..alerts.num_rows()).filter(|row| references.is_valid(*row)) {
         let Some(at) = DateTime::from_timestamp_millis(created.value(row)) else {
             continue;
         };
         for line in references.value(row).split(", ") {
-            if let Some((key, severity, count)) = told(line) {
+            if let Some((key, severity, count)) = told(line)
+                && reopened
+                    .get(key)
+                    .is_none_or(|after| runs.value(row) > *after)
+            {
                 mailed.entry(key.to_owned()).or_default().push(Mailed {
                     at,
                     severity,
@@ -184,6 +207,9 @@ impl Mailer<'_> {
     }
 
     fn mailed(&self, key: &str, changes: &FindingChanges, history: &MailHistory) -> Option<Mailed> {
+        if changes.reopens(key) {
+            return None;
+        }
         let mut nights = history.nights.get(key).cloned().unwrap_or_default();
         let tonight = changes
             .new

@@ -181,6 +181,7 @@ pub struct FindingFilter {
     pub statuses: Vec<Status>,
     pub rule_id: Option<String>,
     pub min_severity: Option<Severity>,
+    pub family: Option<Family>,
     /// Matches user key, id or username, without regard to case.
     pub user: Option<String>,
     /// Last seen at or after.
@@ -353,6 +354,7 @@ impl FindingFilter {
                 .as_ref()
                 .is_none_or(|rule| *rule == row.rule_id)
             && self.min_severity.is_none_or(|least| row.severity >= least)
+            && self.family.is_none_or(|family| row.family == Some(family))
             && self.user.as_ref().is_none_or(is_user)
             && self.since.is_none_or(|since| row.last_seen >= since)
             && self.until.is_none_or(|until| row.first_seen < until)
