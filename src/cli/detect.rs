@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::exit::Exit;
 use super::failure::UsageError;
-use super::findings::{Listed, print_findings};
+use super::findings::print_findings;
 use super::gathering::Gathering;
 use super::mailing::Teller;
 use super::night::{
@@ -124,7 +124,7 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     let teller = Teller::new(&lake, &rules, place.invocation())?;
     let stored = lake.ledger().findings(&FindingFilter::default())?;
     let gathering = Gathering::of(stored.iter());
-    print_findings(&listed, &teller, &gathering, global, &place)?;
+    print_findings(&listed, &lake, &teller, &gathering, global, &place)?;
     Ok(exit)
 }
 
@@ -171,7 +171,7 @@ fn windows(
 }
 
 /// What the evaluation produced, as it stands in the ledger, the gravest first.
-fn listed(lake: &Lake, report: &DetectReport) -> anyhow::Result<Vec<Listed>> {
+fn listed(lake: &Lake, report: &DetectReport) -> anyhow::Result<Vec<Finding>> {
     let ids: Vec<String> = report
         .findings
         .iter()
@@ -183,26 +183,22 @@ fn listed(lake: &Lake, report: &DetectReport) -> anyhow::Result<Vec<Listed>> {
         .into_iter()
         .map(|finding| (finding.row.finding_id.clone(), finding))
         .collect();
-    let mut listed: Vec<Listed> = report
+    // Each was stored just now.
+    let mut listed: Vec<Finding> = report
         .findings
         .iter()
-        .map(|row| match stored.remove(&row.finding_id) {
-            Some(known) => Listed {
-                row: FindingRow {
-                    severity: known.row.severity,
-                    correlation: known.row.correlation,
-                    ..row.clone()
-                },
-                status: known.status,
-            },
-            None => Listed {
-                row: row.clone(),
-                status: Status::New,
-            },
+        .filter_map(|row| {
+            let known = stored.remove(&row.finding_id)?;
+            let row = FindingRow {
+                severity: known.row.severity,
+                correlation: known.row.correlation,
+                ..row.clone()
+            };
+            Some(Finding { row, ..known })
         })
         .collect();
     listed.sort_by(|a, b| {
-        let key = |l: &Listed| (l.row.severity, l.row.last_seen);
+        let key = |l: &Finding| (l.row.severity, l.row.last_seen);
         key(b)
             .cmp(&key(a))
             .then_with(|| a.row.finding_id.cmp(&b.row.finding_id))
@@ -210,8 +206,8 @@ fn listed(lake: &Lake, report: &DetectReport) -> anyhow::Result<Vec<Listed>> {
     Ok(listed)
 }
 
-fn exit_of(listed: &[Listed], report: &DetectReport, place: &Workplace<'_>, sound: bool) -> Exit {
-    let open = |l: &&Listed| matches!(l.status, Status::New | Status::Ongoing);
+fn exit_of(listed: &[Finding], report: &DetectReport, place: &Workplace<'_>, sound: bool) -> Exit {
+    let open = |l: &&Finding| matches!(l.status, Status::New | Status::Ongoing);
     let threshold = *place.settings.detect.fail_on;
     let grave = threshold.is_some_and(|t| listed.iter().filter(open).any(|l| l.row.severity >= t));
     let partial =
@@ -226,7 +222,7 @@ fn exit_of(listed: &[Listed], report: &DetectReport, place: &Workplace<'_>, soun
 }
 
 /// Which rules could not see: a rule that was not asked has no findings either.
-fn tell(report: &DetectReport, listed: &[Listed], terminal: &Terminal) {
+fn tell(report: &DetectReport, listed: &[Finding], terminal: &Terminal) {
     for rule in report.rules.iter().filter(|r| r.status != RuleStatus::Ok) {
         let why = printable(rule.reason.as_deref().unwrap_or("no reason given"), 1000);
         let line = match rule.status {

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::TimestampMillisecondType;
+use arrow::datatypes::{Int64Type, TimestampMillisecondType};
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::gathering::Gathering;
 use crate::alert::Mailed;
 use crate::config::Severity;
 use crate::lake::{
-    FindingChanges, FindingFilter, FindingRow, Lake, LakeError, LedgerTable, Status,
+    Finding, FindingChanges, FindingFilter, FindingRow, Lake, LakeError, LedgerTable, RunId, Status,
 };
 
 /// Each word on each dedupe key, the latest last.
@@ -28,6 +28,7 @@ pub struct MailHistory {
 impl MailHistory {
     pub fn read(lake: &Lake) -> anyhow::Result<Self> {
         let findings = lake.ledger().findings(&FindingFilter::default())?;
+        let mailed = mailed(lake, &reopened(&findings))?;
         let gathering = Gathering::of(findings.iter());
         let mut nights: BTreeMap<String, BTreeSet<NaiveDate>> = BTreeMap::new();
         let mut open = Vec::new();
@@ -43,7 +44,7 @@ impl MailHistory {
             }
         }
         Ok(Self {
-            mailed: mailed(lake)?,
+            mailed,
             open,
             nights,
             gathering,
@@ -103,7 +104,11 @@ impl Told<'_> {
     }
 
     /// The last word on a dedupe key, with the nights on which it was found, tonight included.
+    /// None where tonight opens again what a person had closed.
     pub fn mailed(&self, key: &str, changes: &FindingChanges) -> Option<Mailed> {
+        if changes.reopens(key) {
+            return None;
+        }
         let last = self.words?.get(key)?.last()?;
         let mut nights = self.history.nights.get(key).cloned().unwrap_or_default();
         let tonight = changes
@@ -117,20 +122,47 @@ impl Told<'_> {
     }
 }
 
-/// Reads the references of the outbox. A mail that every recipient refused told nobody anything.
-fn mailed(lake: &Lake) -> Result<BTreeMap<String, Words>, LakeError> {
+/// The last run, of each dedupe key that is open again after a person had closed it, whose mails
+/// told of the time before.
+fn reopened(findings: &[Finding]) -> BTreeMap<&str, RunId> {
+    let mut reopened: BTreeMap<&str, RunId> = BTreeMap::new();
+    for finding in findings {
+        if let Some(again) = &finding.reopened {
+            let after = reopened.entry(&finding.row.dedupe_key).or_default();
+            *after = again.after_run.max(*after);
+        }
+    }
+    reopened
+}
+
+/// Reads the references of the outbox. A mail that every recipient refused told nobody anything;
+/// words up to the run of `reopened` are of another time.
+fn mailed(
+    lake: &Lake,
+    reopened: &BTreeMap<&str, RunId>,
+) -> Result<BTreeMap<String, Words>, LakeError> {
     let alerts = lake.ledger().snapshot(LedgerTable::Alerts)?;
     let mut mailed: BTreeMap<String, Words> = BTreeMap::new();
     let column = |name: &str| alerts.column_by_name(name);
-    let (Some(created), Some(references), Some(audiences), Some(states), Some(responses)) = (
+    let (
+        Some(runs),
+        Some(created),
+        Some(references),
+        Some(audiences),
+        Some(states),
+        Some(responses),
+    ) = (
+        column("run_id"),
         column("created_at"),
         column("reference"),
         column("audience"),
         column("state"),
         column("response"),
-    ) else {
+    )
+    else {
         return Ok(mailed);
     };
+    let runs = runs.as_primitive::<Int64Type>();
     let created = created.as_primitive::<TimestampMillisecondType>();
     let (references, audiences) = (references.as_string_view(), audiences.as_string_view());
     let states = states.as_string_view();
@@ -142,7 +174,11 @@ fn mailed(lake: &Lake) -> Result<BTreeMap<String, Words>, LakeError> {
         };
         let words = mailed.entry(audiences.value(row).to_owned()).or_default();
         for line in references.value(row).split(", ") {
-            if let Some((key, severity, count)) = told(line) {
+            if let Some((key, severity, count)) = told(line)
+                && reopened
+                    .get(key)
+                    .is_none_or(|after| runs.value(row) > *after)
+            {
                 words.entry(key.to_owned()).or_default().push(Mailed {
                     at,
                     severity,

@@ -31,8 +31,8 @@ pub use days::DirtyDays;
 pub(super) use days::{forget_days, mark_dirty, remake_rollups};
 pub(super) use files::{forget_quarantine, insert_file, insert_quarantine, lose_files};
 pub use findings::{
-    Correlate, Correlation, EvaluatedWindow, Finding, FindingChanges, FindingEvent, FindingFilter,
-    FindingRow, Placed, Status,
+    ByHand, Correlate, Correlation, Decision, EvaluatedWindow, Finding, FindingChanges,
+    FindingEvent, FindingFilter, FindingRow, GROWTH, Hold, PROGRAM, Placed, Reopened, Status,
 };
 pub use outbox::{MailState, OutboxMail, PendingMail, Verdict};
 pub(super) use parts::{

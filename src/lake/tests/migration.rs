@@ -218,3 +218,33 @@ fn mails_of_an_older_release_keep_their_recipients_and_their_state() {
 fn recipients_in(table: &str) -> usize {
     table.lines().filter(|line| line.contains('@')).count()
 }
+
+#[test]
+fn a_writer_brings_a_ledger_of_version_3_up_to_date_and_keeps_what_people_had_decided() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = old_lake(3, dir.path());
+    let ledger = Connection::open(dir.path().join("ledger.sqlite")).unwrap();
+    ledger
+        .execute(
+            "UPDATE findings SET status = 'acknowledged', held_by = 'ann'",
+            [],
+        )
+        .unwrap();
+    drop(ledger);
+    let mut lake = Lake::open_writer(dir.path()).unwrap();
+    assert_eq!(tables(&lake).len(), before.len());
+    assert_eq!(lake.ledger().integrity().unwrap(), Vec::<String>::new());
+    let held = lake.ledger().finding("open").unwrap().hold.unwrap();
+    assert_eq!((held.by.as_str(), held.count), ("ann", 3));
+
+    let ledger = lake.ledger_mut();
+    let run = ledger.start_run("run", at(4, 0)).unwrap();
+    let mut night = |count| {
+        let rows = [findings::row("open", 2, count)];
+        let ledger = lake.ledger_mut();
+        ledger
+            .apply_findings(run, at(4, 0), &rows, &[], &findings::alone, |_| Ok(vec![]))
+            .unwrap()
+    };
+    assert_eq!(night(3).reopened.len(), 0);
+}
