@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use super::{Scope, Subject, midnight};
-use crate::alert::{GatheredWords, News, QUIET_DAYS, gather_news};
+use crate::alert::{GatheredWords, News, gather_news};
 use crate::cli::gathering::Gathering;
 use crate::cli::mailing::{Teller, who};
 use crate::cli::telling::short;
@@ -50,7 +50,7 @@ pub fn told(
     let to_tell = gathering.to_tell(&rows, Severity::Info, &teller);
     // Of the past nothing was told: a report tells all that is open.
     let at = subject.place.clock.now();
-    let (news, _) = gather_news(to_tell.findings, |_| None, at, QUIET_DAYS);
+    let (news, _) = gather_news(to_tell.findings, |_| None, at, 0);
     let statements: BTreeMap<String, String> =
         controls().into_iter().map(|c| (c.id, c.text)).collect();
     let mut resolved: Vec<&Stored> = stored
