@@ -125,7 +125,9 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return Some(match error {
             OutputError::BinaryToTerminal { .. }
             | OutputError::Destination { .. }
-            | OutputError::JunitElsewhere => Exit::Usage,
+            | OutputError::JunitElsewhere
+            | OutputError::HtmlElsewhere
+            | OutputError::FindingsElsewhere => Exit::Usage,
             _ => Exit::Internal,
         });
     }
