@@ -1,6 +1,6 @@
 /*
 Networks and apps that machines were seen with, day by day: one row per account, day, kind (network,
-app), value and source (login, api). Of the days from $first to $last; of the account $user_key,
+app) and value; successful logins and API calls together. Of the days from $first to $last; of the account $user_key,
 whatever its role, where one is named.
 */
 SELECT
@@ -8,7 +8,6 @@ SELECT
     day,
     kind,
     value,
-    source,
     max(CASE WHEN kind = 'app' THEN app_name END) AS app_name,
     sum(events) AS events,
     min(first_at) AS first_at,
@@ -17,5 +16,5 @@ FROM sightings
 WHERE day >= $first AND day <= $last AND user_key IS NOT NULL AND value IS NOT NULL
   AND kind IN ('network', 'app')
   AND (user_key = $user_key OR ($user_key IS NULL AND role IN ('integration', 'ci', 'api_named')))
-GROUP BY user_key, day, kind, value, source
-ORDER BY user_key, day, kind, value, source
+GROUP BY user_key, day, kind, value
+ORDER BY user_key, day, kind, value

@@ -102,7 +102,7 @@ pub fn run(args: &ReportArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     };
     let scope = Scope {
         period: period(args, &subject)?,
-        until_now: args.until.is_none(),
+        is_open: args.until.is_none(),
         user: args.user.as_ref(),
     };
     // A result that cannot be written is found before the work, not after it.
@@ -126,8 +126,9 @@ pub struct Subject<'a> {
 #[derive(Clone, Copy)]
 struct Scope<'a> {
     period: Period,
-    /// What was found after the last day of the logs belongs to it as well.
-    until_now: bool,
+    /// What was found after the period's last day belongs to it as well: nobody asked for a last
+    /// day, and conditions without an event are found when the night comes.
+    is_open: bool,
     user: Option<&'a UserRef>,
 }
 
@@ -141,8 +142,8 @@ pub fn nightly(subject: &Subject<'_>, tonight: &Tonight) -> Option<anyhow::Resul
 fn write_nightly(subject: &Subject<'_>, tonight: &Tonight, path: &Path) -> anyhow::Result<()> {
     let last = last_day(subject)?;
     let scope = Scope {
-        period: days_up_to(last, DEFAULT_DAYS),
-        until_now: true,
+        period: up_to(last, DEFAULT_DAYS, told_until(None, subject)),
+        is_open: true,
         user: None,
     };
     let terminal = subject.place.terminal;
@@ -164,8 +165,9 @@ fn period(args: &ReportArgs, subject: &Subject<'_>) -> anyhow::Result<Period> {
         Some(until) => until,
         None => last_day(subject)?,
     };
+    let told_until = told_until(args.until, subject);
     let Some(first) = args.since else {
-        return Ok(days_up_to(last, args.days));
+        return Ok(up_to(last, args.days, told_until));
     };
     let days = (last - first).num_days() + 1;
     if days < 1 {
@@ -182,13 +184,27 @@ fn period(args: &ReportArgs, subject: &Subject<'_>) -> anyhow::Result<Period> {
         )
         .into());
     }
-    Ok(Period { first, last })
+    Ok(Period {
+        first,
+        last,
+        told_until,
+    })
 }
 
-fn days_up_to(last: NaiveDate, days: u32) -> Period {
+fn up_to(last: NaiveDate, days: u32, told_until: NaiveDate) -> Period {
     let back = Days::new(u64::from(days.max(1)) - 1);
-    let first = last.checked_sub_days(back).unwrap_or(last);
-    Period { first, last }
+    Period {
+        first: last.checked_sub_days(back).unwrap_or(last),
+        last,
+        told_until,
+    }
+}
+
+/// The night over a day that was asked for comes on the day after. Where nobody asked for one, all
+/// that is known belongs to the report: logs that stopped coming are the worst news.
+fn told_until(until: Option<NaiveDate>, subject: &Subject<'_>) -> NaiveDate {
+    let today = subject.place.clock.now().date_naive();
+    until.map_or(today, |day| day.succ_opt().unwrap_or(day))
 }
 
 /// The last day of the logs; today, where there is none.

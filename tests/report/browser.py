@@ -136,7 +136,8 @@ def look(browser, page, folder, inspect):
     offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
     browser.call("Network.emulateNetworkConditions", **offline)
     browser.events.clear()
-    browser.call("Page.navigate", url=page.resolve().as_uri())
+    if error := browser.call("Page.navigate", url=page.resolve().as_uri()).get("errorText"):
+        sys.exit(f"{page}: {error}")
     browser.wait_for("Page.loadEventFired")
 
     views = {}

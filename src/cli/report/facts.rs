@@ -10,6 +10,7 @@ use super::{Scope, Subject};
 use crate::cli::failure::UsageError;
 use crate::cli::night::BLIND_DAYS;
 use crate::cli::registry::{examine, registry_file};
+use crate::config::{RuleStatus, UserRef};
 use crate::detect::{Enforcement, Seen, enforcement};
 use crate::lake::Lake;
 use crate::registry::{Registry, Resolution};
@@ -31,8 +32,9 @@ pub fn content(
     let (lake, place) = (subject.lake, subject.place);
     let now = place.clock.now();
     let resolution = Resolution::new(subject.registry, lake.ledger().usernames()?);
-    let keys = keys_of(scope, lake, &resolution)?;
+    let keys = scope.user.map(|user| resolution.keys_of(user));
     let Told {
+        open,
         findings,
         resolved,
         suppressed,
@@ -57,6 +59,12 @@ pub fn content(
         }
     }
     users.sort_by_cached_key(gravity);
+    if let Some(user) = scope.user
+        && users.is_empty()
+        && findings.is_empty()
+    {
+        check_known(user, lake, &resolution)?;
+    }
 
     let coverage = place.coverage(lake, subject.catalog)?;
     let today = now.date_naive();
@@ -73,6 +81,8 @@ pub fn content(
         last_day: last_day.unwrap_or(today),
         blind_days: BLIND_DAYS,
     };
+    let asked = subject.rules.iter().filter(|r| r.status != RuleStatus::Off);
+    let asked = asked.map(|rule| rule.id.clone()).collect();
     let invocation = place.invocation();
     Ok(Content {
         org: place.settings.org.name.value.clone(),
@@ -81,13 +91,14 @@ pub fn content(
         data_day: last_day,
         user: scope.user.map(|user| user.as_str().to_owned()),
         health: Health::of(lake, &period, tonight)?,
+        open,
         findings,
         resolved,
         suppressed,
         suppressions: suppressions(lake)?,
         users: Capped::of(users, MAX_USERS),
         drift: drift(subject, scope, &resolution, keys.as_deref())?,
-        unseen: Unseen::of(lake, &period, &days)?,
+        unseen: Unseen::of(lake, &period, &days, &asked)?,
         controls: enforcement(subject.rules, Some(&seen))
             .into_iter()
             .map(statement)
@@ -97,28 +108,18 @@ pub fn content(
     })
 }
 
-/// The accounts of the one user that the report is about.
-fn keys_of(
-    scope: &Scope<'_>,
-    lake: &Lake,
-    resolution: &Resolution,
-) -> anyhow::Result<Option<Vec<String>>> {
-    let Some(user) = scope.user else {
-        return Ok(None);
-    };
-    let keys = resolution.keys_of(user);
-    let known = lake.ledger().usernames()?;
-    let is_known = known
-        .iter()
-        .any(|(id, name)| keys.contains(id) || keys.contains(name));
-    if !is_known {
-        return Err(UsageError::new(
-            format!("the logs do not know {}", user.as_str()),
-            "check the spelling; `orgwatch sql \"SELECT DISTINCT username FROM logins\"` lists names",
-        )
-        .into());
+/// A slip of the pen must not read as a user of whom there is nothing to tell.
+fn check_known(user: &UserRef, lake: &Lake, resolution: &Resolution) -> anyhow::Result<()> {
+    let aliases = resolution.aliases(&resolution.keys_of(user));
+    let mut known = lake.ledger().usernames()?.into_iter();
+    if known.any(|(id, name)| aliases.contains(&id) || aliases.contains(&name.to_lowercase())) {
+        return Ok(());
     }
-    Ok(Some(keys))
+    Err(UsageError::new(
+        format!("the logs do not know {}", user.as_str()),
+        "check the spelling; `orgwatch sql \"SELECT DISTINCT username FROM logins\"` lists names",
+    )
+    .into())
 }
 
 /// Those with the gravest findings first, then those with most of them, then those beyond the usual,

@@ -16,6 +16,7 @@ use crate::report::html::{Finding, Gathers, Past};
 
 /// What was found of a period.
 pub struct Told {
+    pub open: BTreeMap<Severity, usize>,
     /// Those that are open, case by case.
     pub findings: Vec<Finding>,
     pub resolved: Vec<Past>,
@@ -29,10 +30,13 @@ pub fn told(
     scope: &Scope<'_>,
     keys: Option<&[String]>,
 ) -> anyhow::Result<Told> {
-    let after = scope.period.last.succ_opt().unwrap_or(scope.period.last);
+    let until = match scope.is_open {
+        true => scope.period.told_until.max(scope.period.last),
+        false => scope.period.last,
+    };
     let mut stored = subject.lake.ledger().findings(&FindingFilter {
         since: Some(midnight(scope.period.first)),
-        until: (!scope.until_now).then(|| midnight(after)),
+        until: until.succ_opt().map(midnight),
         ..FindingFilter::default()
     })?;
     if let Some(keys) = keys {
@@ -60,7 +64,12 @@ pub fn told(
     resolved.sort_by(|a, b| {
         (b.row.last_seen, &a.row.finding_id).cmp(&(a.row.last_seen, &b.row.finding_id))
     });
+    let mut by_severity: BTreeMap<Severity, usize> = BTreeMap::new();
+    for row in &rows {
+        *by_severity.entry(row.severity).or_default() += 1;
+    }
     Ok(Told {
+        open: by_severity,
         findings: news
             .iter()
             .map(|news| {
@@ -136,7 +145,6 @@ fn finding(
         user_kind: told.user_kind.clone(),
         case_id: told.case_id.clone(),
         case_subject: told.case_subject.clone(),
-        findings: news.all().count(),
         days: news.days(),
         first_seen: news.first_seen(),
         last_seen: news.last_seen(),

@@ -232,6 +232,7 @@ mod tests {
         Period {
             first,
             last: first.checked_add_days(Days::new(days - 1)).unwrap(),
+            told_until: first,
         }
     }
 

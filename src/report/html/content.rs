@@ -1,5 +1,7 @@
 //! What a report tells, as plain values. Texts are as rules, logs and people gave them.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
@@ -21,6 +23,8 @@ pub struct Content {
     /// The one user that it is about, where it is about one.
     pub user: Option<String>,
     pub health: Health,
+    /// How many are open of each severity, those told as a number under others included.
+    pub open: BTreeMap<Severity, usize>,
     /// Open findings, the findings of one case side by side, the gravest case first.
     pub findings: Vec<Finding>,
     /// Findings that are over, the latest first.
@@ -39,18 +43,16 @@ pub struct Content {
     pub list_command: String,
 }
 
-/// UTC days, both inclusive.
+/// UTC days, all inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
     pub first: NaiveDate,
     pub last: NaiveDate,
+    /// Runs, alerts and files up to this day are about the period: they come after its events.
+    pub told_until: NaiveDate,
 }
 
 impl Period {
-    pub fn holds(&self, day: NaiveDate) -> bool {
-        self.first <= day && day <= self.last
-    }
-
     /// Every day of it.
     pub fn days(&self) -> impl Iterator<Item = NaiveDate> + use<> {
         let last = self.last;
@@ -99,8 +101,6 @@ pub struct Finding {
     /// Nothing where an older release wrote it.
     pub case_id: Option<String>,
     pub case_subject: Option<String>,
-    /// Findings of the ledger that are told here.
-    pub findings: usize,
     /// The days on which it was found, in order.
     pub days: Vec<NaiveDate>,
     pub first_seen: DateTime<Utc>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -129,7 +129,7 @@ impl Health {
     ) -> Result<Self, ReportError> {
         let rules = rule_counts(lake)?;
         let mut runs = lake.ledger().runs()?;
-        runs.retain(|run| run.started_at.date_naive() <= next_day(period.last));
+        runs.retain(|run| run.started_at.date_naive() <= period.told_until);
         runs.reverse();
         let account = |run: &Run| match tonight {
             Some(tonight) if tonight.run_id == run.run_id => Some(tonight.summary.clone()),
@@ -205,7 +205,7 @@ impl Health {
             let state = state(row).unwrap_or_default();
             if state != "sent" {
                 self.waiting += 1;
-            } else if !(period.first..=next_day(period.last)).contains(&at.date_naive()) {
+            } else if !(period.first..=period.told_until).contains(&at.date_naive()) {
                 continue;
             }
             all.push(Delivery {
@@ -245,7 +245,7 @@ impl Health {
             // A file without events counts on the day on which it came.
             let day = |at: Option<DateTime<Utc>>| at.or(read_at(row)).map(|at| at.date_naive());
             let is_of_the_period = day(last(row)).is_some_and(|day| day >= period.first)
-                && day(first(row)).is_some_and(|day| day <= next_day(period.last));
+                && day(first(row)).is_some_and(|day| day <= period.told_until);
             if !is_of_the_period {
                 continue;
             }
@@ -349,11 +349,6 @@ fn rows_told(told: &Value) -> Option<Account> {
         duplicate: rows["duplicate"].as_u64()?,
         quarantined: rows["quarantined"].as_u64()?,
     })
-}
-
-/// The run over a period's last day comes on the day after.
-fn next_day(day: NaiveDate) -> NaiveDate {
-    day.succ_opt().unwrap_or(day)
 }
 
 fn rule_counts(lake: &Lake) -> Result<BTreeMap<i64, RuleCounts>, ReportError> {

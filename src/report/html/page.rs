@@ -11,9 +11,10 @@ use super::ReportError;
 use super::content::{Capped, Content, Suppression};
 use super::health::{Account, Delivery, FileTrouble, Health, RuleCounts, RunLine};
 use super::severity::Shown;
-use super::sight::{Dark, Unseen};
+use super::sight::Dark;
+use crate::config::Severity;
 use crate::words::{counted, grouped};
-use findings::{CaseView, cases, tally};
+use findings::{CaseView, cases};
 use standing::{ControlsView, DriftView};
 use users::{UserView, users};
 
@@ -22,6 +23,8 @@ const MAX_TEXT: usize = 600;
 const MAX_NAME: usize = 200;
 const MAX_RESOLVED: usize = 50;
 const MAX_DAYS: usize = 31;
+/// Logs that are older than this are late.
+const FRESH_DAYS: i64 = 3;
 
 #[derive(Serialize)]
 pub struct Page<'a> {
@@ -98,7 +101,6 @@ struct LastView<'a> {
 impl<'a> Page<'a> {
     pub fn of(content: &'a Content) -> Result<Self, ReportError> {
         let (cases, more_findings) = cases(&content.findings);
-        let gravest = content.findings.iter().map(|f| f.severity).max();
         let verdict = verdict(content);
         let resolved = content.resolved.iter().map(|past| PastView {
             severity: past.severity.into(),
@@ -109,14 +111,18 @@ impl<'a> Page<'a> {
         Ok(Self {
             title: format!("{verdict} - orgwatch report of {}", content.at.date_naive()),
             verdict,
-            severity: gravest.map(Shown::from),
+            severity: gravest(content).map(Shown::from),
             org: content.org.as_deref(),
             user: content.user.as_deref(),
             period: format!("{} to {}", content.period.first, content.period.last),
             made: instant(content.at),
             data_day: content.data_day,
-            cautions: cautions(&content.health, &content.unseen),
-            tally: tally(&content.findings),
+            cautions: cautions(content),
+            tally: Severity::ALL
+                .iter()
+                .rev()
+                .map(|s| (Shown::from(*s), content.open.get(s).copied().unwrap_or(0)))
+                .collect(),
             cases,
             more_findings,
             resolved: Capped::of(resolved.collect(), MAX_RESOLVED),
@@ -142,10 +148,10 @@ fn verdict(content: &Content) -> String {
         (None, Some(org)) => format!(" in {}", cut(org, MAX_NAME)),
         (None, None) => String::new(),
     };
-    let Some(gravest) = content.findings.iter().map(|f| f.severity).max() else {
+    let Some(gravest) = gravest(content) else {
         return format!("Nothing open{whose}");
     };
-    let open: usize = content.findings.iter().map(|f| f.findings).sum();
+    let open: usize = content.open.values().sum();
     format!(
         "{}: {}{whose}",
         gravest.as_str().to_uppercase(),
@@ -153,9 +159,23 @@ fn verdict(content: &Content) -> String {
     )
 }
 
+fn gravest(content: &Content) -> Option<Severity> {
+    let open = content.open.iter().filter(|(_, n)| **n > 0);
+    open.map(|(severity, _)| *severity).max()
+}
+
 /// A quiet page is only as good as the watch behind it.
-fn cautions(health: &Health, unseen: &Unseen) -> Vec<String> {
+fn cautions(content: &Content) -> Vec<String> {
+    let (health, unseen) = (&content.health, &content.unseen);
     let mut told = vec![];
+    if let Some(day) = content.data_day {
+        let age = (content.at.date_naive() - day).num_days();
+        if age > FRESH_DAYS {
+            told.push(format!(
+                "The newest row of any log is of {day}, {age} days before this page was made."
+            ));
+        }
+    }
     match &health.last {
         None => told.push("No run has been made yet: nothing was judged.".to_owned()),
         Some(last) if last.state != "finished" => told.push(format!(

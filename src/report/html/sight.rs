@@ -40,15 +40,16 @@ struct Told {
 }
 
 impl Unseen {
-    /// `days` are those that have rows of any log.
+    /// `days` are those that have rows of any log, `asked` the rules that are asked.
     pub fn of(
         lake: &Lake,
         period: &Period,
         days: &BTreeSet<NaiveDate>,
+        asked: &BTreeSet<String>,
     ) -> Result<Self, ReportError> {
         let (Some(first), Some(last)) = (days.first(), days.last()) else {
             return Ok(Self {
-                dark: dark(lake)?,
+                dark: dark(lake, asked)?,
                 ..Self::default()
             });
         };
@@ -57,7 +58,7 @@ impl Unseen {
             .days()
             .filter(|day| first < day && day < last && !days.contains(day));
         Ok(Self {
-            dark: dark(lake)?,
+            dark: dark(lake, asked)?,
             days: missing.collect(),
             damaged: damaged(lake),
         })
@@ -69,7 +70,7 @@ fn damaged(lake: &Lake) -> Vec<String> {
     lake.damaged().iter().map(shown).collect()
 }
 
-fn dark(lake: &Lake) -> Result<Vec<Dark>, ReportError> {
+fn dark(lake: &Lake, asked: &BTreeSet<String>) -> Result<Vec<Dark>, ReportError> {
     let started: BTreeMap<_, _> = lake
         .ledger()
         .runs()?
@@ -93,14 +94,10 @@ fn dark(lake: &Lake) -> Result<Vec<Dark>, ReportError> {
             reason: reason(row).unwrap_or_default(),
         });
     }
-    // A rule that was not asked in the last runs is no longer there, or switched off.
-    let newest = told.values().filter_map(|runs| runs.last()).map(|t| t.at);
-    let Some(newest) = newest.max() else {
-        return Ok(vec![]);
-    };
     let mut groups: BTreeMap<(u8, String), Dark> = BTreeMap::new();
     for (rule, runs) in told {
-        let Some(last) = runs.last().filter(|last| last.at == newest) else {
+        // A rule that is no longer there, or switched off, misses nothing.
+        let Some(last) = runs.last().filter(|_| asked.contains(&rule)) else {
             continue;
         };
         let Some((rank, status)) = status_of(&last.status) else {

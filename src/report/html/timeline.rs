@@ -102,6 +102,7 @@ pub struct Seen {
     pub name: String,
     /// Of networks.
     pub place: Option<Place>,
+    /// Successful ones. Of an app it is not told which of its events are logins.
     pub logins: u64,
     pub calls: u64,
     pub days: usize,
@@ -117,6 +118,7 @@ pub fn timelines(session: &Session, question: &Question<'_>) -> Result<Vec<Timel
         declared: declared(question),
         found: BTreeMap::new(),
         seen: BTreeMap::new(),
+        logins: BTreeMap::new(),
     };
     match question.only {
         None => reader.read(session, None)?,
@@ -145,6 +147,8 @@ struct Reader<'a> {
     found: BTreeMap<String, Timeline>,
     /// By user, kind and value.
     seen: BTreeMap<(String, String, String), Sum>,
+    /// Successful logins by user, network and day: they are sightings of the network, too.
+    logins: BTreeMap<(String, String, NaiveDate), u64>,
 }
 
 impl Reader<'_> {
@@ -241,6 +245,7 @@ impl Reader<'_> {
         let (user, day) = (rows.text("user_key")?, rows.day("day")?);
         let (path, outcome) = (rows.text("login_path")?, rows.text("outcome")?);
         let (declared, logins) = (rows.flag("declared")?, rows.count("logins")?);
+        let network = rows.text("network")?;
         let account = self.account(rows)?;
         for row in 0..rows.len() {
             let (Some(user), Some(day)) = (user(row), day(row)) else {
@@ -258,6 +263,9 @@ impl Reader<'_> {
             if outcome(row).as_deref() == Some("success") {
                 let path = path(row).unwrap_or_else(|| "unmapped".to_owned());
                 *of_day.logins.entry(path).or_default() += logins(row);
+                if let Some(network) = network(row) {
+                    *self.logins.entry((user, network, day)).or_default() += logins(row);
+                }
             } else {
                 of_day.failed += logins(row);
             }
@@ -267,11 +275,7 @@ impl Reader<'_> {
 
     fn sightings(&mut self, rows: &Rows) -> Result<(), ReportError> {
         let (user, day) = (rows.text("user_key")?, rows.day("day")?);
-        let (kind, value, source) = (
-            rows.text("kind")?,
-            rows.text("value")?,
-            rows.text("source")?,
-        );
+        let (kind, value) = (rows.text("kind")?, rows.text("value")?);
         let (app_name, events) = (rows.text("app_name")?, rows.count("events")?);
         let (first_at, last_at) = (rows.time("first_at")?, rows.time("last_at")?);
         for row in 0..rows.len() {
@@ -281,11 +285,14 @@ impl Reader<'_> {
             let (Some(kind), Some(value)) = (kind(row), value(row)) else {
                 continue;
             };
-            let is_login = source(row).as_deref() == Some("login");
+            let key = (user, value, day);
+            let logins = self.logins.get(&key).copied().unwrap_or(0);
+            let (user, value, _) = key;
+            let calls = events(row).saturating_sub(logins);
             let place = (kind == "network").then(|| self.place(&user, &value, last_at(row)));
-            if let (Some(place), false) = (place, is_login) {
+            if let Some(place) = place {
                 let of_day = self.timeline(&user).days.entry(day).or_default();
-                of_day.places[place as usize] += events(row);
+                of_day.places[place as usize] += calls;
             }
             let name = app_name(row).unwrap_or_else(|| value.clone());
             let sum = self.seen.entry((user, kind, value)).or_insert(Sum {
@@ -297,10 +304,8 @@ impl Reader<'_> {
                 first_at: None,
                 last_at: None,
             });
-            match is_login {
-                true => sum.logins += events(row),
-                false => sum.calls += events(row),
-            }
+            sum.logins += logins;
+            sum.calls += calls;
             sum.place = sum.place.max(place);
             sum.days.insert(day);
             sum.first_at = [sum.first_at, first_at(row)].into_iter().flatten().min();

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::{MAX_NAME, MAX_TEXT, cut, instant, number_of, who};
-use crate::config::Severity;
 use crate::report::html::content::{Finding, Gathers};
 use crate::report::html::severity::Shown;
 
@@ -44,17 +43,6 @@ pub struct FindingView<'a> {
     rows_command: &'a str,
     show_command: &'a str,
     last_seen: String,
-}
-
-/// How many are open of each severity, the gravest first.
-pub fn tally(findings: &[Finding]) -> Vec<(Shown, usize)> {
-    let of = |severity: Severity| {
-        let own = findings.iter().filter(|f| f.severity == severity);
-        own.map(|f| f.findings).sum::<usize>()
-    };
-    let all = Severity::ALL.iter().rev();
-    all.map(|severity| (Shown::from(*severity), of(*severity)))
-        .collect()
 }
 
 /// The gravest findings in their order, case by case, and how many there are beyond.
