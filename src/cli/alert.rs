@@ -204,8 +204,8 @@ fn chosen(all: &[Audience], name: Option<&str>) -> Result<Vec<Audience>, UsageEr
     if chosen.is_empty() {
         let known: Vec<_> = all.iter().map(|group| group.name.as_str()).collect();
         return Err(UsageError::new(
-            &format!("no group is called `{}`", printable(name, 60)),
-            &format!("known here: {}", known.join(", ")),
+            format!("no group is called `{}`", printable(name, 60)),
+            format!("known here: {}", known.join(", ")),
         ));
     }
     Ok(chosen)

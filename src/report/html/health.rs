@@ -369,8 +369,11 @@ fn rule_counts(lake: &Lake) -> Result<BTreeMap<i64, RuleCounts>, ReportError> {
     Ok(counts)
 }
 
-/// By file: each reason with its rows and its first line, the most frequent first.
-fn quarantine(lake: &Lake) -> Result<BTreeMap<i64, Vec<(String, u64, u64)>>, ReportError> {
+/// A reason, how many rows have it, and the first line of these.
+type Reason = (String, u64, u64);
+
+/// By file: its reasons, the most frequent first.
+fn quarantine(lake: &Lake) -> Result<BTreeMap<i64, Vec<Reason>>, ReportError> {
     let rows = Rows::of(lake, LedgerTable::Quarantine)?;
     let (file, line, column, reason) = (
         rows.number("file_id")?,

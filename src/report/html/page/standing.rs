@@ -9,11 +9,14 @@ use crate::detect::State;
 use crate::report::html::content::{Content, Drift, Ending};
 use crate::words::counted;
 
+/// What it is about, its line of the registry, and what is wrong.
+type Problem<'a> = (&'a str, u32, &'a str);
+
 #[derive(Serialize)]
 pub struct DriftView<'a> {
     file: &'a str,
     line: String,
-    problems: Vec<(&'static str, Vec<(&'a str, u32, &'a str)>)>,
+    problems: Vec<(&'static str, Vec<Problem<'a>>)>,
     endings: Vec<(String, &'a Ending)>,
 }
 
@@ -35,7 +38,7 @@ pub struct StatementView<'a> {
 
 impl<'a> DriftView<'a> {
     pub fn of(drift: &'a Drift) -> Self {
-        let mut kinds: BTreeMap<&str, Vec<(&str, u32, &str)>> = BTreeMap::new();
+        let mut kinds: BTreeMap<&str, Vec<Problem<'_>>> = BTreeMap::new();
         for (kind, line, subject, message) in &drift.problems {
             kinds
                 .entry(kind)
