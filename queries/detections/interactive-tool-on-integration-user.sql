@@ -135,6 +135,7 @@ used AS (
         coalesce(c.tool, k.login_tool) AS tool, c.seen_name, c.entity_name,
         0 AS logins, c.calls AS counted_calls, 1 - c.calls AS detail_calls, c.file_id, c.line_no
     -- What is small stands on the left of each join: that side is held in memory, the calls pass by.
+    -- The planner takes the calls for few, and would turn that round: of what unnest gives it supposes nothing.
     FROM (
         SELECT user_key, login_key, max(tool) AS login_tool
         FROM tool_logins
@@ -144,10 +145,15 @@ used AS (
     RIGHT JOIN (
         SELECT c.*, n.tool, n.seen_name
         FROM named n
-        JOIN api_calls c
+        JOIN (
+            SELECT
+                user_key, day, occurred_at, ip, role_source, entity_name, login_key, app, app_id, client_name, file_id, line_no,
+                unnest([calls]) AS calls
+            FROM api_calls
+            WHERE occurred_at >= $window_start AND occurred_at < $window_end AND role = 'integration'
+        ) c
           ON n.kind = 'call' AND n.app = coalesce(c.app, '') AND n.app_id = coalesce(c.app_id, '')
          AND n.client_name = coalesce(c.client_name, '')
-        WHERE c.occurred_at >= $window_start AND c.occurred_at < $window_end AND c.role = 'integration'
     ) c ON c.user_key = k.user_key AND c.login_key = k.login_key
     WHERE c.tool IS NOT NULL OR k.login_tool IS NOT NULL
 ),
