@@ -19,6 +19,7 @@ use crate::config::{Family, Severity, UserRef};
 use crate::lake::{Finding, FindingFilter, Lake, Status};
 use crate::words::counted;
 
+pub use decide::{EXAMPLES as DECIDE_EXAMPLES, SUPPRESS_EXAMPLES};
 pub use print::{print_findings, print_list};
 
 pub const EXAMPLES: &str = "\
@@ -42,16 +43,16 @@ pub enum FindingsCommand {
     #[command(after_help = EXAMPLES)]
     Show(ShowArgs),
     /// Acknowledges findings: no mail tells of them until they are graver or twice as large
-    #[command(after_help = decide::EXAMPLES)]
+    #[command(after_help = DECIDE_EXAMPLES)]
     Ack(decide::DecideArgs),
     /// Resolves findings: they come back as news with the first thing that was not there before
-    #[command(after_help = decide::EXAMPLES)]
+    #[command(after_help = DECIDE_EXAMPLES)]
     Resolve(decide::DecideArgs),
     /// Opens findings again: the next mail tells of them
-    #[command(after_help = decide::EXAMPLES)]
+    #[command(after_help = DECIDE_EXAMPLES)]
     Reopen(decide::DecideArgs),
     /// Hides findings for a while, and prints the [[suppress]] entry that hides their like
-    #[command(after_help = decide::SUPPRESS_EXAMPLES)]
+    #[command(after_help = SUPPRESS_EXAMPLES)]
     Suppress(decide::SuppressArgs),
 }
 

@@ -408,6 +408,8 @@ mod tests {
             detect::EXAMPLES,
             sql::EXAMPLES,
             findings::EXAMPLES,
+            findings::DECIDE_EXAMPLES,
+            findings::SUPPRESS_EXAMPLES,
             alert::EXAMPLES,
             rules::EXAMPLES,
             lake::EXAMPLES,

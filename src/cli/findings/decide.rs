@@ -35,7 +35,7 @@ that is not possible for one of them: nothing was changed then; 75 a run holds t
 pub const SUPPRESS_EXAMPLES: &str = "\
 Examples:
   orgwatch findings suppress 3f2a91c04b7d --why \"a drill\" --until 2026-03-01
-  orgwatch findings suppress 3f2a91c04b7d --why \"a drill\" --owner soc@example.com >> orgwatch.toml
+  orgwatch findings suppress 3f2a91c04b7d --why \"a drill\" --owner soc@example.com > entry.toml
 
 Hides these findings until then, or until they are graver. Findings of other days and users are
 not hidden: that takes an entry in the configuration, which is printed and never written.
