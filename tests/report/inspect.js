@@ -107,7 +107,7 @@
     faint: faint.slice(0, 40),
     faults: faults.slice(0, 40),
     ground: getComputedStyle(document.body).backgroundColor,
-    charts: all("svg.chart").length,
+    charts: all("svg.chart").filter((chart) => chart.querySelector("rect, polyline") && chart.querySelector("text")).length,
     shown: all("article details .command").filter(isShown).length,
     articles: all("article").length,
   };

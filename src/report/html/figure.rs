@@ -21,6 +21,8 @@ pub struct Figure {
     pub title: &'static str,
     /// What the chart says, for those who do not see it.
     pub description: String,
+    /// Written by itself: it is no text.
+    #[serde(skip)]
     pub svg: String,
     pub legend: Vec<Entry>,
     pub table: Table,

@@ -322,6 +322,22 @@ fn hostile_text_is_text_in_every_place_and_changes_nothing_else() {
 }
 
 #[test]
+fn each_chart_is_drawn_and_its_table_has_the_same_days() {
+    let found = parsed(&render(&content("ann")).unwrap());
+    let of = |element: &str| {
+        let is_one = |e: &&String| e.starts_with(&format!("{element} "));
+        found.structure.iter().filter(is_one).count()
+    };
+    // Three charts within three frames that name them.
+    let charts = found.acting.iter().filter(|a| *a == "class=chart").count();
+    assert_eq!((charts, of("figure")), (3, 3));
+    // Four kinds of logins and three of networks on one day, the band, the ring, the marks.
+    assert_eq!(of("rect"), 3 + 3);
+    assert_eq!(of("polygon"), 1 + 3);
+    assert!(of("circle") >= 1 && of("line") > 6 && of("text") > 12);
+}
+
+#[test]
 fn text_without_end_is_cut() {
     let long = "\u{202e}A".repeat(5_000);
     let page = render(&content(&long)).unwrap();

@@ -69,7 +69,10 @@ pub fn cases(findings: &[Finding]) -> (Vec<CaseView<'_>>, usize) {
         CaseView {
             heading: case_heading(first),
             severity: gravest.unwrap_or(first.severity).into(),
-            id: first.case_id.as_deref().map(|id| cut(id, 12)),
+            id: first
+                .case_id
+                .as_ref()
+                .map(|id| id.chars().take(12).collect()),
             findings: views.collect(),
         }
     });
