@@ -75,7 +75,10 @@ fn the_page_tells_what_the_night_told() {
         let finding: Value = serde_json::from_str(line).unwrap();
         finding["last_seen"].as_str() >= Some("2026-01-01") && finding["status"] == "ongoing"
     });
-    let verdict = format!("CRITICAL: {} open findings in Acme Example Org<", open.count());
+    let verdict = format!(
+        "CRITICAL: {} open findings in Acme Example Org<",
+        open.count()
+    );
     for told in [
         verdict.as_str(),
         "2026-01-01 to 2026-01-30",
