@@ -56,6 +56,10 @@ def chromium():
     sys.exit("the tests need Chromium: install Debian's package `chromium`")
 
 
+class Gone(Exception):
+    """The browser itself ended: that says nothing about the page."""
+
+
 class Browser:
     """Chromium behind a pipe: one JSON message after the other, each ended by a zero byte."""
 
@@ -88,7 +92,7 @@ class Browser:
         while b"\0" not in self.rest:
             more = os.read(self.read_end, 1 << 20)
             if not more:
-                sys.exit("Chromium ended before its time")
+                raise Gone("Chromium ended before its time")
             self.rest += more
         message, self.rest = self.rest.split(b"\0", 1)
         return json.loads(message)
@@ -98,7 +102,10 @@ class Browser:
         message = {"id": self.last, "method": method, "params": params}
         if self.session:
             message["sessionId"] = self.session
-        os.write(self.write_end, json.dumps(message).encode() + b"\0")
+        try:
+            os.write(self.write_end, json.dumps(message).encode() + b"\0")
+        except BrokenPipeError as error:
+            raise Gone("Chromium ended before its time") from error
         while True:
             answer = self.read()
             if answer.get("id") == self.last:
@@ -182,13 +189,19 @@ def main():
     page, folder = Path(sys.argv[1]), Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     inspect = (Path(__file__).parent / "inspect.js").read_text()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        browser = Browser(profile)
+    for attempt in range(3):
         try:
-            views = look(browser, page, folder, inspect)
-            console, requests = told(browser.events)
-        finally:
-            browser.close()
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+                browser = Browser(profile)
+                try:
+                    views = look(browser, page, folder, inspect)
+                    console, requests = told(browser.events)
+                finally:
+                    browser.close()
+            break
+        except Gone as gone:
+            if attempt == 2:
+                sys.exit(str(gone))
     json.dump({"console": console, "requests": requests, "views": views}, sys.stdout)
 
 

@@ -121,7 +121,7 @@ fn seen(seen: &Seen) -> SeenView<'_> {
         name: &seen.name,
         place: seen.place.map(|place| match place {
             Place::Declared => "declared",
-            Place::Beside => "holds a declared network",
+            Place::Beside => "partly declared",
             Place::Elsewhere => "not declared",
             Place::Unknown => "nothing is declared",
         }),
