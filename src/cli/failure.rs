@@ -160,6 +160,7 @@ fn of_lake(error: &LakeError) -> Exit {
         LakeError::Locked { .. } => Exit::Locked,
         LakeError::NoFinding { .. }
         | LakeError::AmbiguousFinding { .. }
+        | LakeError::FindingState { .. }
         | LakeError::NoMail { .. }
         | LakeError::MailNotFailed { .. } => Exit::Usage,
         LakeError::Damaged { .. } => Exit::Partial,

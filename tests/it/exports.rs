@@ -243,7 +243,7 @@ fn duckdb_reads_the_findings_of_every_format_that_it_knows() {
     for (format, file, type_of_time) in [
         ("csv", "f.csv", "VARCHAR"),
         ("parquet", "f.parquet", "TIMESTAMP WITH TIME ZONE"),
-        ("jsonl", "f.jsonl", "TIMESTAMP"),
+        ("jsonl", "f.jsonl", "TIMESTAMP WITH TIME ZONE"),
     ] {
         let arguments = ["findings", "list", "--format", format, "--output", file];
         expect(0, orgwatch(dir.path(), &arguments));

@@ -59,7 +59,7 @@ fn a_decision_is_kept_with_who_and_why() {
     assert_eq!(statuses(dir.path()), ["acknowledged", "new", "new"]);
     let shown = expect(0, findings(dir.path(), &["show", &id(1)]));
     for said in [
-        "new -> acknowledged  ann: asked\\u{a}the owner",
+        "new -> acknowledged ann: asked\\u{a}the owner",
         "by ann at 20",
         "until graver than high or 8 events",
         "control   ",
