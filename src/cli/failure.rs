@@ -16,6 +16,7 @@ use crate::ingest::IngestError;
 use crate::lake::LakeError;
 use crate::privacy::printable;
 use crate::registry::RegistryError;
+use crate::report::html::ReportError;
 use crate::rollup::RollupError;
 use crate::simulate::SimulateError;
 use crate::suggest::SuggestError;
@@ -128,6 +129,16 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             | OutputError::JunitElsewhere
             | OutputError::HtmlElsewhere
             | OutputError::FindingsElsewhere => Exit::Usage,
+            _ => Exit::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<ReportError>() {
+        return Some(match error {
+            ReportError::Lake(error) => of_lake(error),
+            ReportError::Engine(
+                error @ (EngineError::Lake(_) | EngineError::DamagedPart { .. }),
+            ) => of_engine(error),
+            // Queries and templates are ours: what is wrong with them is not the user's fault.
             _ => Exit::Internal,
         });
     }

@@ -35,8 +35,8 @@ Examples:
 
 `orgwatch run` writes the page each night where the config names a file (`html` in [report]).
 
-Exit codes: 0 the page is written, whatever it tells; 2 usage or configuration; 70 it could not be
-written, and what was there before is still there.";
+Exit codes: 0 the page is written, whatever it tells; 2 usage or configuration; 3 a file of the lake is
+damaged; 70 it could not be written. Where it is not written, what was there before is still there.";
 
 /// Days of a report where nobody says which.
 const DEFAULT_DAYS: u32 = 30;
