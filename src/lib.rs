@@ -6,7 +6,7 @@
 //! [`lake`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
 //! [`suggest`], [`simulate`]; floor 4 [`alert`], [`doctor`],
-//! [`evaluate`], [`hunt`]; floor 5 [`cli`].
+//! [`evaluate`], [`hunt`], [`metrics`], [`report`]; floor 5 [`cli`].
 
 pub mod alert;
 pub mod baseline;
@@ -22,8 +22,10 @@ pub mod evaluate;
 pub mod hunt;
 pub mod ingest;
 pub mod lake;
+pub mod metrics;
 pub mod privacy;
 pub mod registry;
+pub mod report;
 pub mod rollup;
 pub mod simulate;
 pub mod suggest;

@@ -102,6 +102,23 @@ pub fn is_unsafe_to_show(c: char) -> bool {
             | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// `text` of JSON with every character that is not safe to show as a `\u` escape. Blanks and
+/// line ends between values are JSON's own and stay.
+pub fn escape_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut units = [0; 2];
+    for c in text.chars() {
+        if matches!(c, '\n' | '\t' | '\r') || !is_unsafe_to_show(c) {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -93,13 +93,9 @@ hours AS (
       AND limit_calls > 0
     GROUP BY coalesce(user_key, ''), hour, day
 ),
--- The 24 hours that end with each hour.
-rolling AS (
-    SELECT
-        *,
-        sum(CASE WHEN in_window(nullif(user_key, ''), CAST(NULL AS VARCHAR), hour, 'maintenance') IS TRUE THEN 0 ELSE calls END)
-            OVER (PARTITION BY user_key ORDER BY hour RANGE BETWEEN INTERVAL '23 hours' PRECEDING AND CURRENT ROW) AS used
-    FROM hours
+-- The night, the day before it, the same days a week ago, and the 24 hours before those.
+lately AS (
+    SELECT * FROM hours WHERE day >= CAST($window_start AS DATE) - INTERVAL '10 days'
 ),
 org_days AS (
     SELECT
@@ -110,10 +106,11 @@ org_days AS (
         SELECT
             day, hour,
             sum(calls) OVER (ORDER BY hour RANGE BETWEEN INTERVAL '23 hours' PRECEDING AND CURRENT ROW) AS used
-        FROM (SELECT day, hour, sum(calls) AS calls FROM hours GROUP BY day, hour) h
+        FROM (SELECT day, hour, sum(calls) AS calls FROM lately GROUP BY day, hour) h
     ) r
     GROUP BY day
 ),
+-- By the 24 hours that end with each hour.
 user_days AS (
     SELECT
         user_key, day, max(username) AS username,
@@ -121,7 +118,13 @@ user_days AS (
         max(system) AS system, max(owner) AS owner,
         max(used) AS used, sum(calls) AS calls_of_day,
         first_value(hour ORDER BY used DESC, hour) AS at_hour, min(hour) AS first_hour
-    FROM rolling
+    FROM (
+        SELECT
+            *,
+            sum(CASE WHEN in_window(nullif(user_key, ''), CAST(NULL AS VARCHAR), hour, 'maintenance') IS TRUE THEN 0 ELSE calls END)
+                OVER (PARTITION BY user_key ORDER BY hour RANGE BETWEEN INTERVAL '23 hours' PRECEDING AND CURRENT ROW) AS used
+        FROM lately
+    ) r
     GROUP BY user_key, day
 ),
 shares AS (
@@ -178,7 +181,16 @@ told AS (
             -- Guests never earn a habit: theirs is anybody's.
             count(DISTINCT h.day) FILTER (WHERE j.role IS DISTINCT FROM 'guest') AS days_as_much
         FROM judged j
-        LEFT JOIN user_days h
+        LEFT JOIN (
+            SELECT user_key, day, max(used) AS used FROM (
+                SELECT
+                    user_key, day,
+                    sum(CASE WHEN in_window(nullif(user_key, ''), CAST(NULL AS VARCHAR), hour, 'maintenance') IS TRUE THEN 0 ELSE calls END)
+                        OVER (PARTITION BY user_key ORDER BY hour RANGE BETWEEN INTERVAL '23 hours' PRECEDING AND CURRENT ROW) AS used
+                FROM hours
+            ) r
+            GROUP BY user_key, day
+        ) h
           ON h.user_key = j.user_key AND h.day < j.day
          AND h.day >= j.day - CAST($learn_period AS INTERVAL) AND h.used >= 0.8 * j.used
         GROUP BY

@@ -74,7 +74,7 @@ suspects AS (
       ON ip_in(s.ip, n.network) AND n.valid_from < $window_end AND n.valid_to > $window_start - INTERVAL '48 hours'
     WHERE n.network IS NULL
 ),
-by_machines AS (
+machines AS (
     SELECT
         t.occurred_at, t.day, t.ip, t.org, t.deed, t.app, t.client, t.proof,
         coalesce(t.user_id, known_user_id(t.username), t.username) AS user_key,
@@ -82,13 +82,18 @@ by_machines AS (
         CASE WHEN r.role IS NULL THEN 'inferred' ELSE 'registry' END AS role_source,
         t.deed <> 'refusal' AS is_hit
     FROM touched t
-    JOIN suspects s ON s.ip = t.ip
     LEFT JOIN registry_users r
       ON r.user_key = coalesce(t.user_id, known_user_id(t.username), t.username)
      AND t.occurred_at >= r.valid_from AND t.occurred_at < r.valid_to
     WHERE coalesce(r.role, inferred_role(
         t.user_type, coalesce(known_username(t.user_id), t.username),
         coalesce(t.user_id, known_user_id(t.username), t.username), t.occurred_at)) IN ('integration', 'internal_system')
+),
+-- The left side of a join is held in memory: the few addresses, and not a night's rows.
+by_machines AS (
+    SELECT m.*
+    FROM suspects s
+    JOIN machines m ON m.ip = s.ip
 ),
 counted AS (
     SELECT

@@ -89,8 +89,8 @@ logins_alone AS (
         count(*) FILTER (WHERE t.merge_quality = 'lh_only') AS only_history,
         min(t.occurred_at) FILTER (WHERE t.merge_quality IN ('elf_only', 'lh_only')) AS first_at,
         max(t.occurred_at) FILTER (WHERE t.merge_quality IN ('elf_only', 'lh_only')) AS last_at
-    FROM tries t
-    JOIN both_written b ON b.day = t.day AND t.occurred_at >= b.from_at AND t.occurred_at <= b.to_at
+    FROM both_written b
+    JOIN tries t ON t.day = b.day AND t.occurred_at >= b.from_at AND t.occurred_at <= b.to_at
     WHERE t.occurred_at >= $window_start AND t.occurred_at < $window_end
       -- Without id a user is known by what was typed, which the two sources write differently.
       AND t.user_id IS NOT NULL
@@ -107,27 +107,48 @@ calls AS (
 counted AS (
     SELECT day, count(*) AS rows FROM calls WHERE event_type = 'ApiTotalUsage' GROUP BY day
 ),
+-- Calls that stand in a detail log which ApiTotalUsage counts row by row.
+detailed AS (
+    SELECT
+        user_key, day,
+        max(user_id) AS user_id, max(username) AS username,
+        max(role) AS role, max(role_source) AS role_source, max(system) AS system, max(owner) AS owner,
+        count(*) AS seen
+    FROM calls
+    WHERE event_type IN ('RestApi', 'API') AND request_id IS NOT NULL
+      AND occurred_at >= $window_start AND coalesce(ip_kind, 'missing') = 'public'
+    GROUP BY user_key, day
+    HAVING count(*) >= $min_rows
+),
+-- Requests of which only such a log tells. Its rows and the counted ones meet in groups: a join would
+-- hold a whole night of them. A request over midnight is one of its first day.
+uncounted AS (
+    SELECT user_key, day, sum(rows) AS alone, min(first_at) AS first_at, max(last_at) AS last_at
+    FROM (
+        SELECT
+            user_key, request_id, min(day) AS day, count(*) AS rows, min(occurred_at) AS first_at, max(occurred_at) AS last_at
+        FROM calls
+        WHERE request_id IS NOT NULL
+          AND (event_type = 'ApiTotalUsage' AND user_key IS NOT NULL
+               OR event_type IN ('RestApi', 'API')
+                  AND occurred_at >= $window_start AND coalesce(ip_kind, 'missing') = 'public')
+        GROUP BY user_key, request_id
+        HAVING count(*) FILTER (WHERE event_type = 'ApiTotalUsage') = 0
+    ) requests
+    GROUP BY user_key, day
+    HAVING sum(rows) >= $min_rows
+),
 calls_alone AS (
     SELECT
-        d.user_key, d.day,
-        max(d.user_id) AS user_id, max(d.username) AS username,
-        max(d.role) AS role, max(d.role_source) AS role_source, max(d.system) AS system, max(d.owner) AS owner,
+        d.user_key, d.day, d.user_id, d.username, d.role, d.role_source, d.system, d.owner,
         'call not counted' AS mismatch,
-        count(*) AS seen, count(*) FILTER (WHERE t.request_id IS NULL) AS alone,
+        d.seen, least(u.alone, d.seen) AS alone,
         CAST(0 AS BIGINT) AS only_elf, CAST(0 AS BIGINT) AS only_history,
-        min(d.occurred_at) FILTER (WHERE t.request_id IS NULL) AS first_at,
-        max(d.occurred_at) FILTER (WHERE t.request_id IS NULL) AS last_at
-    FROM calls d
+        u.first_at, u.last_at
+    FROM uncounted u
+    JOIN detailed d ON (d.user_key IS NOT DISTINCT FROM u.user_key) AND d.day = u.day
     JOIN counted c ON c.day = d.day
-    LEFT JOIN (SELECT DISTINCT request_id, user_key FROM calls WHERE event_type = 'ApiTotalUsage' AND request_id IS NOT NULL) t
-      ON t.request_id = d.request_id AND t.user_key = d.user_key
-    WHERE d.event_type IN ('RestApi', 'API')
-      AND d.request_id IS NOT NULL
-      AND d.occurred_at >= $window_start
-      AND coalesce(d.ip_kind, 'missing') = 'public'
-    GROUP BY d.user_key, d.day
-    HAVING count(*) FILTER (WHERE t.request_id IS NULL) >= $min_rows
-       AND count(*) FILTER (WHERE t.request_id IS NULL) > $min_share * count(*)
+    WHERE u.alone > $min_share * d.seen
 ),
 -- Days on which login records of any kind exist: without them nothing can be said of a missing login.
 login_days AS (
@@ -208,31 +229,41 @@ mismatches AS (
     UNION ALL SELECT * FROM two_types
 ),
 -- Rows are gathered for what was found only: a night has millions of them.
-rows_behind AS (
-    SELECT m.user_key, m.mismatch, m.first_at, t.occurred_at, t.file_id, t.line_no
+behind AS (
+    SELECT m.*, r.occurred_at, r.file_id, r.line_no
     FROM mismatches m
-    JOIN tries t ON t.user_key = m.user_key AND t.occurred_at >= m.first_at AND t.occurred_at <= m.last_at
-    WHERE (m.mismatch = 'login without partner' AND t.merge_quality IN ('elf_only', 'lh_only'))
-       OR (m.mismatch = 'user not in the roster' AND t.outcome = 'success')
-       OR (m.mismatch = 'login of two types' AND t.merge_quality = 'exact' AND t.type_path <> 'unmapped'
-           AND t.lh_type_path <> 'unmapped' AND t.type_path <> t.lh_type_path)
-    UNION ALL
-    SELECT m.user_key, m.mismatch, m.first_at, c.occurred_at, c.file_id, c.line_no
-    FROM mismatches m
-    JOIN calls c ON c.user_key = m.user_key AND c.occurred_at >= m.first_at AND c.occurred_at <= m.last_at
-    WHERE m.mismatch IN ('call not counted', 'call without login')
+    LEFT JOIN (
+        SELECT user_key, occurred_at, file_id, line_no, false AS is_call,
+            merge_quality IN ('elf_only', 'lh_only') AS is_alone, outcome = 'success' AS is_success,
+            merge_quality = 'exact' AND type_path <> 'unmapped' AND lh_type_path <> 'unmapped'
+                AND type_path <> lh_type_path AS has_two_types
+        FROM tries
+        UNION ALL
+        SELECT user_key, occurred_at, file_id, line_no, true, false, false, false
+        FROM calls
+    ) r
+      ON r.user_key = m.user_key AND r.occurred_at >= m.first_at AND r.occurred_at <= m.last_at
+     AND CASE m.mismatch
+             WHEN 'login without partner' THEN r.is_alone
+             WHEN 'user not in the roster' THEN r.is_success
+             WHEN 'login of two types' THEN r.has_two_types
+             ELSE r.is_call
+         END
 ),
-numbered AS (
-    SELECT *, row_number() OVER (
-        PARTITION BY user_key, mismatch, first_at ORDER BY occurred_at, file_id, line_no) AS n
-    FROM rows_behind
-),
-proofs AS (
-    SELECT user_key, mismatch, first_at,
-           array_agg(file_id || ':' || line_no ORDER BY n) AS proof
-    FROM numbered
+told AS (
+    SELECT
+        user_key, day, user_id, username, role, role_source, system, owner, mismatch, seen, alone, only_elf, only_history,
+        first_at, last_at,
+        array_agg(file_id || ':' || line_no ORDER BY n) FILTER (WHERE file_id IS NOT NULL) AS proof
+    FROM (
+        SELECT *, row_number() OVER (
+            PARTITION BY user_key, mismatch, first_at ORDER BY occurred_at, file_id, line_no) AS n
+        FROM behind
+    ) b
     WHERE n <= 20
-    GROUP BY user_key, mismatch, first_at
+    GROUP BY
+        user_key, day, user_id, username, role, role_source, system, owner, mismatch, seen, alone, only_elf, only_history,
+        first_at, last_at
 )
 SELECT
     m.first_at AS occurred_at,
@@ -262,7 +293,6 @@ SELECT
     END AS observed,
     m.role, m.role_source, m.system, m.owner,
     m.mismatch, m.seen, m.alone, m.only_elf, m.only_history,
-    p.proof
-FROM mismatches m
-LEFT JOIN proofs p ON p.user_key = m.user_key AND p.mismatch = m.mismatch AND p.first_at = m.first_at
+    m.proof
+FROM told m
 ORDER BY occurred_at, m.user_key, m.mismatch

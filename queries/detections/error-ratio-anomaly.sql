@@ -66,37 +66,27 @@ default = 3
 meaning = "accounts that must be refused in the same night for it to be no single account's doing"
 */
 WITH
-events AS (
-    SELECT
-        coalesce(user_key, '') AS user_key, coalesce(sf_id18(app_id), app_name_key(app), 'api') AS series,
-        date_bin(INTERVAL '5 minutes', occurred_at) AS slot,
-        CASE WHEN status_code >= 400 AND status_code < 500 THEN status_code END AS refusal,
-        lower(coalesce(nullif(entity_name, ''), resource)) AS object, ip, role, role_source,
-        count(*) AS events, min(occurred_at) AS first_at, max(occurred_at) AS last_at, min(file_id || ':' || line_no) AS proof
-    FROM api_calls
-    WHERE occurred_at >= $window_start - INTERVAL '3 hours' AND occurred_at < $window_end
-      AND event_type = 'ApiTotalUsage' AND user_key IS NOT NULL
-    GROUP BY coalesce(user_key, ''), coalesce(sf_id18(app_id), app_name_key(app), 'api'), date_bin(INTERVAL '5 minutes', occurred_at),
-        CASE WHEN status_code >= 400 AND status_code < 500 THEN status_code END,
-        lower(coalesce(nullif(entity_name, ''), resource)), ip, role, role_source
-    UNION ALL
-    SELECT
-        user_key, 'logins' AS series, date_bin(INTERVAL '5 minutes', occurred_at) AS slot,
-        CASE WHEN outcome = 'failure' THEN 0 END AS refusal, CAST(NULL AS VARCHAR) AS object, ip, role, role_source,
-        count(*) AS events, min(occurred_at) AS first_at, max(occurred_at) AS last_at, min(file_id || ':' || line_no) AS proof
-    FROM logins
-    WHERE occurred_at >= $window_start - INTERVAL '3 hours' AND occurred_at < $window_end
-      AND outcome IN ('success', 'failure') AND user_key IS NOT NULL
-    GROUP BY user_key, date_bin(INTERVAL '5 minutes', occurred_at), CASE WHEN outcome = 'failure' THEN 0 END, ip, role, role_source
-),
 -- The hour that ends with each five minutes.
 hours AS (
     SELECT user_key, series, slot,
         sum(events) OVER past_hour AS n, sum(refused) OVER past_hour AS refused
     FROM (
-        SELECT user_key, series, slot, sum(events) AS events, coalesce(sum(events) FILTER (WHERE refusal IS NOT NULL), 0) AS refused
-        FROM events
-        GROUP BY user_key, series, slot
+        SELECT
+            user_key, coalesce(sf_id18(app_id), app_name_key(app), 'api') AS series,
+            date_bin(INTERVAL '5 minutes', occurred_at) AS slot,
+            count(*) AS events, count(*) FILTER (WHERE status_code >= 400 AND status_code < 500) AS refused
+        FROM api_calls
+        WHERE occurred_at >= $window_start - INTERVAL '3 hours' AND occurred_at < $window_end
+          AND event_type = 'ApiTotalUsage' AND user_key IS NOT NULL
+        GROUP BY user_key, coalesce(sf_id18(app_id), app_name_key(app), 'api'), date_bin(INTERVAL '5 minutes', occurred_at)
+        UNION ALL
+        SELECT
+            user_key, 'logins' AS series, date_bin(INTERVAL '5 minutes', occurred_at) AS slot,
+            count(*) AS events, count(*) FILTER (WHERE outcome = 'failure') AS refused
+        FROM logins
+        WHERE occurred_at >= $window_start - INTERVAL '3 hours' AND occurred_at < $window_end
+          AND outcome IN ('success', 'failure') AND user_key IS NOT NULL
+        GROUP BY user_key, date_bin(INTERVAL '5 minutes', occurred_at)
     ) s
     WINDOW past_hour AS (PARTITION BY user_key, series ORDER BY slot RANGE BETWEEN INTERVAL '55 minutes' PRECEDING AND CURRENT ROW)
 ),
@@ -153,9 +143,37 @@ night AS (
     LEFT JOIN told t ON t.user_key = s.user_key AND t.day = s.day
     GROUP BY s.day
 ),
+-- What was refused, and on what: of the few who are told only.
+events AS (
+    SELECT
+        user_key, coalesce(sf_id18(app_id), app_name_key(app), 'api') AS series,
+        date_bin(INTERVAL '5 minutes', occurred_at) AS slot,
+        CASE WHEN status_code >= 400 AND status_code < 500 THEN status_code END AS refusal,
+        lower(coalesce(nullif(entity_name, ''), resource)) AS object, ip, role, role_source, occurred_at, file_id, line_no
+    FROM api_calls
+    WHERE occurred_at >= $window_start - INTERVAL '3 hours' AND occurred_at < $window_end
+      AND event_type = 'ApiTotalUsage' AND user_key IS NOT NULL
+    UNION ALL
+    SELECT
+        user_key, 'logins' AS series, date_bin(INTERVAL '5 minutes', occurred_at) AS slot,
+        CASE WHEN outcome = 'failure' THEN 0 END AS refusal, CAST(NULL AS VARCHAR) AS object, ip, role, role_source,
+        occurred_at, file_id, line_no
+    FROM logins
+    WHERE occurred_at >= $window_start - INTERVAL '3 hours' AND occurred_at < $window_end
+      AND outcome IN ('success', 'failure') AND user_key IS NOT NULL
+),
+by_object AS (
+    SELECT
+        t.user_key, t.series, t.day, t.surely, t.usual_share, e.slot, e.refusal, e.object, e.ip, e.role, e.role_source,
+        count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at, min(e.file_id || ':' || e.line_no) AS proof
+    FROM told t
+    JOIN events e
+      ON e.user_key = t.user_key AND e.series = t.series AND e.slot > t.began - INTERVAL '1 hour' AND e.slot <= t.ended
+    GROUP BY t.user_key, t.series, t.day, t.surely, t.usual_share, e.slot, e.refusal, e.object, e.ip, e.role, e.role_source
+),
 found AS (
     SELECT
-        t.user_key, t.series, t.day, max(t.surely) AS surely, max(t.usual_share) AS usual_share,
+        e.user_key, e.series, e.day, max(e.surely) AS surely, max(e.usual_share) AS usual_share,
         max(e.role) AS role, max(e.role_source) AS role_source,
         min(e.first_at) FILTER (WHERE e.refusal IS NOT NULL) AS first_at,
         max(e.last_at) FILTER (WHERE e.refusal IS NOT NULL) AS last_at,
@@ -168,10 +186,8 @@ found AS (
             FILTER (WHERE e.refusal IS NOT NULL AND e.object IS NOT NULL), 1, 20) AS object_names,
         array_slice(array_agg(DISTINCT e.ip ORDER BY e.ip) FILTER (WHERE e.refusal IS NOT NULL AND e.ip IS NOT NULL), 1, 20) AS ips,
         array_slice(array_agg(e.proof ORDER BY e.first_at, e.proof) FILTER (WHERE e.refusal IS NOT NULL), 1, 20) AS proof
-    FROM told t
-    JOIN events e
-      ON e.user_key = t.user_key AND e.series = t.series AND e.slot > t.began - INTERVAL '1 hour' AND e.slot <= t.ended
-    GROUP BY t.user_key, t.series, t.day
+    FROM by_object e
+    GROUP BY e.user_key, e.series, e.day
 )
 SELECT
     greatest(f.first_at, arrow_cast(f.day, 'Timestamp(Millisecond, Some("UTC"))')) AS occurred_at,

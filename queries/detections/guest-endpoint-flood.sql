@@ -80,7 +80,7 @@ guests AS (
     SELECT user_id AS user_key FROM elf_aura_request
     WHERE occurred_at >= $window_start AND occurred_at < $window_end AND upper(user_type) IN ('GUEST', 'G')
 ),
--- Four weeks, of which the last days are judged and the others say what is usual.
+-- The days that are judged, and those of the four weeks before that say what is usual.
 requests AS (
     SELECT
         c.occurred_at, c.day, date_trunc('hour', c.occurred_at) AS hour, c.user_key, c.event_type AS log,
@@ -88,6 +88,12 @@ requests AS (
     FROM api_calls c
     JOIN guests g ON g.user_key = c.user_key
     WHERE c.occurred_at >= $window_start - INTERVAL '28 days' AND c.occurred_at < $window_end
+      -- What is compared: the night, and the same hours one to four weeks before it.
+      AND (c.occurred_at >= $window_start - INTERVAL '5 minutes'
+           OR (c.occurred_at >= $window_start - INTERVAL '7 days' AND c.occurred_at < $window_end - INTERVAL '7 days')
+           OR (c.occurred_at >= $window_start - INTERVAL '14 days' AND c.occurred_at < $window_end - INTERVAL '14 days')
+           OR (c.occurred_at >= $window_start - INTERVAL '21 days' AND c.occurred_at < $window_end - INTERVAL '21 days')
+           OR c.occurred_at < $window_end - INTERVAL '28 days')
       AND NOT in_window(c.user_key, c.ip, c.occurred_at, 'maintenance')
     UNION ALL
     SELECT
@@ -96,6 +102,11 @@ requests AS (
         s.ip, s.uri AS endpoint, s.is_error, s.file_id, s.line_no
     FROM elf_sites s
     WHERE s.occurred_at >= $window_start - INTERVAL '28 days' AND s.occurred_at < $window_end
+      AND (s.occurred_at >= $window_start - INTERVAL '5 minutes'
+           OR (s.occurred_at >= $window_start - INTERVAL '7 days' AND s.occurred_at < $window_end - INTERVAL '7 days')
+           OR (s.occurred_at >= $window_start - INTERVAL '14 days' AND s.occurred_at < $window_end - INTERVAL '14 days')
+           OR (s.occurred_at >= $window_start - INTERVAL '21 days' AND s.occurred_at < $window_end - INTERVAL '21 days')
+           OR s.occurred_at < $window_end - INTERVAL '28 days')
       AND s.is_guest
       AND NOT in_window(s.user_id, s.ip, s.occurred_at, 'maintenance')
 ),
@@ -176,6 +187,7 @@ rows_of AS (
         JOIN reported p
           ON (p.user_key IS NOT DISTINCT FROM r.user_key) AND p.log = r.log AND p.day = r.day
          AND (p.hour IS NULL OR p.hour = r.hour)
+        WHERE r.occurred_at >= $window_start
         -- A row of a flooded hour may be told by the share, too.
         GROUP BY r.user_key, r.log, r.day, r.file_id, r.line_no, r.occurred_at, r.ip, r.endpoint, r.is_error
     ) once

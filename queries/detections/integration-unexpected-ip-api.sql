@@ -29,7 +29,7 @@ references = [
   "https://attack.mitre.org/techniques/T1550/001/",
   "https://attack.mitre.org/techniques/T1528/",
 ]
-inputs = ["api_calls", "Login?", "LoginHistory?"]
+inputs = ["api_calls", "Login?", "LoginHistory?", "sightings?"]
 dedupe = ["user_key", "ip"]
 bucket = "day"
 
@@ -150,19 +150,26 @@ job_rows AS (
     GROUP BY user_id, day, ip
 ),
 -- Learned mode: which networks a user without declared ones came from, by its logins and calls. The
--- user's whole past counts, also from before it was registered.
+-- user's whole past counts, also from before it was registered. The days of the past keep /24 and /48: the logs
+-- are read for narrower networks alone.
 past AS (
-    SELECT e.user_key, e.day, network_of(e.ip, $prefix_v4, $prefix_v6) AS network, count(*) AS events
+    SELECT e.user_key, e.day, e.network, sum(e.events) AS events
     FROM (
-        SELECT user_key, day, ip FROM api_calls
-        WHERE occurred_at >= $window_start - $learn_period AND occurred_at < $window_end AND ip_kind = 'public'
+        SELECT user_key, day, network_of(split_part(value, '/', 1), $prefix_v4, $prefix_v6) AS network, events
+        FROM sightings
+        WHERE day >= CAST($window_start - $learn_period AS DATE) AND day < CAST($window_end AS DATE)
+          AND kind = 'network' AND $prefix_v4 <= 24 AND $prefix_v6 <= 48
         UNION ALL
-        SELECT user_key, day, ip FROM logins
+        SELECT user_key, day, network_of(ip, $prefix_v4, $prefix_v6) AS network, 1 AS events FROM api_calls
+        WHERE occurred_at >= $window_start - $learn_period AND occurred_at < $window_end AND ip_kind = 'public'
+          AND ($prefix_v4 > 24 OR $prefix_v6 > 48)
+        UNION ALL
+        SELECT user_key, day, network_of(ip, $prefix_v4, $prefix_v6) AS network, 1 AS events FROM logins
         WHERE occurred_at >= $window_start - $learn_period AND occurred_at < $window_end
-          AND ip_kind = 'public' AND outcome = 'success'
+          AND ip_kind = 'public' AND outcome = 'success' AND ($prefix_v4 > 24 OR $prefix_v6 > 48)
     ) e
     JOIN (SELECT DISTINCT user_key FROM addresses WHERE NOT declared) u ON u.user_key = e.user_key
-    GROUP BY e.user_key, e.day, network_of(e.ip, $prefix_v4, $prefix_v6)
+    GROUP BY e.user_key, e.day, e.network
 ),
 file_days AS (
     SELECT DISTINCT CAST(day AS DATE) AS day

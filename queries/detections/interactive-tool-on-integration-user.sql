@@ -132,25 +132,34 @@ used AS (
     SELECT
         c.user_key, c.day, c.occurred_at, c.ip, c.role_source,
         -- The call names nobody: it belongs to the tool of its login.
-        coalesce(n.tool, k.tool) AS tool, n.seen_name, c.entity_name,
+        coalesce(c.tool, k.login_tool) AS tool, c.seen_name, c.entity_name,
         0 AS logins, c.calls AS counted_calls, 1 - c.calls AS detail_calls, c.file_id, c.line_no
-    FROM named n
-    JOIN api_calls c
-      ON n.kind = 'call' AND n.app = coalesce(c.app, '') AND n.app_id = coalesce(c.app_id, '')
-     AND n.client_name = coalesce(c.client_name, '')
-    LEFT JOIN (
-        SELECT user_key, login_key, max(tool) AS tool
+    -- What is small stands on the left of each join: that side is held in memory, the calls pass by.
+    -- The planner takes the calls for few, and would turn that round: of what unnest gives it supposes nothing.
+    FROM (
+        SELECT user_key, login_key, max(tool) AS login_tool
         FROM tool_logins
         WHERE login_key IS NOT NULL
         GROUP BY user_key, login_key
-    ) k ON k.user_key = c.user_key AND k.login_key = c.login_key
-    WHERE c.occurred_at >= $window_start AND c.occurred_at < $window_end
-      AND c.role = 'integration'
-      AND (n.tool IS NOT NULL OR k.tool IS NOT NULL)
+    ) k
+    RIGHT JOIN (
+        SELECT c.*, n.tool, n.seen_name
+        FROM named n
+        JOIN (
+            SELECT
+                user_key, day, occurred_at, ip, role_source, entity_name, login_key, app, app_id, client_name, file_id, line_no,
+                unnest([calls]) AS calls
+            FROM api_calls
+            WHERE occurred_at >= $window_start AND occurred_at < $window_end AND role = 'integration'
+        ) c
+          ON n.kind = 'call' AND n.app = coalesce(c.app, '') AND n.app_id = coalesce(c.app_id, '')
+         AND n.client_name = coalesce(c.client_name, '')
+    ) c ON c.user_key = k.user_key AND c.login_key = k.login_key
+    WHERE c.tool IS NOT NULL OR k.login_tool IS NOT NULL
 ),
 -- What the registry allows the user, by whatever spelling.
 allowed AS (
-    SELECT a.user_key, t.tool, a.valid_from, a.valid_to
+    SELECT a.user_key, t.tool, a.valid_from, a.valid_to, true AS is_allowed
     FROM (
         SELECT user_key, tool AS name, valid_from, valid_to FROM registry_tools
         UNION ALL
@@ -166,12 +175,10 @@ by_hour AS (
         min(u.occurred_at) AS first_at, max(u.occurred_at) AS last_at,
         sum(u.logins) AS logins, sum(u.counted_calls) AS counted_calls, sum(u.detail_calls) AS detail_calls,
         min(u.file_id || ':' || u.line_no) AS proof
-    FROM used u
-    WHERE NOT in_window(u.user_key, u.ip, u.occurred_at, 'maintenance')
-      AND NOT EXISTS (
-          SELECT 1 FROM allowed a
-          WHERE a.user_key = u.user_key AND a.tool = u.tool
-            AND u.occurred_at >= a.valid_from AND u.occurred_at < a.valid_to)
+    FROM allowed a
+    RIGHT JOIN used u
+      ON u.user_key = a.user_key AND u.tool = a.tool AND u.occurred_at >= a.valid_from AND u.occurred_at < a.valid_to
+    WHERE a.is_allowed IS NULL AND NOT in_window(u.user_key, u.ip, u.occurred_at, 'maintenance')
     GROUP BY u.user_key, u.day, u.tool, u.ip, u.seen_name, u.entity_name, date_trunc('hour', u.occurred_at)
 ),
 by_day AS (

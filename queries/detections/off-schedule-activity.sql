@@ -222,7 +222,8 @@ networks AS (
         GROUP BY user_key, CAST(day AS DATE), value
     ) n
 ),
--- Rows of the night and of the two days before, of those for whom any hour can be unusual.
+-- Rows of the night and of the two days before, of those for whom any hour can be unusual. The left
+-- side of a join is held in memory: the hours and the accounts, and not the rows.
 rows_of_the_night AS (
     SELECT
         user_key, minute, log, ip, ip_kind, app, unknown, call_days, login_days, hours_missed, hours_usual, declared,
@@ -230,27 +231,30 @@ rows_of_the_night AS (
         max(username) AS username, max(role) AS role, max(role_source) AS role_source, max(system) AS system, max(owner) AS owner
     FROM (
         SELECT
-            e.*, date_trunc('minute', e.occurred_at) AS minute, coalesce(t.unknown, false) AS unknown,
-            coalesce(t.call_days, 0) AS call_days, coalesce(t.login_days, 0) AS login_days,
-            coalesce(t.hours_missed, 0) AS hours_missed, coalesce(t.hours_usual, 0) AS hours_usual,
-            d.user_key IS NOT NULL AS declared
-        FROM (
+            e.*, date_trunc('minute', e.occurred_at) AS minute, d.declared_user IS NOT NULL AS declared
+        FROM (SELECT DISTINCT user_key AS declared_user FROM registry_hours) d
+        RIGHT JOIN (
             SELECT
-                occurred_at, user_key, username, role, role_source, system, owner, event_type AS log, ip, ip_kind,
-                coalesce(app, app_id) AS app, file_id, line_no
-            FROM api_calls
-            WHERE occurred_at >= date_trunc('day', $window_start) - INTERVAL '2 days' AND occurred_at < $window_end
-            UNION ALL
-            SELECT
-                occurred_at, user_key, username, role, role_source, system, owner, 'Login' AS log, ip, ip_kind,
-                app, file_id, line_no
-            FROM logins
-            WHERE occurred_at >= date_trunc('day', $window_start) - INTERVAL '2 days' AND occurred_at < $window_end
-              AND outcome = 'success'
-        ) e
-        LEFT JOIN timeline t ON t.user_key = e.user_key AND t.hour = date_trunc('hour', e.occurred_at) AND NOT t.missed
-        LEFT JOIN (SELECT DISTINCT user_key FROM registry_hours) d ON d.user_key = e.user_key
-        WHERE t.unknown OR d.user_key IS NOT NULL
+                e.*, coalesce(t.unknown, false) AS unknown,
+                coalesce(t.call_days, 0) AS call_days, coalesce(t.login_days, 0) AS login_days,
+                coalesce(t.hours_missed, 0) AS hours_missed, coalesce(t.hours_usual, 0) AS hours_usual
+            FROM (SELECT * FROM timeline WHERE NOT missed) t
+            RIGHT JOIN (
+                SELECT
+                    occurred_at, user_key, username, role, role_source, system, owner, event_type AS log, ip, ip_kind,
+                    coalesce(app, app_id) AS app, file_id, line_no
+                FROM api_calls
+                WHERE occurred_at >= date_trunc('day', $window_start) - INTERVAL '2 days' AND occurred_at < $window_end
+                UNION ALL
+                SELECT
+                    occurred_at, user_key, username, role, role_source, system, owner, 'Login' AS log, ip, ip_kind,
+                    app, file_id, line_no
+                FROM logins
+                WHERE occurred_at >= date_trunc('day', $window_start) - INTERVAL '2 days' AND occurred_at < $window_end
+                  AND outcome = 'success'
+            ) e ON e.user_key = t.user_key AND date_trunc('hour', e.occurred_at) = t.hour
+        ) e ON e.user_key = d.declared_user
+        WHERE e.unknown OR d.declared_user IS NOT NULL
     ) r
     GROUP BY user_key, minute, log, ip, ip_kind, app, unknown, call_days, login_days, hours_missed, hours_usual, declared
 ),
@@ -265,15 +269,15 @@ against_hours AS (
         coalesce(bool_or((m.of_week + 60 - h.begins + 20160) % 10080 <= h.lasts), false) AS inside_if_early,
         coalesce(bool_or((m.of_week - 60 - h.begins + 20160) % 10080 <= h.lasts), false) AS inside_if_late
     FROM (
-        SELECT *, (CAST(date_part('epoch', minute) AS BIGINT) / 60 + 4320) % 10080 AS of_week FROM rows_of_the_night
-    ) m
-    LEFT JOIN (
         SELECT
             user_key, valid_from, valid_to, (weekday - 1) * 1440 + from_minute - $slack AS begins,
             to_minute - from_minute + 2 * $slack AS lasts
         FROM registry_hours
     ) h
-      ON h.user_key = m.user_key AND m.minute >= h.valid_from AND m.minute < h.valid_to
+    RIGHT JOIN (
+        SELECT *, (CAST(date_part('epoch', minute) AS BIGINT) / 60 + 4320) % 10080 AS of_week FROM rows_of_the_night
+    ) m
+      ON m.user_key = h.user_key AND m.minute >= h.valid_from AND m.minute < h.valid_to
     GROUP BY
         m.user_key, m.minute, m.log, m.ip, m.ip_kind, m.app, m.unknown, m.call_days, m.login_days, m.hours_missed,
         m.hours_usual, m.events, m.first_at, m.last_at, m.proof, m.username, m.role, m.role_source, m.system, m.owner

@@ -24,7 +24,7 @@ response = [
   "Review: look at its networks, apps and permissions with the owner, and set the next `review` date",
 ]
 references = ["https://attack.mitre.org/techniques/T1078/004/"]
-inputs = ["registry_users", "users?", "permission_assignments?", "permissions?", "logins?", "api_calls?"]
+inputs = ["registry_users", "users?", "permission_assignments?", "permissions?", "logins?", "api_calls?", "sightings?"]
 dedupe = ["user_key"]
 bucket = "none"
 
@@ -79,15 +79,21 @@ gone AS (
     FROM users
     WHERE CAST($now AS DATE) >= day AND CAST($now AS DATE) < next_day AND is_active IS FALSE
 ),
+-- Of the days before today the last time is kept; today's may lie after now.
 used AS (
     SELECT user_key, max(occurred_at) AS last_at
     FROM (
+        SELECT user_key, max(last_at) AS occurred_at FROM sightings
+        WHERE day >= CAST($now - $idle_time AS DATE) AND day < CAST($now AS DATE)
+          AND kind = 'source' AND last_at >= $now - $idle_time
+        GROUP BY user_key
+        UNION ALL
         SELECT user_key, max(occurred_at) AS occurred_at FROM logins
-        WHERE occurred_at >= $now - $idle_time AND occurred_at < $now AND outcome = 'success'
+        WHERE occurred_at >= date_trunc('day', $now) AND occurred_at < $now AND outcome = 'success'
         GROUP BY user_key
         UNION ALL
         SELECT user_key, max(occurred_at) AS occurred_at FROM api_calls
-        WHERE occurred_at >= $now - $idle_time AND occurred_at < $now
+        WHERE occurred_at >= date_trunc('day', $now) AND occurred_at < $now
         GROUP BY user_key
     ) seen
     GROUP BY user_key

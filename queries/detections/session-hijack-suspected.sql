@@ -103,30 +103,31 @@ seen AS (
       AND event_type NOT IN ('ApiTotalUsage', 'RestApi')
       AND status_code IS DISTINCT FROM 401
 ),
-uses AS (
-    SELECT
-        user_id, coalesce(session_key, login_key) AS session, CAST(occurred_at AS DATE) AS event_day,
-        ip, is_api, agent, program,
-        min(occurred_at) AS first_at, max(occurred_at) AS last_at, count(*) AS events,
-        min(file_id || ':' || line_no) AS proof
+-- Nearly every session stays at one address: out before anything is compared. Found by a count of its
+-- own, as a window over all sessions would hold all of them in memory.
+split_sessions AS (
+    SELECT user_id AS split_user, coalesce(session_key, login_key) AS split_session
     FROM seen
     WHERE ip_kind = 'public'
       AND user_id IS NOT NULL
       -- Rows without any key belong to no session.
       AND coalesce(session_key, login_key, '') <> ''
-    GROUP BY user_id, coalesce(session_key, login_key), CAST(occurred_at AS DATE), ip, is_api, agent, program
+    GROUP BY user_id, coalesce(session_key, login_key)
+    HAVING min(ip) <> max(ip)
 ),
--- Nearly every session stays at one address: out before anything is compared.
-split_sessions AS (
+uses AS (
     SELECT *, in_networks(user_id, ip, first_at) AS inside, ua_family(agent) AS ua
     FROM (
         SELECT
-            *,
-            min(ip) OVER (PARTITION BY user_id, session) AS lowest_ip,
-            max(ip) OVER (PARTITION BY user_id, session) AS highest_ip
-        FROM uses
+            s.user_id, m.split_session AS session, CAST(s.occurred_at AS DATE) AS event_day,
+            s.ip, s.is_api, s.agent, s.program,
+            min(s.occurred_at) AS first_at, max(s.occurred_at) AS last_at, count(*) AS events,
+            min(s.file_id || ':' || s.line_no) AS proof
+        FROM split_sessions m
+        JOIN seen s ON s.user_id = m.split_user AND coalesce(s.session_key, s.login_key) = m.split_session
+        WHERE s.ip_kind = 'public'
+        GROUP BY s.user_id, m.split_session, CAST(s.occurred_at AS DATE), s.ip, s.is_api, s.agent, s.program
     ) u
-    WHERE lowest_ip <> highest_ip
 ),
 -- A day is judged by the session's events of that day and of the day before.
 placed AS (
@@ -157,7 +158,7 @@ placed AS (
             ELSE printable(agent)
         END AS client,
         ua NOT IN ('browser', 'code', 'missing', 'other') AS is_library
-    FROM split_sessions
+    FROM uses
 ),
 clients AS (
     SELECT

@@ -95,27 +95,54 @@ WITH events AS (
       -- The pages of a person make calls, too.
       AND coalesce(upper(client_category), '') <> 'LIGHTNING_UI'
 ),
+-- Hour by hour and in numbers only: names and addresses are gathered for the machines among them.
+by_hour AS (
+    SELECT
+        user_key, date_trunc('hour', occurred_at) AS hour,
+        sum(login) AS logins, sum(call) AS calls, sum(ui_login) AS ui_logins,
+        min(occurred_at) AS first_at, max(occurred_at) AS last_at
+    FROM events
+    GROUP BY user_key, date_trunc('hour', occurred_at)
+),
 behaviour AS (
     SELECT
-        user_key, max(user_id) AS user_id, max(username) AS username, max(role) AS role,
-        min(occurred_at) AS first_at, max(occurred_at) AS last_at,
-        sum(login) AS logins, sum(call) AS calls, sum(ui_login) AS ui_logins,
-        count(DISTINCT day) AS active_days,
-        count(DISTINCT day) FILTER (WHERE ui_login = 1) AS ui_days,
-        count(DISTINCT extract(hour FROM occurred_at)) AS hours_of_day,
-        count(DISTINCT extract(dow FROM occurred_at)) AS weekdays,
-        array_slice(array_agg(DISTINCT printable(app) ORDER BY printable(app)) FILTER (WHERE app IS NOT NULL), 1, 20)
-            AS apps,
-        count(DISTINCT ip) AS distinct_ips
-    FROM events
+        user_key, min(first_at) AS first_at, max(last_at) AS last_at,
+        sum(logins) AS logins, sum(calls) AS calls, sum(ui_logins) AS ui_logins,
+        count(DISTINCT CAST(hour AS DATE)) AS active_days,
+        count(DISTINCT CAST(hour AS DATE)) FILTER (WHERE ui_logins > 0) AS ui_days,
+        count(DISTINCT extract(hour FROM hour)) AS hours_of_day,
+        count(DISTINCT extract(dow FROM hour)) AS weekdays
+    FROM by_hour
     GROUP BY user_key
 ),
-vendor_apps AS (
-    SELECT e.user_key, min(o.name) AS vendor_app
-    FROM (SELECT DISTINCT user_key, app FROM events WHERE app IS NOT NULL) e
-    JOIN registry_org_apps o ON app_name_key(o.name) = app_name_key(e.app)
-    WHERE o.vendor IS NOT NULL AND lower(trim(o.vendor)) NOT IN ('own', '')
-    GROUP BY e.user_key
+machines AS (
+    SELECT *
+    FROM behaviour
+    WHERE (logins >= $min_logins OR calls >= $min_calls)
+      AND ui_logins <= $max_ui_share * logins
+      AND ui_days <= $max_ui_day_share * active_days
+      AND (hours_of_day >= $min_hours_of_day OR weekdays >= $min_weekdays)
+),
+named AS (
+    SELECT
+        e.user_key, e.first_at, e.last_at, e.logins, e.calls, e.ui_logins, e.active_days, e.ui_days, e.hours_of_day,
+        e.weekdays, max(e.user_id) AS user_id, max(e.username) AS username, max(e.role) AS role,
+        array_slice(array_agg(DISTINCT printable(e.app) ORDER BY printable(e.app)) FILTER (WHERE e.app IS NOT NULL), 1, 20)
+            AS apps,
+        count(DISTINCT e.ip) AS distinct_ips, min(o.name) AS vendor_app
+    FROM (
+        SELECT DISTINCT m.*, e.user_id, e.username, e.role, e.app, e.ip
+        FROM machines m
+        JOIN events e ON e.user_key = m.user_key
+    ) e
+    LEFT JOIN (
+        SELECT app_name_key(name) AS name_key, min(name) AS name
+        FROM registry_org_apps
+        WHERE vendor IS NOT NULL AND lower(trim(vendor)) NOT IN ('own', '')
+        GROUP BY app_name_key(name)
+    ) o ON o.name_key = app_name_key(e.app)
+    GROUP BY
+        e.user_key, e.first_at, e.last_at, e.logins, e.calls, e.ui_logins, e.active_days, e.ui_days, e.hours_of_day, e.weekdays
 ),
 -- What each account may do: asked for once, for the marks and for the severity.
 holders AS (
@@ -142,14 +169,6 @@ roster AS (
       AND coalesce(u.is_active, true) AND NOT u.is_platform_user
       AND u.role_source = 'inferred' AND u.role IN ('human', 'integration')
 ),
-machines AS (
-    SELECT *
-    FROM behaviour
-    WHERE (logins >= $min_logins OR calls >= $min_calls)
-      AND ui_logins <= $max_ui_share * logins
-      AND ui_days <= $max_ui_day_share * active_days
-      AND (hours_of_day >= $min_hours_of_day OR weekdays >= $min_weekdays)
-),
 found AS (
     SELECT
         coalesce(b.user_key, m.user_key) AS user_key, coalesce(b.user_id, m.user_id) AS user_id,
@@ -159,16 +178,16 @@ found AS (
         coalesce(b.logins, 0) AS logins, coalesce(b.ui_logins, 0) AS ui_logins, coalesce(b.calls, 0) AS calls,
         coalesce(b.active_days, 0) AS active_days, coalesce(b.ui_days, 0) AS ui_days,
         coalesce(b.hours_of_day, 0) AS hours_of_day, coalesce(b.weekdays, 0) AS weekdays,
-        coalesce(b.distinct_ips, 0) AS distinct_ips, b.apps, b.user_key IS NOT NULL AS by_behaviour,
+        coalesce(b.distinct_ips, 0) AS distinct_ips, b.apps, b.vendor_app, b.user_key IS NOT NULL AS by_behaviour,
         m.marks, m.permissions, m.created_at, CASE WHEN m.file_id IS NOT NULL THEN [m.file_id || ':' || m.line_no] END AS proof
-    FROM machines b
+    FROM named b
     FULL JOIN roster m ON m.user_key = b.user_key
     WHERE b.user_key IS NOT NULL OR m.marks IS NOT NULL
 )
 SELECT
     f.first_at AS occurred_at,
     f.user_key, f.user_id, f.username,
-    CASE WHEN v.vendor_app IS NOT NULL OR f.permissions IS NOT NULL THEN 'high' ELSE 'medium' END AS severity,
+    CASE WHEN f.vendor_app IS NOT NULL OR f.permissions IS NOT NULL THEN 'high' ELSE 'medium' END AS severity,
     greatest(f.logins + f.calls, 1) AS event_count,
     f.last_at,
     'Every account that works like a machine is in the registry, with its owner, networks and apps' AS expected,
@@ -177,17 +196,16 @@ SELECT
         || '; different hours of the day: ' || f.hours_of_day || ', weekdays: ' || f.weekdays
         || ', days: ' || f.active_days
         || coalesce('; apps: ' || array_to_string(array_slice(f.apps, 1, 5), ', '), '')
-        || CASE WHEN v.vendor_app IS NOT NULL THEN ' (a vendor''s app)' ELSE '' END
+        || CASE WHEN f.vendor_app IS NOT NULL THEN ' (a vendor''s app)' ELSE '' END
         || CASE WHEN f.marks IS NOT NULL THEN '; ' ELSE '' END
     ELSE '' END
         || coalesce('in the roster: ' || f.marks || coalesce(', made on ' || to_char(f.created_at, '%Y-%m-%d'), ''), '')
         || coalesce('; holds ' || array_to_string(f.permissions, ', '), '') AS observed,
     f.role, 'inferred' AS role_source,
     f.logins, f.ui_logins, f.calls, f.active_days, f.ui_days, f.hours_of_day, f.weekdays,
-    f.apps, printable(v.vendor_app) AS vendor_app, f.distinct_ips, f.first_at AS first_seen,
+    f.apps, printable(f.vendor_app) AS vendor_app, f.distinct_ips, f.first_at AS first_seen,
     f.marks, f.permissions, f.created_at, f.proof
 FROM found f
-LEFT JOIN vendor_apps v ON v.user_key = f.user_key
 -- Registered meanwhile: its time without a registry no longer matters.
 WHERE NOT EXISTS (
     SELECT 1 FROM registry_users r

@@ -9,18 +9,31 @@ start_ip, end_ip   first and last address. Both NULL: the profile was read and h
 start_key, end_key 16 comparable bytes each
 file_id, line_no   the row that proves it
 */
-WITH profiles AS (
-    SELECT a.day, p.id, max(p.name) AS name
-    FROM roster_as_of AS a
-    INNER JOIN roster_profile AS p ON p.file_id = a.file_id AND p.day = a.snapshot_day
-    WHERE a.data_set = 'Profile' AND p.id IS NOT NULL
-    GROUP BY a.day, p.id
+-- Profiles file by file, as in `users`: of a question for one day no other day's files are read.
+WITH roster AS (
+    SELECT
+        day,
+        previous_day,
+        next_day,
+        max(CASE WHEN data_set = 'LoginIpRange' THEN snapshot_day END) AS range_day,
+        max(CASE WHEN data_set = 'Profile' THEN snapshot_day END) AS profile_day,
+        max(CASE WHEN data_set = 'Profile' THEN file_id END) AS profile_file
+    FROM roster_as_of
+    GROUP BY day, previous_day, next_day
+),
+profiles AS (
+    SELECT file_id, day, id, max(name) AS name
+    FROM roster_profile
+    WHERE id IS NOT NULL
+    GROUP BY file_id, day, id
 ),
 ranges AS (
     SELECT
         a.day,
         a.previous_day,
         a.next_day,
+        a.profile_day,
+        a.profile_file,
         g.profileid,
         g.profile_name,
         g.startaddress,
@@ -28,13 +41,12 @@ ranges AS (
         g.file_id,
         g.line_no,
         max(g.file_id) OVER (
-            PARTITION BY a.day, coalesce(g.profileid, lower(g.profile_name))
+            PARTITION BY a.day, a.next_day, coalesce(g.profileid, lower(g.profile_name))
         ) AS last_file
-    FROM roster_as_of AS a
-    INNER JOIN roster_login_ip_range AS g ON g.day = a.snapshot_day
-    WHERE a.data_set = 'LoginIpRange'
-        -- What cannot be read as a range is unknown, which is not the same as no range.
-        AND (g.ip_kind = 'missing' OR (g.startaddress IS NOT NULL AND g.endaddress IS NOT NULL))
+    FROM roster AS a
+    INNER JOIN roster_login_ip_range AS g ON g.day = a.range_day
+    -- What cannot be read as a range is unknown, which is not the same as no range.
+    WHERE g.ip_kind = 'missing' OR (g.startaddress IS NOT NULL AND g.endaddress IS NOT NULL)
 )
 SELECT
     g.day,
@@ -49,7 +61,12 @@ SELECT
     g.file_id,
     g.line_no
 FROM ranges AS g
-LEFT JOIN profiles AS p ON p.day = g.day AND p.id = g.profileid
-LEFT JOIN (SELECT day, lower(name) AS name, min(id) AS id FROM profiles GROUP BY day, lower(name)) AS n
-    ON g.profileid IS NULL AND n.day = g.day AND n.name = lower(g.profile_name)
+LEFT JOIN profiles AS p ON p.file_id = g.profile_file AND p.day = g.profile_day AND p.id = g.profileid
+LEFT JOIN (
+    SELECT file_id, day, lower(name) AS name, min(id) AS id FROM profiles GROUP BY file_id, day, lower(name)
+) AS n
+    ON g.profileid IS NULL
+    AND n.file_id = g.profile_file
+    AND n.day = g.profile_day
+    AND n.name = lower(g.profile_name)
 WHERE g.file_id = g.last_file

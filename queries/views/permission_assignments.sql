@@ -11,28 +11,42 @@ grants_id          the permission set whose permissions these are: of a group th
 expires_at         when the assignment ends; NULL: never
 file_id, line_no   the assignment's row
 */
-WITH sets AS (
+-- Sets file by file, as in `users`: of a question for one day no other day's files are read.
+WITH roster AS (
     SELECT
-        a.day,
-        s.id,
-        first_value(s.label ORDER BY s.line_no) AS label,
-        first_value(s.name ORDER BY s.line_no) AS name,
-        first_value(lower(s.type) ORDER BY s.line_no) AS type,
-        first_value(s.isownedbyprofile ORDER BY s.line_no) AS is_owned,
-        first_value(s.profileid ORDER BY s.line_no) AS profile_id,
-        first_value(s.profile_name ORDER BY s.line_no) AS profile_name,
-        first_value(s.permissionsetgroupid ORDER BY s.line_no) AS group_id,
-        first_value(s.permissionsetgroup_developername ORDER BY s.line_no) AS group_name
-    FROM roster_as_of AS a
-    INNER JOIN roster_permission_set AS s ON s.file_id = a.file_id AND s.day = a.snapshot_day
-    WHERE a.data_set = 'PermissionSet' AND s.id IS NOT NULL
-    GROUP BY a.day, s.id
+        day,
+        previous_day,
+        next_day,
+        max(CASE WHEN data_set = 'PermissionSetAssignment' THEN as_of END) AS as_of,
+        max(CASE WHEN data_set = 'PermissionSetAssignment' THEN snapshot_day END) AS assignment_day,
+        max(CASE WHEN data_set = 'PermissionSetAssignment' THEN file_id END) AS assignment_file,
+        max(CASE WHEN data_set = 'PermissionSet' THEN snapshot_day END) AS set_day,
+        max(CASE WHEN data_set = 'PermissionSet' THEN file_id END) AS set_file
+    FROM roster_as_of
+    GROUP BY day, previous_day, next_day
+),
+sets AS (
+    SELECT
+        file_id,
+        day,
+        id,
+        first_value(label ORDER BY line_no) AS label,
+        first_value(name ORDER BY line_no) AS name,
+        first_value(lower(type) ORDER BY line_no) AS type,
+        first_value(isownedbyprofile ORDER BY line_no) AS is_owned,
+        first_value(profileid ORDER BY line_no) AS profile_id,
+        first_value(profile_name ORDER BY line_no) AS profile_name,
+        first_value(permissionsetgroupid ORDER BY line_no) AS group_id,
+        first_value(permissionsetgroup_developername ORDER BY line_no) AS group_name
+    FROM roster_permission_set
+    WHERE id IS NOT NULL
+    GROUP BY file_id, day, id
 ),
 group_sets AS (
-    SELECT day, group_id, max(id) AS id, max(coalesce(label, group_name, name)) AS label
+    SELECT file_id, day, group_id, max(id) AS id, max(coalesce(label, group_name, name)) AS label
     FROM sets
     WHERE group_id IS NOT NULL AND coalesce(type, 'group') = 'group'
-    GROUP BY day, group_id
+    GROUP BY file_id, day, group_id
 ),
 held AS (
     SELECT
@@ -40,6 +54,8 @@ held AS (
         a.previous_day,
         a.next_day,
         a.as_of,
+        a.set_day,
+        a.set_file,
         h.user_id,
         h.username AS assignee_username,
         h.expirationdate,
@@ -54,12 +70,11 @@ held AS (
         -- A group is assigned by its own id, by the id of the set that sums it up, or by both.
         coalesce(h.permissionsetgroupid, s.group_id) AS group_id,
         h.permissionsetid AS assigned_id
-    FROM roster_as_of AS a
+    FROM roster AS a
     INNER JOIN roster_permission_set_assignment AS h
-        ON h.file_id = a.file_id AND h.day = a.snapshot_day
-    LEFT JOIN sets AS s ON s.day = a.day AND s.id = h.permissionsetid
-    WHERE a.data_set = 'PermissionSetAssignment'
-        AND coalesce(h.isactive, true)
+        ON h.file_id = a.assignment_file AND h.day = a.assignment_day
+    LEFT JOIN sets AS s ON s.file_id = a.set_file AND s.day = a.set_day AND s.id = h.permissionsetid
+    WHERE coalesce(h.isactive, true)
         AND (h.expirationdate IS NULL OR h.expirationdate > a.as_of)
 )
 SELECT
@@ -100,8 +115,8 @@ SELECT
     h.file_id,
     h.line_no
 FROM held AS h
-LEFT JOIN sets AS s ON s.day = h.day AND s.id = h.assigned_id
-LEFT JOIN group_sets AS g ON g.day = h.day AND g.group_id = h.group_id
+LEFT JOIN sets AS s ON s.file_id = h.set_file AND s.day = h.set_day AND s.id = h.assigned_id
+LEFT JOIN group_sets AS g ON g.file_id = h.set_file AND g.day = h.set_day AND g.group_id = h.group_id
 LEFT JOIN users AS u ON u.day = h.day AND u.user_id = h.user_id
 LEFT JOIN registry_users AS r
     ON r.user_key = coalesce(h.user_id, lower(h.assignee_username))

@@ -11,6 +11,7 @@ The other columns are those of `users`.
 WITH sets AS (
     SELECT
         a.day,
+        a.next_day,
         a.snapshot_day,
         s.id,
         s.isownedbyprofile,
@@ -104,14 +105,14 @@ WITH sets AS (
     WHERE a.data_set = 'PermissionSet'
 ),
 set_grants AS (
-    SELECT day, id, file_id, line_no, unnest(granted) AS permission
+    SELECT day, next_day, id, file_id, line_no, unnest(granted) AS permission
     FROM sets
     WHERE id IS NOT NULL
 ),
 -- A profile is known by its own row or by the hidden permission set that it has; the newer counts.
 profile_rows AS (
     SELECT
-        a.day, a.snapshot_day, 1 AS preference, p.id, p.name, p.file_id, p.line_no,
+        a.day, a.next_day, a.snapshot_day, 1 AS preference, p.id, p.name, p.file_id, p.line_no,
         make_array(
             CASE WHEN p.permissionsmodifyalldata THEN 'ModifyAllData' END,
             CASE WHEN p.permissionsviewalldata THEN 'ViewAllData' END,
@@ -198,18 +199,18 @@ profile_rows AS (
     WHERE a.data_set = 'Profile' AND p.id IS NOT NULL
     UNION ALL
     SELECT
-        day, snapshot_day, 2 AS preference, profileid AS id, profile_name AS name,
+        day, next_day, snapshot_day, 2 AS preference, profileid AS id, profile_name AS name,
         file_id, line_no, granted
     FROM sets
     WHERE isownedbyprofile AND profileid IS NOT NULL
 ),
 profile_grants AS (
-    SELECT day, id, name, file_id, line_no, unnest(granted) AS permission
+    SELECT day, next_day, id, name, file_id, line_no, unnest(granted) AS permission
     FROM (
         SELECT
             *,
             row_number() OVER (
-                PARTITION BY day, id
+                PARTITION BY day, next_day, id
                 ORDER BY snapshot_day DESC, preference, file_id DESC, line_no
             ) AS nth
         FROM profile_rows
@@ -236,7 +237,8 @@ SELECT
     g.file_id,
     g.line_no
 FROM users AS u
-INNER JOIN profile_grants AS g ON g.day = u.day AND g.id = u.profile_id
+-- By both days, so that what is asked of them is asked of the grants as well: other snapshots are not read.
+INNER JOIN profile_grants AS g ON g.day = u.day AND g.next_day = u.next_day AND g.id = u.profile_id
 WHERE g.permission IS NOT NULL
 UNION ALL
 SELECT
@@ -259,5 +261,5 @@ SELECT
     g.file_id,
     g.line_no
 FROM permission_assignments AS h
-INNER JOIN set_grants AS g ON g.day = h.day AND g.id = h.grants_id
+INNER JOIN set_grants AS g ON g.day = h.day AND g.next_day = h.next_day AND g.id = h.grants_id
 WHERE g.permission IS NOT NULL AND h.set_kind <> 'profile'

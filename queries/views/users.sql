@@ -17,27 +17,43 @@ created_at, last_login_at           NULL where not exported, or never
 last_password_change_at             NULL where not exported, or no password was ever set
 file_id, line_no   the row that proves it
 */
-WITH frozen AS (
-    SELECT a.day, l.user_id, bool_or(l.isfrozen) AS is_frozen
-    FROM roster_as_of AS a
-    INNER JOIN roster_user_login AS l ON l.file_id = a.file_id AND l.day = a.snapshot_day
-    WHERE a.data_set = 'UserLogin' AND l.user_id IS NOT NULL
-    GROUP BY a.day, l.user_id
+-- The snapshots of a roster day side by side. What is joined to them is summed up file by file, so that of
+-- a question for one day no other day's files are read.
+WITH roster AS (
+    SELECT
+        day,
+        previous_day,
+        next_day,
+        max(CASE WHEN data_set = 'User' THEN as_of END) AS as_of,
+        max(CASE WHEN data_set = 'User' THEN snapshot_at END) AS snapshot_at,
+        max(CASE WHEN data_set = 'User' THEN snapshot_day END) AS user_day,
+        max(CASE WHEN data_set = 'User' THEN file_id END) AS user_file,
+        max(CASE WHEN data_set = 'UserLogin' THEN snapshot_day END) AS login_day,
+        max(CASE WHEN data_set = 'UserLogin' THEN file_id END) AS login_file,
+        max(CASE WHEN data_set = 'Profile' THEN snapshot_day END) AS profile_day,
+        max(CASE WHEN data_set = 'Profile' THEN file_id END) AS profile_file,
+        max(CASE WHEN data_set = 'PermissionSetLicenseAssign' THEN snapshot_day END) AS licence_day,
+        max(CASE WHEN data_set = 'PermissionSetLicenseAssign' THEN file_id END) AS licence_file
+    FROM roster_as_of
+    GROUP BY day, previous_day, next_day
+),
+frozen AS (
+    SELECT file_id, day, user_id, bool_or(isfrozen) AS is_frozen
+    FROM roster_user_login
+    WHERE user_id IS NOT NULL
+    GROUP BY file_id, day, user_id
 ),
 profiles AS (
-    SELECT a.day, p.id, max(p.name) AS name, max(p.userlicense_name) AS licence
-    FROM roster_as_of AS a
-    INNER JOIN roster_profile AS p ON p.file_id = a.file_id AND p.day = a.snapshot_day
-    WHERE a.data_set = 'Profile' AND p.id IS NOT NULL
-    GROUP BY a.day, p.id
+    SELECT file_id, day, id, max(name) AS name, max(userlicense_name) AS licence
+    FROM roster_profile
+    WHERE id IS NOT NULL
+    GROUP BY file_id, day, id
 ),
 licensed AS (
-    SELECT DISTINCT a.day, k.user_id
-    FROM roster_as_of AS a
-    INNER JOIN roster_permission_set_license_assign AS k
-        ON k.file_id = a.file_id AND k.day = a.snapshot_day
-    WHERE a.data_set = 'PermissionSetLicenseAssign'
-        AND lower(k.permissionsetlicense_developername) = 'salesforceapiintegrationpsl'
+    SELECT file_id, day, user_id, count(*) AS licences
+    FROM roster_permission_set_license_assign
+    WHERE lower(permissionsetlicense_developername) = 'salesforceapiintegrationpsl' AND user_id IS NOT NULL
+    GROUP BY file_id, day, user_id
 )
 SELECT
     a.day,
@@ -67,13 +83,12 @@ SELECT
     u.lastpasswordchangedate AS last_password_change_at,
     u.file_id,
     u.line_no
-FROM roster_as_of AS a
-INNER JOIN roster_user AS u ON u.file_id = a.file_id AND u.day = a.snapshot_day
-LEFT JOIN frozen AS f ON f.day = a.day AND f.user_id = u.user_id
-LEFT JOIN profiles AS p ON p.day = a.day AND p.id = u.profileid
-LEFT JOIN licensed AS k ON k.day = a.day AND k.user_id = u.user_id
+FROM roster AS a
+INNER JOIN roster_user AS u ON u.file_id = a.user_file AND u.day = a.user_day
+LEFT JOIN frozen AS f ON f.file_id = a.login_file AND f.day = a.login_day AND f.user_id = u.user_id
+LEFT JOIN profiles AS p ON p.file_id = a.profile_file AND p.day = a.profile_day AND p.id = u.profileid
+LEFT JOIN licensed AS k ON k.file_id = a.licence_file AND k.day = a.licence_day AND k.user_id = u.user_id
 LEFT JOIN registry_users AS r
     ON r.user_key = coalesce(u.user_id, lower(u.username))
     AND a.as_of >= r.valid_from
     AND a.as_of < r.valid_to
-WHERE a.data_set = 'User'

@@ -145,7 +145,7 @@ file = "registry.toml"
 lookback_days = 40                  # one run looks at all 35 nights
 
 [alert.email]
-transport = "file"
+transport = "file"                  # .eml files in out/outbox; "smtp" and "sendmail" mail them
 from = "orgwatch@example.com"
 to = ["security@example.com"]
 

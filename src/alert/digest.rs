@@ -169,13 +169,51 @@ pub struct Digest {
     /// New findings below the recipients' `min_severity`: counted, not shown.
     pub below_threshold: u64,
     pub health: RunHealth,
+    /// The group of people that it is for.
+    pub audience: String,
+    /// The day has come by which they hear something, be it that there is nothing to tell.
+    pub is_heartbeat: bool,
+    /// Pieces of news that are in another mail of the same run and group.
+    pub elsewhere: usize,
 }
 
 impl Digest {
     /// Whether there is something to tell: a mail goes out for news and for what ended, not for
-    /// what was told already.
+    /// what was told already, unless it is time for a sign of life.
     pub fn is_worth_a_mail(&self) -> bool {
-        !self.news.is_empty() || !self.resolved.is_empty()
+        !self.news.is_empty() || !self.resolved.is_empty() || self.is_heartbeat
+    }
+
+    /// The mails of it, the most urgent first: what is critical stands in a mail of its own, so
+    /// that it is not found on the second page of another. None where there is nothing to tell.
+    pub fn into_mails(self) -> Vec<Digest> {
+        if !self.is_worth_a_mail() {
+            return Vec::new();
+        }
+        let is_critical = |news: &News| news.severity() == Severity::Critical;
+        let critical = self.news.iter().filter(|news| is_critical(news)).count();
+        let others = self.news.len() - critical;
+        if critical == 0 || (others == 0 && self.resolved.is_empty()) {
+            return vec![self];
+        }
+        let (grave, slight): (Vec<_>, Vec<_>) = self.news.into_iter().partition(is_critical);
+        let urgent = Digest {
+            org: self.org.clone(),
+            audience: self.audience.clone(),
+            health: self.health.clone(),
+            news: grave,
+            still_active: Vec::new(),
+            resolved: Vec::new(),
+            below_threshold: 0,
+            elsewhere: others,
+            ..self
+        };
+        let rest = Digest {
+            news: slight,
+            elsewhere: critical,
+            ..self
+        };
+        vec![urgent, rest]
     }
 
     /// The gravest severity among the news, else among what is resolved.
@@ -183,6 +221,12 @@ impl Digest {
         let news = self.news.iter().map(News::severity).max();
         let resolved = || self.resolved.iter().map(|f| f.severity).max();
         news.or_else(resolved).unwrap_or(Severity::Info)
+    }
+
+    /// Whether something critical is news.
+    pub fn is_urgent(&self) -> bool {
+        let mut news = self.news.iter();
+        news.any(|news| news.severity() == Severity::Critical)
     }
 
     /// Number of new findings that are told by themselves.

@@ -13,6 +13,15 @@ pub enum AlertError {
     Template(#[from] minijinja::Error),
     #[error("the mail could not be assembled")]
     Assemble(#[from] lettre::error::Error),
+    #[error("cannot read the certificates in `{}`: {source}\nhint: check `ca_file` in [alert.email]", path.display())]
+    CaFile {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(
+        "TLS cannot be set up: {what}\nhint: install the system's CA certificates, or name your own with `ca_file` in [alert.email]"
+    )]
+    Tls { what: String },
     #[error("could not write the mail to `{}`", path.display())]
     Write {
         path: PathBuf,

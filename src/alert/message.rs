@@ -2,13 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
+use chrono::{DateTime, Utc};
+use lettre::Address;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
+use lettre::message::{Mailbox, Message, MessageBuilder, MultiPart, SinglePart};
 
-use super::AlertError;
 use super::digest::{Digest, DigestFinding};
 use super::render::render;
 use super::view::View;
+use super::{AlertError, Letterhead};
 use crate::config::Severity;
 
 /// Longest subject, in characters.
@@ -26,15 +28,9 @@ pub struct Recipients {
 impl Recipients {
     /// Checks the addresses of the config. The order and repetition of `to` do not matter.
     pub fn parse(from: &str, to: &[String]) -> Result<Self, AlertError> {
-        let parse = |key: &'static str, address: &str| {
-            address.parse::<Mailbox>().map_err(|_| AlertError::Address {
-                key,
-                address: crate::privacy::printable(address, MAX_MACHINE_KEY),
-            })
-        };
         let mut to = to
             .iter()
-            .map(|a| parse("to", a))
+            .map(|a| mailbox_of("to", a))
             .collect::<Result<Vec<_>, _>>()?;
         to.sort_by_key(|m| m.email.to_string());
         to.dedup_by_key(|m| m.email.to_string());
@@ -42,15 +38,34 @@ impl Recipients {
             return Err(AlertError::NoRecipient);
         }
         Ok(Self {
-            from: parse("from", from)?,
+            from: mailbox_of("from", from)?,
             to,
         })
+    }
+
+    /// Right side of Message-IDs.
+    pub(super) fn domain<'a>(&'a self, head: &'a Letterhead) -> &'a str {
+        let own = self.from.email.domain();
+        head.domain.as_deref().unwrap_or(own)
     }
 
     /// Bare addresses, in order.
     pub fn addresses(&self) -> Vec<String> {
         self.to.iter().map(|m| m.email.to_string()).collect()
     }
+}
+
+/// The mailbox that a key of the configuration gives.
+pub(super) fn mailbox_of(key: &'static str, text: &str) -> Result<Mailbox, AlertError> {
+    text.parse::<Mailbox>().map_err(|_| AlertError::Address {
+        key,
+        address: crate::privacy::printable(text, MAX_MACHINE_KEY),
+    })
+}
+
+/// Its bare address.
+pub(super) fn address_of(key: &'static str, text: &str) -> Result<Address, AlertError> {
+    Ok(mailbox_of(key, text)?.email)
 }
 
 /// A mail ready for the outbox.
@@ -60,41 +75,43 @@ pub struct Mail {
     pub message_id: String,
     pub recipients: Vec<String>,
     pub subject: String,
+    /// Its text part, for a look at it.
+    pub text: String,
     pub bytes: Vec<u8>,
 }
 
-/// The mail of a digest. Its Message-ID depends on the recipients and on what is told, not on
+/// The mail of a digest. Its Message-ID depends on the group, the recipients and on what is told, not on
 /// when: a night that is told again after a crash is the same mail.
-pub fn compose(digest: &Digest, recipients: &Recipients) -> Result<Mail, AlertError> {
-    let domain = recipients.from.email.domain();
+pub fn compose(
+    digest: &Digest,
+    recipients: &Recipients,
+    head: &Letterhead,
+) -> Result<Mail, AlertError> {
+    let domain = recipients.domain(head);
     let digest_hash = content_hash(digest, recipients);
     let message_id = format!("orgwatch.{}.{digest_hash}@{domain}", digest.data_day);
     let subject = subject(digest);
-    let parts = render(&View::new(digest))?;
+    let parts = render(&View::new(digest, head))?;
 
-    let mut builder = Message::builder()
-        .from(recipients.from.clone())
-        .subject(subject.clone())
-        .date(date_header(digest))
-        .message_id(Some(format!("<{message_id}>")))
-        .header(AutoSubmitted("auto-generated".into()))
-        .header(AutoResponseSuppress("All".into()))
-        .header(ListId(format!("<alerts.orgwatch.{domain}>")))
-        .header(OrgwatchRun(digest.run_id.to_string()))
-        .header(OrgwatchSeverity(digest.severity().as_str().into()))
-        .header(OrgwatchRule(machine_key(&rules(digest))));
-    for mailbox in &recipients.to {
-        builder = builder.to(mailbox.clone());
-    }
+    let mut builder = skeleton(
+        &message_id,
+        &subject,
+        digest.at,
+        &digest.audience,
+        recipients,
+        head,
+    )
+    .header(OrgwatchRun(digest.run_id.to_string()))
+    .header(OrgwatchSeverity(digest.severity().as_str().into()))
+    .header(OrgwatchRule(machine_key(&rules(digest))));
     if let Some(main) = digest.news.first() {
+        builder = builder.header(OrgwatchDedupe(machine_key(&main.finding.dedupe_key)));
+    }
+    if let Some(main) = digest.news.first().filter(|_| head.threading) {
         // A parent that never existed: mail clients group what names the same one, so the
         // nights of one subject form a thread.
-        let dedupe = machine_key(&main.finding.dedupe_key);
         let parent = format!("<thread.{}@{domain}>", short_hash(&main.finding.dedupe_key));
-        builder = builder
-            .in_reply_to(parent.clone())
-            .references(parent)
-            .header(OrgwatchDedupe(dedupe));
+        builder = builder.in_reply_to(parent.clone()).references(parent);
     }
     if digest.severity() == Severity::Critical && !digest.news.is_empty() {
         builder = builder
@@ -103,15 +120,46 @@ pub fn compose(digest: &Digest, recipients: &Recipients) -> Result<Mail, AlertEr
     }
     let body = MultiPart::alternative()
         .boundary(format!("=_orgwatch_{digest_hash}"))
-        .singlepart(SinglePart::plain(parts.text))
+        .singlepart(SinglePart::plain(parts.text.clone()))
         .singlepart(SinglePart::html(parts.html));
     let message = builder.multipart(body)?;
     Ok(Mail {
         message_id,
         recipients: recipients.addresses(),
         subject,
+        text: parts.text,
         bytes: message.formatted(),
     })
+}
+
+/// The headers that every mail of the program has.
+pub(super) fn skeleton(
+    message_id: &str,
+    subject: &str,
+    at: DateTime<Utc>,
+    audience: &str,
+    recipients: &Recipients,
+    head: &Letterhead,
+) -> MessageBuilder {
+    let mut builder = Message::builder()
+        .from(recipients.from.clone())
+        .subject(subject)
+        .date(date_header(at))
+        .message_id(Some(format!("<{message_id}>")))
+        .header(AutoSubmitted("auto-generated".into()))
+        .header(AutoResponseSuppress("All".into()))
+        .header(ListId(format!(
+            "<alerts.orgwatch.{}>",
+            recipients.domain(head)
+        )))
+        .header(OrgwatchGroup(machine_key(audience)));
+    for mailbox in &recipients.to {
+        builder = builder.to(mailbox.clone());
+    }
+    match &head.reply_to {
+        Some(reply_to) => builder.reply_to(reply_to.clone()),
+        None => builder,
+    }
 }
 
 /// `[orgwatch HIGH] 3 new findings - erp@example.com - 2026-01-30`: plain ASCII, at most
@@ -123,11 +171,16 @@ fn subject(digest: &Digest) -> String {
         let severity = digest.severity().as_str().to_uppercase();
         format!("[orgwatch {severity}] {new} new finding{}", plural(new))
     } else {
-        let resolved = digest.resolved.len();
-        format!(
-            "[orgwatch OK] {resolved} finding{} resolved",
-            plural(resolved)
-        )
+        match (digest.resolved.len(), digest.still_active.len()) {
+            (0, 0) => "[orgwatch OK] all quiet".to_owned(),
+            (0, active) => format!("[orgwatch OK] nothing new, {active} still active"),
+            (resolved, _) => {
+                format!(
+                    "[orgwatch OK] {resolved} finding{} resolved",
+                    plural(resolved)
+                )
+            }
+        }
     };
     let tail = format!(" - {}", digest.data_day);
     let cases = digest.cases();
@@ -176,6 +229,11 @@ fn content_hash(digest: &Digest, recipients: &Recipients) -> String {
     };
     add(&digest.org);
     add(&digest.data_day.to_string());
+    add(&digest.audience);
+    if digest.is_heartbeat {
+        add("heartbeat");
+        add(&digest.at.date_naive().to_string());
+    }
     recipients.addresses().iter().for_each(|a| add(a));
     let news = digest.news.iter().flat_map(|n| n.all()).map(|f| ("new", f));
     let resolved = digest.resolved.iter().map(|f| ("resolved", f));
@@ -205,9 +263,9 @@ fn short_hash(text: &str) -> String {
 }
 
 /// Mail dates begin in 1970 and have four-digit years; a clock outside is shown at the border.
-fn date_header(digest: &Digest) -> SystemTime {
+fn date_header(at: DateTime<Utc>) -> SystemTime {
     const YEAR_10000: i64 = 253_402_300_800;
-    let seconds = digest.at.timestamp().clamp(0, YEAR_10000 - 1);
+    let seconds = at.timestamp().clamp(0, YEAR_10000 - 1);
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
 }
 
@@ -223,7 +281,7 @@ fn ascii(text: &str) -> String {
         .collect()
 }
 
-fn machine_key(text: &str) -> String {
+pub(super) fn machine_key(text: &str) -> String {
     ascii(text).chars().take(MAX_MACHINE_KEY).collect()
 }
 
@@ -256,10 +314,13 @@ headers! {
     Importance = "Importance",
     Priority = "X-Priority",
     OrgwatchRun = "X-Orgwatch-Run",
+    OrgwatchGroup = "X-Orgwatch-Group",
     OrgwatchRule = "X-Orgwatch-Rule",
     OrgwatchSeverity = "X-Orgwatch-Severity",
     OrgwatchDedupe = "X-Orgwatch-Dedupe",
 }
 
+#[cfg(test)]
+mod rhythm_tests;
 #[cfg(test)]
 mod tests;

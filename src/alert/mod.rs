@@ -6,30 +6,28 @@
 //! with the same Message-ID, so that an inbox holds a mail once.
 //!
 //! Text from logs is made printable before it reaches a header, the text or the HTML part; the
-//! HTML template escapes on top. Nothing in a mail links anywhere.
+//! HTML template escapes on top. A mail links nowhere but to the one address of the configuration.
 
+mod audience;
 mod digest;
 mod error;
-mod file;
 mod follow_up;
 mod gathered;
 mod message;
 mod render;
+mod test_mail;
+mod transport;
 mod view;
 mod wrap;
 
+pub use audience::{Audience, Audiences, Letterhead};
 pub use digest::{
     Digest, DigestFinding, Gathered, Mailed, News, RunHealth, StillActive, gather_news,
 };
 pub use error::AlertError;
-pub use file::FileTransport;
 pub use follow_up::{Invocation, rows_command, view_of};
 pub use gathered::GatheredWords;
 pub use message::{Mail, Recipients, compose};
+pub use test_mail::test_mail;
+pub use transport::{Letter, Transport, Trouble};
 pub use wrap::wrap;
-
-/// Findings shown in full in one mail; the rest is "+ n more".
-pub const MAX_SHOWN: usize = 50;
-
-/// Days for which a finding that was mailed folds into "still active".
-pub const QUIET_DAYS: u32 = 7;

@@ -5,7 +5,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
 use super::AlertError;
-use super::view::{View, quiet_note};
+use super::view::View;
 use super::wrap::wrap;
 
 /// Width of the text part, in columns.
@@ -18,7 +18,7 @@ pub struct Parts {
 
 pub fn render(view: &View) -> Result<Parts, AlertError> {
     let environment = environment()?;
-    let context = context! { mail => Value::from(Serde(view)), quiet_note => quiet_note() };
+    let context = context! { mail => Value::from(Serde(view)) };
     Ok(Parts {
         text: environment
             .get_template("digest.txt")?

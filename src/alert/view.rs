@@ -5,7 +5,7 @@ use chrono::{DateTime, Days, SecondsFormat, Utc};
 use serde::Serialize;
 
 use super::digest::{Digest, DigestFinding, News, RunHealth, StillActive, case_of};
-use super::{GatheredWords, MAX_SHOWN, QUIET_DAYS};
+use super::{GatheredWords, Letterhead};
 use crate::config::Severity;
 use crate::privacy::printable;
 use crate::words::counted;
@@ -20,13 +20,19 @@ pub struct View {
     pub verdict: String,
     pub night: String,
     pub tally: String,
+    /// What another mail of the same run tells.
+    pub elsewhere: Option<String>,
     pub findings: Vec<FindingView>,
     pub more: Option<String>,
     pub still_active: Vec<String>,
+    /// Why what is listed as still active is not told again.
+    pub quiet_note: String,
     pub resolved: Vec<String>,
     pub health: Vec<String>,
     /// TOML that silences the first finding, ready to paste.
     pub suppress: Vec<String>,
+    /// The one link of a mail, from the configuration.
+    pub link: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,8 +70,8 @@ pub struct GathersView {
 }
 
 impl View {
-    pub fn new(digest: &Digest) -> Self {
-        let shown = gravest(&digest.news);
+    pub fn new(digest: &Digest, head: &Letterhead) -> Self {
+        let shown = gravest(&digest.news, head.max_shown);
         let findings: Vec<_> = shown
             .iter()
             .enumerate()
@@ -76,7 +82,7 @@ impl View {
                 FindingView::new(n + 1, news, is_first)
             })
             .collect();
-        let hidden = digest.news.len().saturating_sub(MAX_SHOWN);
+        let hidden = digest.news.len().saturating_sub(head.max_shown);
         Self {
             verdict: verdict(digest),
             night: format!(
@@ -86,10 +92,15 @@ impl View {
                 instant(digest.at)
             ),
             tally: tally(digest),
+            elsewhere: elsewhere(digest),
             findings,
             more: (hidden > 0)
                 .then(|| format!("+ {hidden} more; `orgwatch findings list` shows all")),
             still_active: capped(digest.still_active.iter().map(still_active_line)),
+            quiet_note: format!(
+                "Mailed within the last {} and no graver since:",
+                counted(head.quiet_days as usize, "day")
+            ),
             resolved: capped(digest.resolved.iter().map(resolved_line)),
             health: health_lines(&digest.health),
             suppress: digest
@@ -97,16 +108,17 @@ impl View {
                 .first()
                 .map(|news| suppress_lines(&news.finding, digest.at))
                 .unwrap_or_default(),
+            link: head.link.clone(),
         }
     }
 }
 
 /// As many as a mail shows, in their order. A slight finding in a grave case takes the place of no
 /// grave one.
-fn gravest(news: &[News]) -> Vec<&News> {
+fn gravest(news: &[News], most: usize) -> Vec<&News> {
     let mut ranked: Vec<usize> = (0..news.len()).collect();
     ranked.sort_by_key(|n| std::cmp::Reverse(news[*n].severity()));
-    ranked.truncate(MAX_SHOWN);
+    ranked.truncate(most);
     ranked.sort_unstable();
     ranked.into_iter().map(|n| &news[n]).collect()
 }
@@ -179,6 +191,15 @@ fn case_line(finding: &DigestFinding) -> String {
 fn verdict(digest: &Digest) -> String {
     let org = text(&digest.org);
     let new = digest.new_findings();
+    if new == 0 && digest.resolved.is_empty() {
+        return match digest.still_active.len() {
+            0 => format!("All quiet in {org}: nothing new"),
+            n => format!(
+                "Nothing new in {org}; {} still active",
+                counted(n, "finding")
+            ),
+        };
+    }
     if new == 0 {
         return format!(
             "Nothing new in {org}; {} resolved",
@@ -200,6 +221,23 @@ fn verdict(digest: &Digest) -> String {
         line.push_str(&format!(", and {of} of single users gathered under them"));
     }
     line
+}
+
+fn elsewhere(digest: &Digest) -> Option<String> {
+    let others = digest.elsewhere;
+    (others > 0).then(|| match digest.is_urgent() {
+        true => format!(
+            "{} of this run that {} not critical: in a mail of {} own",
+            counted(others, "finding"),
+            if others == 1 { "is" } else { "are" },
+            if others == 1 { "its" } else { "their" },
+        ),
+        false => format!(
+            "{} of this run: in a mail of {} own, sent before this one",
+            counted(others, "critical finding"),
+            if others == 1 { "its" } else { "their" },
+        ),
+    })
 }
 
 fn tally(digest: &Digest) -> String {
@@ -363,9 +401,4 @@ fn text(value: &str) -> String {
 
 fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-/// The sentence that explains why something listed as still active is not told again.
-pub fn quiet_note() -> String {
-    format!("Mailed within the last {QUIET_DAYS} days and no graver since:")
 }

@@ -5,7 +5,6 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::findings::Listed;
 use super::output::Rows;
 use super::telling::{instant, short};
 use crate::alert::wrap;
@@ -19,12 +18,12 @@ const MAX_RELATED: usize = 10;
 
 /// Findings that share a case, the gravest first.
 pub struct CaseOf<'a> {
-    findings: Vec<&'a Listed>,
+    findings: Vec<&'a Finding>,
 }
 
 /// The cases of findings that are listed, in the order of their gravest. A finding that an older
 /// release wrote is by itself.
-pub fn by_case(listed: &[Listed]) -> Vec<CaseOf<'_>> {
+pub fn by_case(listed: &[Finding]) -> Vec<CaseOf<'_>> {
     let mut cases: Vec<CaseOf<'_>> = Vec::new();
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for item in listed {
@@ -77,7 +76,7 @@ impl CaseOf<'_> {
     }
 
     fn gathered(&self) -> usize {
-        let gathered = |item: &&&Listed| item.row.correlation.gathered_by.is_some();
+        let gathered = |item: &&&Finding| item.row.correlation.gathered_by.is_some();
         self.findings.iter().filter(gathered).count()
     }
 

@@ -7,16 +7,17 @@ use clap::Args;
 
 use super::exit::Exit;
 use super::failure::UsageError;
-use super::findings::{Listed, print_findings};
+use super::findings::print_findings;
 use super::gathering::Gathering;
 use super::mailing::Teller;
 use super::night::{
     Judges, apply, ask_rules, refresh_rollups, set_damaged_aside, unknown_machines,
 };
+use super::record::level_of;
 use super::terminal::Terminal;
 use super::watch::{write_suppressed, write_times};
 use super::workplace::{Flags, Workplace};
-use super::{EngineFlags, Global, RuleFlags};
+use super::{EngineFlags, Global, RuleFlags, WatchFlags};
 use crate::detect::{Coverage, DetectReport, RuleSet, Windows};
 use crate::lake::{Finding, FindingFilter, FindingRow, Lake, RuleStatus, Status};
 use crate::privacy::printable;
@@ -46,6 +47,8 @@ pub struct DetectArgs {
     pub engine: EngineFlags,
     #[command(flatten)]
     pub rules: RuleFlags,
+    #[command(flatten)]
+    pub watch: WatchFlags,
 }
 
 /// A day, or the day of a time.
@@ -60,6 +63,7 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     let flags = Flags {
         engine: Some(&args.engine),
         rules: Some(&args.rules),
+        metrics_file: args.watch.metrics_file.as_ref(),
         ..Flags::default()
     };
     let place = Workplace::open(terminal, global, args.now, &flags)?;
@@ -108,10 +112,19 @@ pub fn run(args: &DetectArgs, global: &Global, terminal: &Terminal) -> anyhow::R
         .remarks
         .iter()
         .for_each(|remark| terminal.warn(remark));
+    let fields = serde_json::json!({
+        "run_id": run_id,
+        "exit_code": exit.code(),
+        "findings": listed.len(),
+        "rules_ok": report.count_of(RuleStatus::Ok),
+        "rules_failed": report.count_of(RuleStatus::Failed),
+        "rules_blind": report.count_of(RuleStatus::Blind),
+    });
+    terminal.record(level_of(exit), "detect finished", &fields);
     let teller = Teller::new(&lake, &rules, place.invocation())?;
     let stored = lake.ledger().findings(&FindingFilter::default())?;
     let gathering = Gathering::of(stored.iter());
-    print_findings(&listed, &teller, &gathering, global, &place)?;
+    print_findings(&listed, &lake, &teller, &gathering, global, &place)?;
     Ok(exit)
 }
 
@@ -158,7 +171,7 @@ fn windows(
 }
 
 /// What the evaluation produced, as it stands in the ledger, the gravest first.
-fn listed(lake: &Lake, report: &DetectReport) -> anyhow::Result<Vec<Listed>> {
+fn listed(lake: &Lake, report: &DetectReport) -> anyhow::Result<Vec<Finding>> {
     let ids: Vec<String> = report
         .findings
         .iter()
@@ -170,26 +183,22 @@ fn listed(lake: &Lake, report: &DetectReport) -> anyhow::Result<Vec<Listed>> {
         .into_iter()
         .map(|finding| (finding.row.finding_id.clone(), finding))
         .collect();
-    let mut listed: Vec<Listed> = report
+    // Each was stored just now.
+    let mut listed: Vec<Finding> = report
         .findings
         .iter()
-        .map(|row| match stored.remove(&row.finding_id) {
-            Some(known) => Listed {
-                row: FindingRow {
-                    severity: known.row.severity,
-                    correlation: known.row.correlation,
-                    ..row.clone()
-                },
-                status: known.status,
-            },
-            None => Listed {
-                row: row.clone(),
-                status: Status::New,
-            },
+        .filter_map(|row| {
+            let known = stored.remove(&row.finding_id)?;
+            let row = FindingRow {
+                severity: known.row.severity,
+                correlation: known.row.correlation,
+                ..row.clone()
+            };
+            Some(Finding { row, ..known })
         })
         .collect();
     listed.sort_by(|a, b| {
-        let key = |l: &Listed| (l.row.severity, l.row.last_seen);
+        let key = |l: &Finding| (l.row.severity, l.row.last_seen);
         key(b)
             .cmp(&key(a))
             .then_with(|| a.row.finding_id.cmp(&b.row.finding_id))
@@ -197,8 +206,8 @@ fn listed(lake: &Lake, report: &DetectReport) -> anyhow::Result<Vec<Listed>> {
     Ok(listed)
 }
 
-fn exit_of(listed: &[Listed], report: &DetectReport, place: &Workplace<'_>, sound: bool) -> Exit {
-    let open = |l: &&Listed| matches!(l.status, Status::New | Status::Ongoing);
+fn exit_of(listed: &[Finding], report: &DetectReport, place: &Workplace<'_>, sound: bool) -> Exit {
+    let open = |l: &&Finding| matches!(l.status, Status::New | Status::Ongoing);
     let threshold = *place.settings.detect.fail_on;
     let grave = threshold.is_some_and(|t| listed.iter().filter(open).any(|l| l.row.severity >= t));
     let partial =
@@ -213,7 +222,7 @@ fn exit_of(listed: &[Listed], report: &DetectReport, place: &Workplace<'_>, soun
 }
 
 /// Which rules could not see: a rule that was not asked has no findings either.
-fn tell(report: &DetectReport, listed: &[Listed], terminal: &Terminal) {
+fn tell(report: &DetectReport, listed: &[Finding], terminal: &Terminal) {
     for rule in report.rules.iter().filter(|r| r.status != RuleStatus::Ok) {
         let why = printable(rule.reason.as_deref().unwrap_or("no reason given"), 1000);
         let line = match rule.status {

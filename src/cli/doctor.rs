@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
+use super::delivery::Courier;
 use super::exit::Exit;
 use super::output::{Format, Rows};
 use super::rules::linted;
@@ -108,6 +109,7 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
         Ok(registry) => {
             let resolution = Resolution::new(&registry, known);
             checks.extend(doctor::registry(&registry, &resolution, now));
+            checks.extend(doctor::recipients(&settings.email, &registry, now));
         }
         Err(error) => checks.push(broken("registry", "file", &error)),
     }
@@ -116,6 +118,9 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
         checks.extend(of_lake(lake, place).unwrap_or_else(|e| vec![broken("lake", "read", &e)]));
     }
     checks.extend(of_rules(place).unwrap_or_else(|error| vec![broken("rules", "load", &error)]));
+    let opened = Courier::open(place).map(|courier| courier.transport().describe());
+    let opened = opened.map_err(|error| format!("{error:#}"));
+    checks.push(doctor::way_out(&settings.email, opened));
     checks
 }
 

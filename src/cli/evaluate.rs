@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::exit::Exit;
 use super::failure::UsageError;
-use super::output::{Destination, Format, Layout, Rows, escape_json, writer};
+use super::output::{Destination, Format, Layout, Rows, writer};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{Global, HiddenNow};
@@ -20,6 +20,7 @@ use crate::evaluate::{
     sections, to_result,
 };
 use crate::lake::Lake;
+use crate::privacy::escape_json;
 use crate::words::counted;
 
 pub const EXAMPLES: &str = "\

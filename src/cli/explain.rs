@@ -1,6 +1,8 @@
 //! Why a finding about an account's habits was raised: what is expected of such a day, from which
 //! days that comes, and what was seen.
 
+use std::collections::BTreeMap;
+
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Date32Type, Float64Type, Int64Type};
 use chrono::NaiveDate;
@@ -8,17 +10,19 @@ use datafusion::scalar::ScalarValue;
 
 use super::workplace::Workplace;
 use crate::config::Family;
+use crate::detect::day_of;
 use crate::engine::Params;
-use crate::lake::{FindingRow, Lake};
+use crate::lake::{Finding, FindingRow, Lake};
 use crate::privacy::printable;
-use crate::words::counted;
+use crate::report::Deviation;
+use crate::words::{counted, grouped};
 
 /// The series that stick out most, or the one that the finding names.
 const SERIES: &str = "
     SELECT day, app_key, metric, actual, expected, reference, reference_days, reference_first,
         reference_last, highest_35, z, held_out, history, in_season, season_highest
     FROM expected_activity
-    WHERE user_key = $user AND ($metric IS NULL OR metric = $metric)
+    WHERE user_key = $user AND day = $day AND ($metric IS NULL OR metric = $metric)
       AND ($app IS NULL OR app_key IS NULL OR app_key = $app)
       AND (unusual OR $metric IS NOT NULL)
     ORDER BY unusual DESC, z DESC NULLS LAST, metric, app_key
@@ -26,30 +30,45 @@ const SERIES: &str = "
 
 const MAX_TEXT: usize = 200;
 
-/// A line for each series; none where the finding is about something else.
-pub fn baseline_of(
-    finding: &FindingRow,
+/// Of each finding about habits, the series behind it; no entry where it is about something else.
+pub fn deviations_of(
+    findings: &[Finding],
     lake: &Lake,
     place: &Workplace<'_>,
-) -> anyhow::Result<Vec<String>> {
-    let (Some(Family::Behaviour), Some(user)) = (finding.family, &finding.user_key) else {
-        return Ok(vec![]);
-    };
-    let day = finding.bucket_start.unwrap_or(finding.first_seen);
-    let evidence: serde_json::Value =
-        serde_json::from_str(&finding.evidence_json).unwrap_or_default();
-    let text = |value: Option<&str>| ScalarValue::Utf8View(value.map(str::to_owned));
-    let params = Params::new()
-        .with("user", text(Some(user)))
-        .with("metric", text(evidence["metric"].as_str()))
-        .with("app", text(evidence["app_key"].as_str()));
-    let session = place.session(lake, &place.catalog()?, &place.registry()?)?;
-    session.judge_days(&[day.date_naive()].into());
-    let mut lines = vec![];
-    for batch in session.query(SERIES, &params)? {
-        lines.extend((0..batch.num_rows()).map(|row| line(&Series { batch: &batch, row })));
+) -> anyhow::Result<BTreeMap<String, Vec<Deviation>>> {
+    let is_behaviour =
+        |row: &&FindingRow| row.family == Some(Family::Behaviour) && row.user_key.is_some();
+    let rows: Vec<&FindingRow> = findings
+        .iter()
+        .map(|finding| &finding.row)
+        .filter(is_behaviour)
+        .collect();
+    if rows.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    Ok(lines)
+    let session = place.session(lake, &place.catalog()?, &place.registry()?)?;
+    session.judge_days(&rows.iter().map(|row| day_of(row)).collect());
+    let mut deviations = BTreeMap::new();
+    for row in rows {
+        let evidence: serde_json::Value =
+            serde_json::from_str(&row.evidence_json).unwrap_or_default();
+        let text = |value: Option<&str>| ScalarValue::Utf8View(value.map(str::to_owned));
+        let params = Params::new()
+            .with("user", text(row.user_key.as_deref()))
+            .with(
+                "day",
+                ScalarValue::Date32(Some(day_of(row).to_epoch_days())),
+            )
+            .with("metric", text(evidence["metric"].as_str()))
+            .with("app", text(evidence["app_key"].as_str()));
+        let mut series = vec![];
+        for batch in session.query(SERIES, &params)? {
+            series
+                .extend((0..batch.num_rows()).map(|row| deviation(&Series { batch: &batch, row })));
+        }
+        deviations.insert(row.finding_id.clone(), series);
+    }
+    Ok(deviations)
 }
 
 struct Series<'a> {
@@ -88,82 +107,72 @@ impl<'a> Series<'a> {
     }
 }
 
-fn line(series: &Series<'_>) -> String {
-    let metric = series.text("metric").unwrap_or_default();
-    let app = series.text("app_key").map(|app| printable(app, MAX_TEXT));
-    let through = app.map(|app| format!(" through {app}")).unwrap_or_default();
-    let seen = series.number("actual").unwrap_or_default();
-    let on = series.date("day").map(|day| format!(" on {day}"));
-    let on = on.unwrap_or_default();
-    let mut told = format!("{metric}{through}: {} seen{on}", grouped(seen));
-    let Some(expected) = series.fraction("expected") else {
+fn deviation(series: &Series<'_>) -> Deviation {
+    let days = |name| series.number(name).unwrap_or_default().unsigned_abs();
+    let in_season = series.is("in_season");
+    Deviation {
+        metric: series.text("metric").unwrap_or_default().to_owned(),
+        app_key: series.text("app_key").map(str::to_owned),
+        day: series.date("day"),
+        actual: series.number("actual").unwrap_or_default(),
+        expected: series.fraction("expected"),
+        reference: series.text("reference").map(str::to_owned),
+        reference_days: days("reference_days"),
+        reference_first: series.date("reference_first"),
+        reference_last: series.date("reference_last"),
+        highest_35: series.number("highest_35"),
+        z: series.fraction("z"),
+        held_out: days("held_out"),
+        season_highest: in_season.then(|| series.number("season_highest").unwrap_or_default()),
+        is_cold_start: series.text("history") == Some("cold start"),
+    }
+}
+
+/// A series in a sentence.
+pub fn line(series: &Deviation) -> String {
+    let app = series.app_key.as_deref();
+    let through = app.map(|app| format!(" through {}", printable(app, MAX_TEXT)));
+    let on = series.day.map(|day| format!(" on {day}"));
+    let mut told = format!(
+        "{}{}: {} seen{}",
+        series.metric,
+        through.unwrap_or_default(),
+        grouped(series.actual),
+        on.unwrap_or_default()
+    );
+    let Some(expected) = series.expected else {
         return told + "; nothing is known of the days before";
     };
     told += &format!("; {} expected", grouped(expected.round() as i64));
-    let days = series.number("reference_days").unwrap_or_default();
-    let of = match series.text("reference") {
+    let of = match series.reference.as_deref() {
         Some("same weekday") => " of the same weekday",
         Some("active days") => " on which it was active",
         _ => "",
     };
     told += &format!(
         ", the median of {}{of}",
-        counted(days.unsigned_abs(), "day")
+        counted(series.reference_days, "day")
     );
-    if let (Some(first), Some(last)) = (
-        series.date("reference_first"),
-        series.date("reference_last"),
-    ) {
+    if let (Some(first), Some(last)) = (series.reference_first, series.reference_last) {
         told += &format!(" from {first} to {last}");
     }
-    if let Some(highest) = series.number("highest_35") {
+    if let Some(highest) = series.highest_35 {
         told += &format!("; most of the last 35 days {}", grouped(highest));
     }
-    if let Some(z) = series.fraction("z") {
+    if let Some(z) = series.z {
         told += &format!("; {z:.1} scales above");
     }
-    match series.number("held_out") {
-        Some(held) if held > 0 => {
-            told += &format!("; {} held out", counted(held.unsigned_abs(), "day"));
-        }
-        _ => {}
+    if series.held_out > 0 {
+        told += &format!("; {} held out", counted(series.held_out, "day"));
     }
-    if series.is("in_season") {
-        let highest = series.number("season_highest").unwrap_or_default();
+    if let Some(highest) = series.season_highest {
         told += &format!(
             "; the season of the month: up to {} before",
             grouped(highest)
         );
     }
-    if series.text("history") == Some("cold start") {
+    if series.is_cold_start {
         told += "; too short a history for a verdict";
     }
     told
-}
-
-/// `1,234,567`.
-fn grouped(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3 + 1);
-    if number < 0 {
-        out.push('-');
-    }
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_numbers_are_read_in_groups() {
-        let shown = [0, 999, 1_000, -1_234_567].map(grouped);
-        assert_eq!(shown, ["0", "999", "1,000", "-1,234,567"]);
-    }
 }

@@ -7,7 +7,7 @@ use super::output::OutputError;
 use super::terminal::Terminal;
 use crate::alert::AlertError;
 use crate::catalog::CatalogError;
-use crate::config::{ConfigError, Fault};
+use crate::config::{ConfigError, Fault, SecretError};
 use crate::detect::RuleError;
 use crate::engine::EngineError;
 use crate::enrich::EnrichError;
@@ -16,6 +16,7 @@ use crate::ingest::IngestError;
 use crate::lake::LakeError;
 use crate::privacy::printable;
 use crate::registry::RegistryError;
+use crate::report::html::ReportError;
 use crate::rollup::RollupError;
 use crate::simulate::SimulateError;
 use crate::suggest::SuggestError;
@@ -46,8 +47,9 @@ pub fn report(error: &anyhow::Error, terminal: &Terminal) -> Exit {
         return Exit::Done;
     }
     let (message, hints) = describe(error);
-    terminal.error(&message, &hints);
-    exit_of(error)
+    let exit = exit_of(error);
+    terminal.fatal(&message, &hints, exit);
+    exit
 }
 
 /// The error and its causes in one line (lists keep their lines), and the hints.
@@ -112,7 +114,10 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(error) = cause.downcast_ref::<AlertError>() {
         return Some(match error {
-            AlertError::Address { .. } | AlertError::NoRecipient => Exit::Usage,
+            AlertError::Address { .. }
+            | AlertError::NoRecipient
+            | AlertError::CaFile { .. }
+            | AlertError::Tls { .. } => Exit::Usage,
             AlertError::Write { .. } => Exit::NotDelivered,
             _ => Exit::Internal,
         });
@@ -121,7 +126,19 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return Some(match error {
             OutputError::BinaryToTerminal { .. }
             | OutputError::Destination { .. }
-            | OutputError::JunitElsewhere => Exit::Usage,
+            | OutputError::JunitElsewhere
+            | OutputError::HtmlElsewhere
+            | OutputError::FindingsElsewhere => Exit::Usage,
+            _ => Exit::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<ReportError>() {
+        return Some(match error {
+            ReportError::Lake(error) => of_lake(error),
+            ReportError::Engine(
+                error @ (EngineError::Lake(_) | EngineError::DamagedPart { .. }),
+            ) => of_engine(error),
+            // Queries and templates are ours: what is wrong with them is not the user's fault.
             _ => Exit::Internal,
         });
     }
@@ -140,6 +157,7 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     let is_usage = cause.is::<UsageError>()
         || cause.is::<ConfigError>()
+        || cause.is::<SecretError>()
         || cause.is::<Fault>()
         || cause.is::<RegistryError>()
         || cause.is::<CatalogError>()
@@ -151,7 +169,11 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 fn of_lake(error: &LakeError) -> Exit {
     match error {
         LakeError::Locked { .. } => Exit::Locked,
-        LakeError::NoFinding { .. } | LakeError::AmbiguousFinding { .. } => Exit::Usage,
+        LakeError::NoFinding { .. }
+        | LakeError::AmbiguousFinding { .. }
+        | LakeError::FindingState { .. }
+        | LakeError::NoMail { .. }
+        | LakeError::MailNotFailed { .. } => Exit::Usage,
         LakeError::Damaged { .. } => Exit::Partial,
         error if error.is_setup() => Exit::Usage,
         _ => Exit::Internal,

@@ -57,6 +57,15 @@ impl Gathering {
         after
     }
 
+    /// The same among some findings alone.
+    pub fn among(mut self, is_theirs: impl Fn(&FindingRow) -> bool) -> Self {
+        self.leaders.retain(|_, row| is_theirs(row));
+        for followers in self.followers.values_mut() {
+            followers.retain(|_, row| is_theirs(row));
+        }
+        self
+    }
+
     fn put(&mut self, row: &FindingRow) {
         let id = row.finding_id.clone();
         if let Some(leader) = &row.correlation.gathered_by {

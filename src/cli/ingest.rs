@@ -5,9 +5,10 @@ use clap::Args;
 use super::account::{ingest_troubles, quarantine_reasons, write_ingest, write_quarantine};
 use super::exit::Exit;
 use super::night::{read_inputs, refresh_rollups, set_damaged_aside};
+use super::record::{level_of, record_input};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
-use super::{EngineFlags, Global, HiddenNow, InputFlags};
+use super::{EngineFlags, Global, HiddenNow, InputFlags, WatchFlags};
 use crate::lake::Lake;
 use crate::privacy::printable;
 
@@ -32,6 +33,8 @@ pub struct IngestArgs {
     #[command(flatten)]
     pub engine: EngineFlags,
     #[command(flatten)]
+    pub watch: WatchFlags,
+    #[command(flatten)]
     pub now: HiddenNow,
 }
 
@@ -40,6 +43,7 @@ pub fn run(args: &IngestArgs, global: &Global, terminal: &Terminal) -> anyhow::R
         input: Some(&args.input),
         engine: Some(&args.engine),
         inputs: &args.inputs,
+        metrics_file: args.watch.metrics_file.as_ref(),
         ..Flags::default()
     };
     let place = Workplace::open(terminal, global, args.now.now, &flags)?;
@@ -65,10 +69,13 @@ pub fn run(args: &IngestArgs, global: &Global, terminal: &Terminal) -> anyhow::R
         Exit::Partial
     };
     let summary = serde_json::json!({
+        "exit_code": exit.code(),
         "files_read": report.files.len(),
         "files_known": report.known.len(),
         "rows_read": report.total(|f| f.rows_read),
         "rows_kept": report.total(|f| f.rows_kept),
+        "rows_duplicate": report.total(|f| f.rows_duplicate),
+        "rows_quarantined": report.total(|f| f.rows_quarantined),
         "troubles": troubles,
     });
     lake.ledger_mut().finish_run(
@@ -79,13 +86,16 @@ pub fn run(args: &IngestArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     )?;
 
     // No data asked for, so stdout stays empty: the account is a remark.
+    let quarantine = quarantine_reasons(&lake, &report)?;
     let mut text = String::new();
     write_ingest(&mut text, &report, inputs.len(), terminal)?;
-    write_quarantine(&mut text, &quarantine_reasons(&lake, &report)?)?;
-    text.lines().for_each(|line| terminal.say(line));
+    write_quarantine(&mut text, &quarantine)?;
+    terminal.for_people(&text);
+    record_input(terminal, &report, &quarantine);
     notes
         .iter()
         .for_each(|note| terminal.warn(&printable(note, 1000)));
     troubles.iter().for_each(|trouble| terminal.warn(trouble));
+    terminal.record(level_of(exit), "ingest finished", &summary);
     Ok(exit)
 }

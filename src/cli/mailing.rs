@@ -1,130 +1,53 @@
-//! From what changed among the findings to the mail in the outbox, and from the outbox to where
-//! mails are read.
+//! From what changed among the findings to the mails in the outbox.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Int64Type, TimestampMillisecondType};
+use arrow::datatypes::Int64Type;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
-use super::gathering::Gathering;
-use super::workplace::Workplace;
+use super::told::MailHistory;
 use crate::alert::{
-    Digest, DigestFinding, FileTransport, Invocation, Mail, Mailed, QUIET_DAYS, Recipients,
-    RunHealth, compose, gather_news, rows_command, view_of,
+    AlertError, Audience, Digest, DigestFinding, Invocation, Letterhead, Mail, RunHealth, compose,
+    gather_news, rows_command, view_of,
 };
 use crate::config::Severity;
 use crate::detect::RuleSet;
 use crate::lake::{
-    FileId, FindingChanges, FindingFilter, FindingRow, Lake, LakeError, LedgerTable, OutboxMail,
-    RunId, Status,
+    FileId, FindingChanges, FindingRow, Lake, LakeError, LedgerTable, OutboxMail, RunId,
 };
 
-/// What earlier mails told and what nobody was told yet, read before tonight's changes.
-pub struct MailHistory {
-    mailed: BTreeMap<String, Vec<Mailed>>,
-    /// Open findings of which no mail has told, or not that they are so grave: found or raised by
-    /// `detect`, or below a threshold that has changed since.
-    untold: Vec<FindingRow>,
-    nights: BTreeMap<String, BTreeSet<NaiveDate>>,
-    gathering: Gathering,
-}
-
-impl MailHistory {
-    pub fn read(lake: &Lake) -> anyhow::Result<Self> {
-        let mailed = mailed(lake)?;
-        let mut nights: BTreeMap<String, BTreeSet<NaiveDate>> = BTreeMap::new();
-        let mut untold = Vec::new();
-        let findings = lake.ledger().findings(&FindingFilter::default())?;
-        let gathering = Gathering::of(findings.iter());
-        for finding in findings {
-            let row = finding.row;
-            let day = row.bucket_start.unwrap_or(row.first_seen).date_naive();
-            nights
-                .entry(row.dedupe_key.clone())
-                .or_default()
-                .insert(day);
-            let open = matches!(finding.status, Status::New | Status::Ongoing);
-            if open && gravest_told(&mailed, &row).is_none_or(|told| row.severity > told) {
-                untold.push(row);
-            }
-        }
-        Ok(Self {
-            mailed,
-            untold,
-            nights,
-            gathering,
-        })
-    }
-
-    /// What is gathered after tonight's changes.
-    pub fn gathering(&self, changes: &FindingChanges) -> Gathering {
-        self.gathering.after(changes)
-    }
-}
-
-/// The gravest that mails called a finding: those after its first event, which may have told of
-/// it; none of these, then any of its key.
-fn gravest_told(mailed: &BTreeMap<String, Vec<Mailed>>, row: &FindingRow) -> Option<Severity> {
-    let words = mailed.get(&row.dedupe_key)?;
-    let since = words.iter().filter(|word| word.at >= row.first_seen);
-    let gravest = since.map(|word| word.severity).max();
-    gravest.or_else(|| words.iter().map(|word| word.severity).max())
-}
-
-/// Reads the references that [`to_outbox`] writes: each word on each dedupe key, the latest last.
-fn mailed(lake: &Lake) -> Result<BTreeMap<String, Vec<Mailed>>, LakeError> {
-    let alerts = lake.ledger().snapshot(LedgerTable::Alerts)?;
-    let mut mailed: BTreeMap<String, Vec<Mailed>> = BTreeMap::new();
-    let (Some(created), Some(references)) = (
-        alerts.column_by_name("created_at"),
-        alerts.column_by_name("reference"),
-    ) else {
-        return Ok(mailed);
-    };
-    let created = created.as_primitive::<TimestampMillisecondType>();
-    let references = references.as_string_view();
-    for row in (0..alerts.num_rows()).filter(|row| references.is_valid(*row)) {
-        let Some(at) = DateTime::from_timestamp_millis(created.value(row)) else {
-            continue;
-        };
-        for line in references.value(row).split(", ") {
-            if let Some((key, severity, count)) = told(line) {
-                mailed.entry(key.to_owned()).or_default().push(Mailed {
-                    at,
-                    severity,
-                    count,
-                    nights: 1,
-                });
-            }
-        }
-    }
-    Ok(mailed)
-}
-
-fn told(line: &str) -> Option<(&str, Severity, u64)> {
-    let mut words = line.split(' ');
-    let (key, severity, count) = (words.next()?, words.next()?, words.next()?);
-    Some((key, Severity::from_word(severity)?, count.parse().ok()?))
-}
-
-/// Makes the digest of tonight's changes.
+/// Makes the digests of tonight's changes, one for each group of people.
 pub struct Mailer<'a> {
     pub teller: Teller<'a>,
+    pub audiences: &'a [Audience],
+    pub head: &'a Letterhead,
+    /// Groups that hear something today, be it that there is nothing to tell.
+    pub heartbeats: BTreeSet<String>,
     pub org: String,
     pub run_id: RunId,
     pub at: DateTime<Utc>,
     pub data_day: NaiveDate,
-    pub min_severity: Severity,
     pub suppressed: u64,
     pub health: RunHealth,
 }
 
 impl Mailer<'_> {
-    /// The digest, whether or not it is worth a mail.
-    pub fn digest(&self, changes: &FindingChanges, history: &MailHistory) -> Digest {
+    /// A digest for each group, in their order, whether or not it is worth a mail.
+    pub fn digests(&self, changes: &FindingChanges, history: &MailHistory) -> Vec<Digest> {
+        let digest = |audience| self.digest(audience, changes, history);
+        self.audiences.iter().map(digest).collect()
+    }
+
+    fn digest(
+        &self,
+        audience: &Audience,
+        changes: &FindingChanges,
+        history: &MailHistory,
+    ) -> Digest {
+        let told_before = history.of(&audience.name);
+        let theirs = |row: &&FindingRow| audience.is_theirs(row);
         let resolved: BTreeSet<&str> = changes
             .resolved
             .iter()
@@ -135,23 +58,27 @@ impl Mailer<'_> {
         let moved = changes.unchanged.iter().chain(&changes.moved);
         let moved: BTreeMap<&str, &FindingRow> =
             moved.map(|row| (row.finding_id.as_str(), row)).collect();
-        let untold = history.untold.iter();
+        let untold = history.open().iter();
+        let untold = untold.filter(|row| told_before.is_untold(row));
         let untold = untold.map(|row| *moved.get(row.finding_id.as_str()).unwrap_or(&row));
         let mut told = BTreeMap::new();
-        for row in changes.new.iter().chain(&changes.updated).chain(untold) {
+        let tonight = changes.new.iter().chain(&changes.updated).chain(untold);
+        for row in tonight.filter(theirs) {
             if !resolved.contains(row.finding_id.as_str()) {
                 told.entry(row.finding_id.as_str()).or_insert(row);
             }
         }
         let told: Vec<&FindingRow> = told.into_values().collect();
         let gathering = history.gathering(changes);
-        let to_tell = gathering.to_tell(&told, self.min_severity, &self.teller);
+        // Whoever hears of some users only is told nothing of the others under a common heading.
+        let gathering = gathering.among(|row| audience.is_theirs(row));
+        let to_tell = gathering.to_tell(&told, audience.min_severity, &self.teller);
         let is_new = |row: &&FindingRow| changes.new.iter().any(|n| n.finding_id == row.finding_id);
         let (news, still_active) = gather_news(
             to_tell.findings,
-            |key| self.mailed(key, changes, history),
+            |key| told_before.mailed(key, changes),
             self.at,
-            QUIET_DAYS,
+            self.head.quiet_days,
         );
         let ended: BTreeSet<&str> = changes
             .resolved
@@ -160,10 +87,18 @@ impl Mailer<'_> {
             .collect();
         let was_told = |row: &&FindingRow| {
             let leader = row.correlation.gathered_by.as_deref();
-            row.severity >= self.min_severity
-                && history.mailed.contains_key(&row.dedupe_key)
+            row.severity >= audience.min_severity
+                && told_before.knows(&row.dedupe_key)
                 && !leader.is_some_and(|leader| ended.contains(leader))
         };
+        let resolved: Vec<_> = changes
+            .resolved
+            .iter()
+            .filter(theirs)
+            .filter(was_told)
+            .map(|row| self.teller.finding(row))
+            .collect();
+        let is_quiet = news.is_empty() && resolved.is_empty();
         Digest {
             org: self.org.clone(),
             run_id: self.run_id,
@@ -171,29 +106,34 @@ impl Mailer<'_> {
             data_day: self.data_day,
             news,
             still_active,
-            resolved: changes
-                .resolved
-                .iter()
-                .filter(was_told)
-                .map(|row| self.teller.finding(row))
-                .collect(),
+            resolved,
             suppressed: self.suppressed,
             below_threshold: to_tell.below.iter().filter(|row| is_new(row)).count() as u64,
             health: self.health.clone(),
+            audience: audience.name.clone(),
+            is_heartbeat: is_quiet && self.heartbeats.contains(&audience.name),
+            elsewhere: 0,
         }
     }
 
-    fn mailed(&self, key: &str, changes: &FindingChanges, history: &MailHistory) -> Option<Mailed> {
-        let mut nights = history.nights.get(key).cloned().unwrap_or_default();
-        let tonight = changes
-            .new
-            .iter()
-            .chain(&changes.updated)
-            .filter(|r| r.dedupe_key == key);
-        nights.extend(tonight.map(|r| r.bucket_start.unwrap_or(r.first_seen).date_naive()));
-        let nights = u32::try_from(nights.len()).unwrap_or(u32::MAX);
-        let words = history.mailed.get(key)?;
-        words.last().map(|mailed| Mailed { nights, ..*mailed })
+    /// The mails of these digests, in the order in which they go: first what is critical, to
+    /// whomever it goes.
+    pub fn compose(&self, digests: &[Digest]) -> Result<Vec<(Digest, Mail)>, AlertError> {
+        let mut mails = Vec::new();
+        for (audience, digest) in self.audiences.iter().zip(digests) {
+            for part in digest.clone().into_mails() {
+                let mail = compose(&part, &audience.recipients, self.head)?;
+                mails.push((part, mail));
+            }
+        }
+        mails.sort_by_key(|(part, _)| !part.is_urgent());
+        Ok(mails)
+    }
+
+    /// The same as entries of the outbox, which remember what they told.
+    pub fn outbox(&self, digests: &[Digest]) -> Result<Vec<OutboxMail>, AlertError> {
+        let mails = self.compose(digests)?.into_iter();
+        Ok(mails.map(|(part, mail)| to_outbox(mail, &part)).collect())
     }
 }
 
@@ -350,7 +290,7 @@ fn value_text(value: &Value) -> Option<String> {
 }
 
 /// A composed digest as an outbox entry that remembers what it told.
-pub fn to_outbox(mail: Mail, digest: &Digest) -> OutboxMail {
+fn to_outbox(mail: Mail, digest: &Digest) -> OutboxMail {
     let line = |key: &str, severity: Severity, count: u64| format!("{key} {severity} {count}");
     let told = digest.news.iter().flat_map(|news| {
         let finding = &news.finding;
@@ -360,6 +300,7 @@ pub fn to_outbox(mail: Mail, digest: &Digest) -> OutboxMail {
     });
     OutboxMail {
         message_id: mail.message_id,
+        audience: digest.audience.clone(),
         recipients: mail.recipients,
         subject: mail.subject,
         body: mail.bytes,
@@ -367,61 +308,9 @@ pub fn to_outbox(mail: Mail, digest: &Digest) -> OutboxMail {
     }
 }
 
-/// The outbox entries of a digest: one, or none where there is nothing to tell.
-pub fn outbox_of(
-    digest: &Digest,
-    recipients: &Recipients,
-) -> Result<Vec<OutboxMail>, crate::alert::AlertError> {
-    if !digest.is_worth_a_mail() {
-        return Ok(Vec::new());
-    }
-    let mail = compose(digest, recipients)?;
-    Ok(vec![to_outbox(mail, digest)])
-}
-
-/// What became of the mails that waited.
-#[derive(Debug, Default)]
-pub struct Deliveries {
-    /// Where each mail was written, oldest first.
-    pub written: Vec<PathBuf>,
-    /// Why mails are still waiting.
-    pub failed: Vec<String>,
-}
-
-/// Delivers all that waits, oldest first. A mail that cannot be delivered stays.
-pub fn deliver(lake: &mut Lake, place: &Workplace<'_>) -> anyhow::Result<Deliveries> {
-    let transport = FileTransport::new(lake.data_dir().join("outbox"));
-    let mut deliveries = Deliveries::default();
-    for pending in lake.ledger().outbox_pending()? {
-        let at = place.clock.now();
-        match transport.deliver(&pending.mail.message_id, &pending.mail.body) {
-            Ok(path) => {
-                let written = path.display().to_string();
-                lake.ledger_mut()
-                    .outbox_mark_sent(pending.outbox_id, at, &written)?;
-                deliveries.written.push(path);
-            }
-            Err(error) => {
-                let why = format!("{:#}", anyhow::Error::from(error));
-                lake.ledger_mut()
-                    .outbox_mark_failed(pending.outbox_id, at, &why)?;
-                deliveries.failed.push(why);
-            }
-        }
-    }
-    Ok(deliveries)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_mail_told_is_read_back() {
-        assert_eq!(told("ab12 high 7"), Some(("ab12", Severity::High, 7)));
-        assert_eq!(told("a digest's run"), None);
-        assert_eq!(told(""), None);
-    }
 
     #[test]
     fn evidence_becomes_lines_without_empty_columns() {

@@ -2,8 +2,10 @@
 //! like a table of contents. Data goes to stdout, everything else to stderr.
 
 mod account;
+mod alert;
 mod cases;
 mod completions;
+mod delivery;
 mod detect;
 mod doctor;
 mod evaluate;
@@ -12,16 +14,21 @@ mod explain;
 mod failure;
 mod findings;
 mod gathering;
+mod glance;
 mod hunts;
 mod ingest;
 mod interrupt;
 mod lake;
+mod log;
 mod mailing;
 mod man;
+mod metrics;
 mod night;
 pub mod output;
 mod question;
+mod record;
 mod registry;
+mod report;
 mod rules;
 mod run;
 mod simulate;
@@ -30,21 +37,30 @@ mod suggest;
 mod summary;
 mod telling;
 mod terminal;
+mod told;
 mod watch;
 mod workplace;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::Exit;
+use glance::{glance_at, usage};
+use metrics::Watched;
 use output::{Destination, Format};
 use terminal::{ColourChoice, Talk, Terminal};
 
-use crate::config::{ByteSize, Severity, parse_fail_on, parse_memory, parse_timezone};
+use crate::clock::Clock;
+use crate::config::{
+    ByteSize, Glance, LogFormat, Severity, parse_fail_on, parse_log_format, parse_memory,
+    parse_timezone,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -80,6 +96,9 @@ pub struct Global {
     /// Say nothing on stderr but errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// How the log on stderr is written; json is one object per line, for machines
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = log_formats())]
+    pub log_format: Option<LogFormat>,
     /// Show no progress bar
     #[arg(long, global = true)]
     pub no_progress: bool,
@@ -144,6 +163,16 @@ pub struct RuleFlags {
 #[derive(Debug, Clone, Copy)]
 pub struct FailOn(pub Option<Severity>);
 
+/// Flags of the commands that a timer starts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Watching the job")]
+pub struct WatchFlags {
+    /// Write metrics to this file for Prometheus (node_exporter's textfile collector); its name
+    /// should end in .prom
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
+}
+
 /// The clock of commands on which it changes little.
 #[derive(Debug, Args)]
 pub struct HiddenNow {
@@ -168,6 +197,9 @@ enum Command {
     /// Lists and shows findings
     #[command(subcommand, after_help = findings::EXAMPLES)]
     Findings(findings::FindingsCommand),
+    /// Shows, sends, tests and lists mails
+    #[command(subcommand, after_help = alert::EXAMPLES)]
+    Alert(alert::AlertCommand),
     /// Lists, shows, tests and lints the detections
     #[command(subcommand, after_help = rules::EXAMPLES)]
     Rules(rules::RulesCommand),
@@ -177,6 +209,9 @@ enum Command {
     /// Checks and shows the registry of machine users
     #[command(subcommand, after_help = registry::EXAMPLES)]
     Registry(registry::RegistryCommand),
+    /// Writes what was found, and how the watch went, as one HTML page
+    #[command(after_help = report::EXAMPLES)]
+    Report(Box<report::ReportArgs>),
     /// Checks the installation: PASS, WARN, FAIL or SKIP, each with the fix
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::DoctorArgs),
@@ -196,22 +231,29 @@ enum Command {
 
 /// The whole program: parses, dispatches, and says with which code to exit.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match parse(arguments) {
+    let began = Instant::now();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &arguments),
     };
-    let terminal = Terminal::open(cli.talk());
-    terminal::hide_panic_payloads();
+    let seen = cli.glance();
+    let terminal = Terminal::open(cli.talk(seen.log_format));
+    terminal::hide_panic_payloads(&terminal);
     interrupt::watch();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cli.run(&terminal)));
-    match outcome {
+    let exit = match outcome {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) => failure::report(&error, &terminal),
         Err(_) => Exit::Internal,
+    };
+    match cli.watched() {
+        Some(watched) => metrics::leave(watched, &seen, exit, began.elapsed(), &terminal),
+        None => exit,
     }
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let colour = if terminal::no_colour() {
         ColorChoice::Never
     } else {
@@ -223,24 +265,40 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
     Cli::from_arg_matches(&matches)
 }
 
-/// Help and version go to stdout with 0, mistakes to stderr with 2.
-fn usage(error: &clap::Error) -> Exit {
-    // A closed stdout is no reason to fail a `--help`.
-    let _ = error.print();
-    if error.use_stderr() {
-        Exit::Usage
-    } else {
-        Exit::Done
-    }
-}
-
 impl Cli {
-    fn talk(&self) -> Talk {
+    fn glance(&self) -> Glance {
+        let global = &self.global;
+        glance_at(global.config.as_deref(), |flags| {
+            flags.log_format = global.log_format;
+            flags.data_dir.clone_from(&global.data_dir);
+            flags.metrics_file = match &self.command {
+                Command::Run(args) => args.watch.metrics_file.clone(),
+                Command::Ingest(args) => args.watch.metrics_file.clone(),
+                Command::Detect(args) => args.watch.metrics_file.clone(),
+                _ => None,
+            };
+        })
+    }
+
+    /// Which command leaves metrics, and by which clock.
+    fn watched(&self) -> Option<Watched> {
+        let (command, now) = match &self.command {
+            Command::Run(args) => ("run", args.now),
+            Command::Ingest(args) => ("ingest", args.now.now),
+            Command::Detect(args) => ("detect", args.now),
+            _ => return None,
+        };
+        let clock = now.map_or(Clock::System, Clock::Fixed);
+        Some(Watched { command, clock })
+    }
+
+    fn talk(&self, format: LogFormat) -> Talk {
         Talk {
             verbose: self.global.verbose,
             quiet: self.global.quiet,
             no_progress: self.global.no_progress,
             colour: self.global.color,
+            format,
         }
     }
 
@@ -252,9 +310,11 @@ impl Cli {
             Command::Detect(args) => detect::run(args, global, terminal),
             Command::Sql(args) => sql::run(args, global, terminal),
             Command::Findings(command) => findings::run(command, global, terminal),
+            Command::Alert(command) => alert::run(command, global, terminal),
             Command::Rules(command) => rules::run(command, global, terminal),
             Command::Lake(command) => lake::run(command, global, terminal),
             Command::Registry(command) => registry::run(command, global, terminal),
+            Command::Report(args) => report::run(args, global, terminal),
             Command::Doctor(args) => doctor::run(args, global, terminal),
             Command::Simulate(args) => simulate::run(args, global, terminal),
             Command::Evaluate(args) => evaluate::run(args, global, terminal),
@@ -280,6 +340,11 @@ fn print_rows_as(format: Format, batch: &RecordBatch, terminal: &Terminal) -> an
 
 fn fail_on(text: &str) -> Result<FailOn, crate::config::BadValue> {
     parse_fail_on(text).map(FailOn)
+}
+
+fn log_formats() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(LogFormat::ALL.map(LogFormat::as_str))
+        .try_map(|word| parse_log_format(&word))
 }
 
 fn parse_threads(text: &str) -> Result<usize, String> {
@@ -343,11 +408,15 @@ mod tests {
             detect::EXAMPLES,
             sql::EXAMPLES,
             findings::EXAMPLES,
+            findings::DECIDE_EXAMPLES,
+            findings::SUPPRESS_EXAMPLES,
+            alert::EXAMPLES,
             rules::EXAMPLES,
             lake::EXAMPLES,
             registry::EXAMPLES,
             registry::CHECK_EXAMPLES,
             suggest::EXAMPLES,
+            report::EXAMPLES,
             doctor::EXAMPLES,
             simulate::EXAMPLES,
             evaluate::EXAMPLES,
@@ -364,7 +433,7 @@ mod tests {
             let line = line[start..].split("   ").next().unwrap_or_default();
             let line = line.split(" | ").next().unwrap_or_default();
             let line = line.split(" > ").next().unwrap_or_default();
-            if let Err(error) = parse(words(line.trim())) {
+            if let Err(error) = parse(&words(line.trim())) {
                 panic!("{line}: {error}");
             }
             tried += 1;
@@ -389,7 +458,10 @@ mod tests {
 
     #[test]
     fn a_mistake_on_the_command_line_is_a_usage_error() {
-        let code = |line: &str| parse(words(line)).map_or_else(|e| usage(&e), |_| Exit::Done);
+        let code = |line: &str| {
+            let words = words(line);
+            parse(&words).map_or_else(|e| usage(&e, &words), |_| Exit::Done)
+        };
         assert_eq!(code("orgwatch run --no-such-flag"), Exit::Usage);
         assert_eq!(code("orgwatch sql"), Exit::Usage);
         assert_eq!(code("orgwatch --version"), Exit::Done);

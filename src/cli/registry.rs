@@ -7,7 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::output::Rows;
-use super::suggest::{self, look, registry_file};
+pub use super::suggest::registry_file;
+use super::suggest::{self, look};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, HiddenNow, print_rows};
@@ -153,29 +154,27 @@ fn open<'t>(
 fn check(args: &CheckArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
     let (place, registry, resolution, lake) = open(&args.engine, &args.now, global, terminal)?;
     let file = registry_file(&place);
-    let mut problems = registry.check(&resolution, place.clock.now());
     let mut looked_at =
         "no lake yet: whether the logs know the users, and what they do, is not checked".to_owned();
-    match lake {
+    let problems = match lake {
         Some(lake) => {
-            let against = held_against(&lake, &place, args.days, &registry, &resolution)?;
-            // The roster knows who has never logged in; of them the comparison speaks.
-            let in_roster = |p: &Problem| against.roster.contains(&p.subject);
-            problems.retain(|p| p.kind != ProblemKind::UnresolvedUser || !in_roster(p));
-            problems.extend(against.found);
-            looked_at = format!("held against {} of logs", counted(against.covered, "day"));
-            if against.undeclared > 0 {
+            let examined = examine(&lake, &place, args.days, &registry, &resolution)?;
+            looked_at = format!("held against {} of logs", counted(examined.covered, "day"));
+            if examined.undeclared > 0 {
                 looked_at.push_str(&format!(
                     "; {} working like a machine and declared nowhere: `orgwatch registry suggest`",
-                    counted(against.undeclared, "account")
+                    counted(examined.undeclared, "account")
                 ));
             }
+            examined.problems
         }
         // Nothing was asked whether it knows the users, so nothing can be said against them.
-        None => problems.retain(|p| p.kind != ProblemKind::UnresolvedUser),
-    }
-    // Stable: what the file says comes before what the logs say.
-    problems.sort_by_key(|problem| problem.at);
+        None => {
+            let mut problems = registry.check(&resolution, place.clock.now());
+            problems.retain(|p| p.kind != ProblemKind::UnresolvedUser);
+            problems
+        }
+    };
     let each = || problems.iter();
     let batch = Rows::new()
         .text(
@@ -201,34 +200,42 @@ fn check(args: &CheckArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     })
 }
 
-/// What the logs say of a registry.
-struct Against {
-    found: Vec<Problem>,
+/// A registry held against the logs.
+pub struct Examined {
+    /// In the order of the file.
+    pub problems: Vec<Problem>,
     /// Days of logs.
-    covered: usize,
+    pub covered: usize,
     /// Accounts that work like machines and have no entry.
-    undeclared: usize,
-    /// Names of the roster.
-    roster: BTreeSet<String>,
+    pub undeclared: usize,
 }
 
-fn held_against(
+/// What the registry leaves to be wished for, by itself and by the last `days` days of logs.
+pub fn examine(
     lake: &Lake,
     place: &Workplace<'_>,
     days: u32,
     registry: &Registry,
     resolution: &Resolution,
-) -> anyhow::Result<Against> {
+) -> anyhow::Result<Examined> {
     let keys = registry.users.iter().flat_map(|user| resolution.keys(user));
     let keys: Vec<String> = keys.collect();
     let reality = look(lake, place, days, keys.clone())?;
     let found = differences(registry, resolution, &reality);
     let machines = reality.accounts.iter().filter(|a| a.marks.is_machine());
-    Ok(Against {
-        found: found.into_iter().map(|(_, problem)| problem).collect(),
+    let undeclared = machines.filter(|a| !keys.contains(&a.key)).count();
+    let roster: BTreeSet<String> = reality.roster.unwrap_or_default().into_keys().collect();
+    let mut problems = registry.check(resolution, place.clock.now());
+    // The roster knows who has never logged in; of them the comparison speaks.
+    let in_roster = |p: &Problem| roster.contains(&p.subject);
+    problems.retain(|p| p.kind != ProblemKind::UnresolvedUser || !in_roster(p));
+    problems.extend(found.into_iter().map(|(_, problem)| problem));
+    // Stable: what the file says comes before what the logs say.
+    problems.sort_by_key(|problem| problem.at);
+    Ok(Examined {
+        problems,
         covered: reality.covered.len(),
-        roster: reality.roster.unwrap_or_default().into_keys().collect(),
-        undeclared: machines.filter(|a| !keys.contains(&a.key)).count(),
+        undeclared,
     })
 }
 

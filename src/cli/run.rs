@@ -1,23 +1,29 @@
 //! `orgwatch run`: the nightly job, from log files to findings and a mail.
 
+use chrono::{DateTime, Days, Utc};
 use clap::Args;
 
 use super::account::quarantine_reasons;
+use super::delivery::{Courier, Deliveries, heartbeats_due};
 use super::exit::Exit;
 use super::failure::UsageError;
-use super::mailing::{MailHistory, Mailer, Teller, deliver, outbox_of};
+use super::mailing::{Mailer, Teller};
 use super::night::{
     Judges, apply, ask_rules, read_inputs, refresh_rollups, release_canaries, set_damaged_aside,
     unknown_machines,
 };
 use super::output::Format;
+use super::report::{self, Subject};
 use super::summary::{NightSummary, case_count, health};
 use super::terminal::Terminal;
+use super::told::MailHistory;
 use super::workplace::{Flags, Workplace};
-use super::{EngineFlags, Global, InputFlags, RuleFlags, watch};
-use crate::alert::Recipients;
+use super::{EngineFlags, Global, InputFlags, RuleFlags, WatchFlags, watch};
+use crate::alert::{Audiences, Letterhead};
 use crate::detect::Windows;
 use crate::lake::{FindingFilter, FindingRow, Lake, LakeError, Status};
+use crate::registry::Resolution;
+use crate::report::html::Tonight;
 use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
@@ -26,11 +32,17 @@ Examples:
   orgwatch run logs/ --data-dir data           every .csv, .json, .jsonl, .gz, .zip of a folder
   orgwatch run --config orgwatch.toml --now 2026-01-31T03:00:00Z
                                                replays a night at a fixed time
+  orgwatch run --config orgwatch.toml --log-format json --metrics-file orgwatch.prom
+                                               for those who watch the job: see deploy/README.md
 
 Exit codes:
   0 nothing at or above the threshold   1 findings at or above --fail-on
-  2 usage or configuration              3 partial: input rejected, rule failed or blind
+  2 usage or configuration              3 partial: input rejected, rule failed or blind,
+                                          report not written
   4 alerts not delivered                75 another run holds the lock";
+
+/// Days for which mails tell of another mail that was refused.
+const REFUSED_DAYS: u64 = 7;
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -40,7 +52,7 @@ pub struct RunArgs {
     pub inputs: Vec<String>,
     /// Run as if it were this time (RFC 3339), to replay a night
     #[arg(long, value_name = "TIME")]
-    pub now: Option<chrono::DateTime<chrono::Utc>>,
+    pub now: Option<DateTime<Utc>>,
     /// Do not begin with every rule's own positive case, which proves that the rule can still see
     #[arg(long)]
     pub no_canaries: bool,
@@ -50,6 +62,8 @@ pub struct RunArgs {
     pub engine: EngineFlags,
     #[command(flatten)]
     pub rules: RuleFlags,
+    #[command(flatten)]
+    pub watch: WatchFlags,
 }
 
 pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
@@ -66,6 +80,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         rules: Some(&args.rules),
         inputs: &args.inputs,
         no_canaries: args.no_canaries,
+        metrics_file: args.watch.metrics_file.as_ref(),
     };
     // Whatever a person wrote is read before anything is done.
     let place = Workplace::open(terminal, global, args.now, &flags)?;
@@ -73,14 +88,16 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let registry = place.registry()?;
     let rules = place.rules()?;
     let email = &place.settings.email;
-    let recipients = Recipients::parse(&email.from, &email.to)?;
+    let mut audiences = Audiences::of(email, &registry, place.clock.now())?;
+    let head = Letterhead::of(email)?;
+    let mut courier = Courier::open(&place)?;
     let inputs = place.inputs()?;
     let known = place.enrichment()?.indicators_digest();
 
     let mut lake = Lake::open_writer(place.data_dir())?;
     let at = place.clock.now();
     let run_id = lake.ledger_mut().start_run("run", at)?;
-    let mut deliveries = deliver(&mut lake, &place)?;
+    let mut deliveries = courier.deliver(&mut lake)?;
     let mut remarks = set_damaged_aside(&mut lake, run_id, &place)?;
     let damaged = !remarks.is_empty();
     let ingest = read_inputs(&mut lake, &catalog, &inputs, run_id, &place)?;
@@ -121,27 +138,34 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
             counted(windows.beyond_lookback.len(), "day")
         ));
     }
+    remarks.extend(audiences.remarks.iter().cloned());
+    remarks.extend(mail_remarks(&lake, &deliveries, at)?);
+    audiences.resolve(&Resolution::new(&registry, lake.ledger().usernames()?));
     let history = MailHistory::read(&lake)?;
     let mailer = Mailer {
         teller: Teller::new(&lake, &rules, place.invocation())?,
-        org: place
-            .settings
-            .org
-            .name
-            .value
-            .clone()
-            .unwrap_or_else(|| "your org".to_owned()),
+        audiences: &audiences.all,
+        head: &head,
+        heartbeats: heartbeats_due(
+            &lake,
+            &audiences.all,
+            *email.heartbeat,
+            *place.settings.org.timezone,
+            at,
+        )?,
+        org: place.org_name(),
         run_id,
         at,
         data_day: coverage
             .last_day(at.date_naive())
             .unwrap_or(at.date_naive()),
-        min_severity: *email.min_severity,
         suppressed: report.rules.iter().map(|r| r.suppressed).sum(),
         health: health(&ingest, &report, remarks),
     };
+    let mut digests = Vec::new();
     let changes = apply(&mut lake, run_id, at, &report, &place, |changes| {
-        Ok(outbox_of(&mailer.digest(changes, &history), &recipients)?)
+        digests = mailer.digests(changes, &history);
+        Ok(mailer.outbox(&digests)?)
     })?;
     if report.may_clear_dirty_days() {
         lake.ledger_mut()
@@ -150,13 +174,10 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
             lake.ledger_mut().remember_indicators(&known)?;
         }
     }
-    let tonight = deliver(&mut lake, &place)?;
-    deliveries.failed = tonight.failed;
-    deliveries.written.extend(tonight.written);
+    deliveries.join(courier.deliver(&mut lake)?);
 
-    let digest = mailer.digest(&changes, &history);
     let open = open_findings(&lake)?;
-    let summary = NightSummary {
+    let mut summary = NightSummary {
         place: &place,
         run_id,
         at,
@@ -168,13 +189,27 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         report: &report,
         canaries: canaries.as_ref(),
         changes: &changes,
-        digest: &digest,
+        digests: &digests,
         mailer: &mailer,
         history: &history,
         deliveries: &deliveries,
-        recipients: &recipients,
         damaged,
+        page: None,
     };
+    let subject = Subject {
+        lake: &lake,
+        place: &place,
+        catalog: &catalog,
+        registry: &registry,
+        rules: &rules,
+    };
+    let tonight = Tonight {
+        run_id,
+        summary: summary.to_json(),
+    };
+    // What was found is in the ledger and on its way: a page that cannot be written takes none of it.
+    summary.page = report::nightly(&subject, &tonight)
+        .map(|written| written.map_err(|error| format!("{error:#}")));
     let exit = summary.exit();
     let json = summary.to_json();
     lake.ledger_mut().finish_run(
@@ -187,8 +222,34 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         Some(Format::Json) => format!("{json:#}\n"),
         _ => summary.render(terminal),
     };
+    summary.record();
     terminal.data(|out| out.write_all(text.as_bytes()))?;
     Ok(exit)
+}
+
+/// What became of the mails of earlier nights, as far as it was not well.
+fn mail_remarks(
+    lake: &Lake,
+    deliveries: &Deliveries,
+    at: DateTime<Utc>,
+) -> Result<Vec<String>, LakeError> {
+    let mut remarks = Vec::new();
+    if deliveries.waiting > 0 {
+        remarks.push(format!(
+            "{} of earlier nights still to be delivered: {}",
+            counted(deliveries.waiting, "mail"),
+            deliveries.reasons.join("; ")
+        ));
+    }
+    let since = at.checked_sub_days(Days::new(REFUSED_DAYS)).unwrap_or(at);
+    let refused = lake.ledger().outbox_failed_since(since)?;
+    if refused > 0 {
+        remarks.push(format!(
+            "{} refused for good within {REFUSED_DAYS} days: see `orgwatch alert list --state failed`",
+            counted(refused, "mail")
+        ));
+    }
+    Ok(remarks)
 }
 
 fn open_findings(lake: &Lake) -> Result<Vec<FindingRow>, LakeError> {

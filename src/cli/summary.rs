@@ -3,18 +3,21 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::account::{ingest_troubles, reasons_of, write_ingest, write_quarantine, write_reasons};
+use super::delivery::Deliveries;
 use super::exit::Exit;
-use super::mailing::{Deliveries, MailHistory, Mailer};
+use super::mailing::Mailer;
 use super::telling::{instant, write_news};
 use super::terminal::Terminal;
+use super::told::MailHistory;
 use super::watch::{Canaries, suppressions_json, write_canaries, write_suppressed, write_times};
 use super::workplace::Workplace;
-use crate::alert::{Digest, Recipients, RunHealth, gather_news, wrap};
+use crate::alert::{Digest, RunHealth, gather_news, wrap};
 use crate::config::Severity;
 use crate::detect::{DetectReport, RuleOutcome};
 use crate::ingest::IngestReport;
@@ -42,12 +45,14 @@ pub struct NightSummary<'a> {
     /// None where they are switched off.
     pub canaries: Option<&'a Canaries>,
     pub changes: &'a FindingChanges,
-    pub digest: &'a Digest,
+    /// One for each group of people.
+    pub digests: &'a [Digest],
     pub mailer: &'a Mailer<'a>,
     pub history: &'a MailHistory,
     pub deliveries: &'a Deliveries,
-    pub recipients: &'a Recipients,
     pub damaged: bool,
+    /// The page of the night, or why there is none; None where the config wants none.
+    pub page: Option<Result<PathBuf, String>>,
 }
 
 /// The part of a run's account that mails tell too.
@@ -125,13 +130,11 @@ impl NightSummary<'_> {
             }
         }
         reasons.extend(partial.into_iter().map(|why| (Exit::Partial, why)));
-        if !self.deliveries.failed.is_empty() {
-            let n = self.deliveries.failed.len();
-            reasons.push((
-                Exit::NotDelivered,
-                format!("{} in the outbox still to be delivered", counted(n, "mail")),
-            ));
+        if let Some(Err(_)) = &self.page {
+            reasons.push((Exit::Partial, "the report was not written".to_owned()));
         }
+        let not_delivered = self.deliveries.not_delivered().into_iter();
+        reasons.extend(not_delivered.map(|why| (Exit::NotDelivered, why)));
         reasons
     }
 
@@ -141,7 +144,7 @@ impl NightSummary<'_> {
 
     /// For machines, and for the ledger.
     pub fn to_json(&self) -> Value {
-        let health = &self.digest.health;
+        let health = &self.mailer.health;
         let by_severity = |rows: &[FindingRow]| -> Value {
             Severity::ALL
                 .iter()
@@ -187,15 +190,17 @@ impl NightSummary<'_> {
                 "new": by_severity(&self.changes.new),
                 "ongoing": by_severity(&self.changes.updated),
                 "resolved": by_severity(&self.changes.resolved),
-                "suppressed": self.digest.suppressed,
+                "suppressed": self.mailer.suppressed,
             },
             "cases": {
                 "new": case_count(&self.changes.new),
                 "open": self.open_cases,
             },
-            "mail": {
-                "written": self.deliveries.written.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
-                "waiting": self.deliveries.failed.len(),
+            "mail": self.deliveries.to_json(*self.place.settings.email.transport),
+            "report": match &self.page {
+                None => Value::Null,
+                Some(Ok(path)) => json!({"written": path.display().to_string()}),
+                Some(Err(why)) => json!({"not_written": why}),
             },
             "remarks": health.remarks,
         })
@@ -228,7 +233,7 @@ impl NightSummary<'_> {
         write_canaries(out, self.canaries, verbose)?;
         self.write_counts(out)?;
         write_suppressed(out, self.report, verbose)?;
-        for remark in &self.digest.health.remarks {
+        for remark in &self.mailer.health.remarks {
             writeln!(
                 out,
                 "Note      {}",
@@ -238,11 +243,12 @@ impl NightSummary<'_> {
         self.write_findings(out, terminal)?;
         writeln!(out)?;
         self.write_mail(out)?;
+        self.write_page(out)?;
         self.write_exit(out)
     }
 
     fn write_rules(&self, out: &mut String) -> std::fmt::Result {
-        let health = &self.digest.health;
+        let health = &self.mailer.health;
         writeln!(
             out,
             "Rules     {} asked: {} ok, {} failed, {} blind, {} never had input",
@@ -280,7 +286,7 @@ impl NightSummary<'_> {
             out,
             ", {ongoing} ongoing, {} resolved, {} suppressed",
             changes.resolved.len(),
-            self.digest.suppressed
+            self.mailer.suppressed
         )
     }
 
@@ -320,30 +326,28 @@ impl NightSummary<'_> {
     }
 
     fn write_mail(&self, out: &mut String) -> std::fmt::Result {
-        for path in &self.deliveries.written {
-            writeln!(
-                out,
-                "Mail      written to {} (to {})",
-                printable(&path.display().to_string(), MAX_TEXT),
-                self.recipients.addresses().join(", ")
-            )?;
-        }
-        for why in &self.deliveries.failed {
-            writeln!(
-                out,
-                "Mail      not delivered, waits in the outbox: {}",
-                printable(why, MAX_TEXT)
-            )?;
-        }
-        if self.deliveries.written.is_empty() && self.deliveries.failed.is_empty() {
-            let told = self.digest.still_active.len();
-            let why = match told {
+        let transport = *self.place.settings.email.transport;
+        self.deliveries.write(out, transport)?;
+        if self.deliveries.is_empty() {
+            let told = self.digests.iter().map(|digest| digest.still_active.len());
+            let why = match told.max().unwrap_or(0) {
                 0 => "nothing new and nothing resolved".to_owned(),
                 n => format!("{n} still active, told within the last days"),
             };
             writeln!(out, "Mail      none: {why}")?;
         }
         Ok(())
+    }
+
+    fn write_page(&self, out: &mut String) -> std::fmt::Result {
+        match &self.page {
+            None => Ok(()),
+            Some(Ok(path)) => {
+                let path = printable(&path.display().to_string(), MAX_TEXT);
+                writeln!(out, "Report    written to {path}")
+            }
+            Some(Err(why)) => writeln!(out, "Report    not written: {}", printable(why, MAX_TEXT)),
+        }
     }
 
     fn write_exit(&self, out: &mut String) -> std::fmt::Result {

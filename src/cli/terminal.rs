@@ -7,9 +7,14 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::Mutex;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Severity;
+use super::exit::Exit;
+use super::log::Log;
+use crate::clock::Clock;
+use crate::config::{LogFormat, Severity};
 use crate::doctor::Verdict;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -27,12 +32,14 @@ pub struct Talk {
     pub quiet: bool,
     pub no_progress: bool,
     pub colour: ColourChoice,
+    pub format: LogFormat,
 }
 
 /// Stdout and stderr, with what is known about them.
 pub struct Terminal {
     out: Mutex<Box<dyn Write + Send>>,
     err: Mutex<Box<dyn Write + Send>>,
+    log: Log,
     talk: Talk,
     out_is_terminal: bool,
     err_is_terminal: bool,
@@ -42,8 +49,10 @@ pub struct Terminal {
 impl Terminal {
     /// The process's own streams; starts the log on stderr as `talk` asks.
     pub fn open(talk: Talk) -> Self {
-        start_log(talk);
+        let log = Log::new(talk.format);
+        start_log(talk, &log);
         Self {
+            log,
             out_is_terminal: io::stdout().is_terminal(),
             err_is_terminal: io::stderr().is_terminal(),
             out: Mutex::new(Box::new(BufWriter::new(io::stdout()))),
@@ -65,31 +74,81 @@ impl Terminal {
         DataSink { terminal: self }
     }
 
+    /// The log has the time of this clock from now on.
+    pub fn use_clock(&self, clock: Clock) {
+        self.log.use_clock(clock);
+    }
+
     /// A remark on stderr, silent under `--quiet`.
     pub fn say(&self, line: &str) {
-        if !self.talk.quiet {
-            self.stderr(line);
+        match self.log.is_json() {
+            true => self.record(Level::INFO, line.trim(), &Value::Null),
+            false => self.for_people(line),
         }
     }
 
     /// A remark that only `-v` shows.
     pub fn detail(&self, line: &str) {
         if self.talk.verbose > 0 {
-            self.say(line);
+            match self.log.is_json() {
+                true => self.record(Level::DEBUG, line.trim(), &Value::Null),
+                false => self.for_people(line),
+            }
         }
     }
 
     pub fn warn(&self, line: &str) {
+        if self.log.is_json() {
+            return self.record(Level::WARN, line, &Value::Null);
+        }
         let label = paint("warning:", "33;1", self.colours(self.err_is_terminal));
-        self.say(&format!("{label} {line}"));
+        self.for_people(&format!("{label} {line}"));
     }
 
     /// An error with its hints; `--quiet` does not silence it.
     pub fn error(&self, line: &str, hints: &[String]) {
+        self.tell_error(line, hints, None);
+    }
+
+    /// The error that ends the program with this code.
+    pub fn fatal(&self, line: &str, hints: &[String], exit: Exit) {
+        self.tell_error(line, hints, Some(exit));
+    }
+
+    fn tell_error(&self, line: &str, hints: &[String], exit: Option<Exit>) {
+        if self.log.is_json() {
+            let mut fields = serde_json::Map::new();
+            if !hints.is_empty() {
+                fields.insert("hints".into(), json!(hints));
+            }
+            if let Some(exit) = exit {
+                fields.insert("exit_code".into(), exit.code().into());
+            }
+            return self.record(Level::ERROR, line, &Value::Object(fields));
+        }
         let label = paint("error:", "31;1", self.colours(self.err_is_terminal));
         self.stderr(&format!("{label} {line}"));
         for hint in hints {
             self.stderr(&format!("hint: {hint}"));
+        }
+    }
+
+    /// What only people read, laid out in lines; machines get a [`Self::record`] instead.
+    pub fn for_people(&self, text: &str) {
+        if !self.talk.quiet && !self.log.is_json() {
+            // An empty remark is an empty line.
+            match text.is_empty() {
+                true => self.stderr(""),
+                false => text.lines().for_each(|line| self.stderr(line)),
+            }
+        }
+    }
+
+    /// What only machines read: nothing unless the log is JSON.
+    pub fn record(&self, level: Level, message: &str, fields: &Value) {
+        let silent = self.talk.quiet && level != Level::ERROR;
+        if self.log.is_json() && !silent && !message.is_empty() {
+            self.stderr(&self.log.line(level, message, fields));
         }
     }
 
@@ -137,7 +196,8 @@ impl Terminal {
 
     /// A bar on stderr that counts bytes, or a hidden one where nobody watches.
     pub fn progress(&self, total_bytes: u64) -> ProgressBar {
-        if !self.err_is_terminal || self.talk.quiet || self.talk.no_progress {
+        let unwanted = self.talk.quiet || self.talk.no_progress || self.log.is_json();
+        if !self.err_is_terminal || unwanted {
             return ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::hidden());
         }
         let style = ProgressStyle::with_template(
@@ -164,8 +224,9 @@ impl Terminal {
     }
 
     fn stderr(&self, line: &str) {
-        // When stderr itself fails there is nobody left to tell.
-        let _ = writeln!(lock(&self.err), "{line}");
+        // In one piece, so that no other thread's line comes in between. When stderr itself fails
+        // there is nobody left to tell.
+        let _ = lock(&self.err).write_all(format!("{line}\n").as_bytes());
     }
 }
 
@@ -198,14 +259,18 @@ pub fn no_colour() -> bool {
 }
 
 /// A panic names its place and nothing else: its payload could quote a cell.
-pub fn hide_panic_payloads() {
-    std::panic::set_hook(Box::new(|info| {
+pub fn hide_panic_payloads(terminal: &Terminal) {
+    let log = terminal.log.clone();
+    std::panic::set_hook(Box::new(move |info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let message = format!("internal error at {place}");
+        let hint = "please report this place; nothing half-written is visible in the lake";
+        let text = match log.is_json() {
+            true => log.line(Level::ERROR, &message, &json!({"hints": [hint]})),
+            false => format!("error: {message}\nhint: {hint}"),
+        };
         // When stderr itself fails there is nobody left to tell.
-        let _ = writeln!(
-            io::stderr(),
-            "error: internal error at {place}\nhint: please report this place; nothing half-written is visible in the lake"
-        );
+        let _ = writeln!(io::stderr(), "{text}");
     }));
 }
 
@@ -218,7 +283,7 @@ fn lock<T: ?Sized>(stream: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Only our own events, at the level that `-v` asks for: the log of a dependency could quote a
 /// query's values.
-fn start_log(talk: Talk) {
+fn start_log(talk: Talk, log: &Log) {
     let level = match (talk.quiet, talk.verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
@@ -226,13 +291,16 @@ fn start_log(talk: Talk) {
         (false, 2) => "debug",
         (false, _) => "trace",
     };
-    let started = tracing_subscriber::fmt()
+    let events = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!("orgwatch={level}")))
         .with_writer(io::stderr)
         .with_ansi(false)
         .without_time()
-        .with_target(false)
-        .try_init();
+        .with_target(false);
+    let started = match log.is_json() {
+        true => events.event_format(log.clone()).try_init(),
+        false => events.try_init(),
+    };
     // A second start in one process (tests) keeps the first log.
     drop(started);
 }

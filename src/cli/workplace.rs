@@ -37,6 +37,7 @@ pub struct Flags<'a> {
     pub rules: Option<&'a RuleFlags>,
     pub inputs: &'a [String],
     pub no_canaries: bool,
+    pub metrics_file: Option<&'a PathBuf>,
 }
 
 impl<'t> Workplace<'t> {
@@ -48,6 +49,7 @@ impl<'t> Workplace<'t> {
         flags: &Flags<'_>,
     ) -> anyhow::Result<Self> {
         let clock = now.map_or(Clock::System, Clock::Fixed);
+        terminal.use_clock(clock);
         let env = |name: &str| std::env::var(name).ok();
         let file = find_file(global.config.as_deref(), &env);
         let overrides = overrides(global, flags);
@@ -68,6 +70,12 @@ impl<'t> Workplace<'t> {
 
     pub fn data_dir(&self) -> &Path {
         &self.settings.store.data_dir
+    }
+
+    /// What mails call the org.
+    pub fn org_name(&self) -> String {
+        let name = self.settings.org.name.value.clone();
+        name.unwrap_or_else(|| "your org".to_owned())
     }
 
     /// How the reader starts this program against the same lake.
@@ -205,5 +213,7 @@ fn overrides(global: &Global, flags: &Flags<'_>) -> Overrides {
         rules_dir: flags.rules.and_then(|f| f.rules_dir.clone()),
         lookback_days: flags.rules.and_then(|f| f.lookback_days),
         fail_on: flags.rules.and_then(|f| f.fail_on).map(|f| f.0),
+        log_format: global.log_format,
+        metrics_file: flags.metrics_file.cloned(),
     }
 }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+use super::alert::{self, FileEmail};
 use super::document::{Document, Item, Section};
 use super::fault::{Fault, Position};
+use super::operations::{LogFormat, parse_log_format};
 use super::suppress::{self, Suppression, check_rule_id};
 use super::value::{
-    BadValue, ByteSize, parse_fail_on, parse_id, parse_mailbox, parse_memory, parse_timezone,
-    quoted,
+    BadValue, ByteSize, parse_fail_on, parse_id, parse_memory, parse_timezone, quoted,
 };
 use super::{RuleParam, RuleSetting, RuleStatus, Severity};
 
@@ -40,16 +41,16 @@ pub(super) struct FileSettings {
     pub enrich_networks: Given<Vec<PathBuf>>,
     pub rules: BTreeMap<String, RuleSetting>,
     pub suppressions: Vec<Suppression>,
-    pub mail_from: Given<String>,
-    pub mail_to: Given<Vec<String>>,
-    pub mail_min_severity: Given<Severity>,
+    pub email: FileEmail,
     pub report_html: Given<Option<PathBuf>>,
     pub memory: Given<ByteSize>,
     pub threads: Given<usize>,
     pub quarantine_ratio: Given<f64>,
+    pub log_format: Given<LogFormat>,
+    pub metrics_file: Given<Option<PathBuf>>,
 }
 
-const TOP: [&str; 13] = [
+const TOP: [&str; 15] = [
     "org",
     "store",
     "inputs",
@@ -63,18 +64,8 @@ const TOP: [&str; 13] = [
     "report",
     "salesforce",
     "limits",
-];
-
-const EMAIL: [&str; 9] = [
-    "transport",
-    "from",
-    "to",
-    "min_severity",
-    "host",
-    "port",
-    "tls",
-    "username",
-    "password_file",
+    "log",
+    "metrics",
 ];
 
 /// Reads the text of a configuration file; relative paths are joined to `folder`.
@@ -152,14 +143,12 @@ pub(super) fn read(
             file.suppressions.push(Suppression::read(&entry, now)?);
         }
     }
-    if let Some(alert) = section("alert", &["email", "webhook"])? {
-        if let Some(item) = alert.get("webhook") {
+    if let Some(table) = section("alert", &["email", "group", "webhook"])? {
+        if let Some(item) = table.get("webhook") {
             let hint = "alerts go to [alert.email] for now";
             return Err(not_available(&item, "[[alert.webhook]]", hint));
         }
-        if let Some(email) = alert.get("email") {
-            read_email(&email.table("in [alert.email]", &EMAIL)?, &mut file)?;
-        }
+        file.email = alert::read(&table, folder)?;
     }
     if let Some(report) = section("report", &["html"])? {
         file.report_html = given(&report, "html", |item| path(item).map(Some))?;
@@ -171,43 +160,13 @@ pub(super) fn read(
         })?;
         file.quarantine_ratio = given(&limits, "quarantine_ratio", |item| item.number(0.0..=1.0))?;
     }
+    if let Some(log) = section("log", &["format"])? {
+        file.log_format = given(&log, "format", |item| item.parsed(parse_log_format))?;
+    }
+    if let Some(metrics) = section("metrics", &["file"])? {
+        file.metrics_file = given(&metrics, "file", |item| path(item).map(Some))?;
+    }
     Ok(file)
-}
-
-fn read_email(email: &Section<'_>, file: &mut FileSettings) -> Result<(), Fault> {
-    if let Some(item) = email.get("transport") {
-        let word = item.word(&["file", "smtp", "sendmail"])?;
-        if word != "file" {
-            let what = format!("transport = \"{word}\" in [alert.email]");
-            let hint = "use transport = \"file\", which writes the mail as .eml into the outbox";
-            return Err(not_available(&item, &what, hint));
-        }
-    }
-    file.mail_from = given(email, "from", |item| item.parsed(parse_mailbox))?;
-    file.mail_to = given(email, "to", |item| {
-        let to: Vec<_> = item
-            .list()?
-            .iter()
-            .map(|one| one.parsed(parse_mailbox))
-            .collect::<Result<_, _>>()?;
-        if to.is_empty() {
-            return Err(item.fault(
-                "`to` names nobody",
-                Some("give at least one mail address".into()),
-            ));
-        }
-        Ok(to)
-    })?;
-    file.mail_min_severity = given(email, "min_severity", |item| item.parsed(parse_severity))?;
-    // The server's keys may stay in place while the transport is `file`, but not wrong.
-    given(email, "port", |item| item.integer(1..=65_535))?;
-    given(email, "tls", |item| {
-        item.word(&["starttls", "implicit", "none"])
-    })?;
-    for key in ["host", "username", "password_file"] {
-        given(email, key, Item::text)?;
-    }
-    Ok(())
 }
 
 fn rule_setting(item: &Item<'_>) -> Result<RuleSetting, Fault> {
@@ -246,7 +205,7 @@ fn rule_setting(item: &Item<'_>) -> Result<RuleSetting, Fault> {
     })
 }
 
-fn parse_severity(text: &str) -> Result<Severity, BadValue> {
+pub(super) fn parse_severity(text: &str) -> Result<Severity, BadValue> {
     Severity::from_word(text).ok_or_else(|| {
         let words = Severity::ALL.map(Severity::as_str);
         let hint = super::fault::hint_for_word(text, &words);
@@ -268,7 +227,7 @@ fn days(item: &Item<'_>, most: u32) -> Result<u32, Fault> {
     Ok(item.integer(1..=i64::from(most))? as u32)
 }
 
-fn given<'a, T>(
+pub(super) fn given<'a, T>(
     section: &Section<'a>,
     key: &str,
     read: impl FnOnce(&Item<'a>) -> Result<T, Fault>,

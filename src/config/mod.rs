@@ -1,12 +1,14 @@
 //! Settings with their origin: flag over environment over file over default. Unknown keys are
 //! refused, and each refusal names file, line and column, and what to write instead.
 
+mod alert;
 mod document;
 mod environment;
 mod family;
 mod fault;
 mod file;
 mod network;
+mod operations;
 mod origin;
 mod rule;
 mod settings;
@@ -17,16 +19,19 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use alert::{
+    AlertGroup, DEFAULT_GROUP, Email, PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, SecretError, Server,
+    TlsMode, TransportKind, smtp_password,
+};
 pub use document::{Document, Item, Section};
 pub use environment::find_file;
 pub use family::Family;
 pub use fault::{Fault, Position, hint_for_word, nearest};
 pub use network::parse_network;
+pub use operations::{Glance, LogFormat, Operations, parse_log_format};
 pub use origin::{Origin, Setting};
 pub use rule::{ParamValue, RuleParam, RuleSetting, RuleStatus};
-pub use settings::{
-    ConfigError, Detect, Email, Enrich, Inputs, Limits, Org, Overrides, Settings, Store,
-};
+pub use settings::{ConfigError, Detect, Enrich, Inputs, Limits, Org, Overrides, Settings, Store};
 pub use severity::Severity;
 pub use suppress::{LONGEST_SUPPRESSION_DAYS, Suppression};
 pub use value::{

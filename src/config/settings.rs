@@ -8,10 +8,12 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::Severity;
+use super::alert::Email;
 use super::document::Document;
 use super::environment::{Environment, parse_boolean, parse_ratio};
 use super::fault::{Fault, Position};
 use super::file::{self, FileSettings};
+use super::operations::{LogFormat, Operations};
 use super::origin::{Origin, Setting};
 use super::rule::RuleSetting;
 use super::suppress::Suppression;
@@ -55,6 +57,7 @@ pub struct Settings {
     /// Where `run` writes its report.
     pub report_html: Setting<Option<PathBuf>>,
     pub limits: Limits,
+    pub operations: Operations,
 }
 
 #[derive(Debug, Clone)]
@@ -108,15 +111,6 @@ pub struct Detect {
     pub indicators: Setting<Vec<PathBuf>>,
 }
 
-/// The digest. Its only transport in this release is `file`, which writes `.eml` files.
-#[derive(Debug, Clone)]
-pub struct Email {
-    pub from: Setting<String>,
-    pub to: Setting<Vec<String>>,
-    /// Findings below it are counted, not listed. `low` by default.
-    pub min_severity: Setting<Severity>,
-}
-
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// For all of the process. 512 MiB by default.
@@ -142,12 +136,13 @@ pub struct Overrides {
     pub fail_on: Option<Option<Severity>>,
     pub memory: Option<ByteSize>,
     pub threads: Option<usize>,
+    pub log_format: Option<LogFormat>,
+    pub metrics_file: Option<PathBuf>,
 }
 
 const DEFAULT_MEMORY: ByteSize = ByteSize(512 << 20);
 const DEFAULT_LOOKBACK_DAYS: u32 = 366;
 const DEFAULT_QUARANTINE_RATIO: f64 = 0.01;
-const DEFAULT_MAILBOX: &str = "orgwatch@localhost";
 
 impl Settings {
     /// Resolves every setting. `env` looks up an environment variable; an empty one counts as
@@ -164,6 +159,7 @@ impl Settings {
             None => FileSettings::default(),
         };
         let env = Environment { look_up: env };
+        let operations = Operations::resolve(&flags, &env, &given)?;
         let org_timezone = Setting::first_of(
             ("", None),
             (
@@ -175,6 +171,7 @@ impl Settings {
         );
         Ok(Self {
             file: file.map(Path::to_owned),
+            operations,
             store: Store {
                 data_dir: Setting::first_of(
                     ("--data-dir", flags.data_dir),
@@ -293,11 +290,7 @@ impl Settings {
             },
             rules: given.rules,
             suppressions: given.suppressions,
-            email: Email {
-                from: Setting::from_file(given.mail_from, || DEFAULT_MAILBOX.to_owned()),
-                to: Setting::from_file(given.mail_to, || vec![DEFAULT_MAILBOX.to_owned()]),
-                min_severity: Setting::from_file(given.mail_min_severity, || Severity::Low),
-            },
+            email: Email::resolve(given.email),
             report_html: Setting::from_file(given.report_html, || None),
             limits: Limits {
                 memory: Setting::first_of(
@@ -372,7 +365,7 @@ impl Settings {
                 .join(", ")
         };
         let never = |value: &Option<Severity>| value.map_or("never", Severity::as_str).to_owned();
-        vec![
+        let mut rows = vec![
             row("org.name", &self.org.name, text),
             row("org.id", &self.org.id, text),
             row("org.timezone", &self.org.timezone, |tz| {
@@ -400,13 +393,9 @@ impl Settings {
             row("detect.rules_dir", &self.detect.rules_dir, path),
             row("detect.canaries", &self.detect.canaries, bool::to_string),
             row("detect.indicators", &self.detect.indicators, join),
-            row("alert.email.from", &self.email.from, String::clone),
-            row("alert.email.to", &self.email.to, |to| to.join(", ")),
-            row(
-                "alert.email.min_severity",
-                &self.email.min_severity,
-                Severity::to_string,
-            ),
+        ];
+        rows.extend(self.email.listing());
+        rows.extend([
             row("report.html", &self.report_html, path),
             row("limits.memory", &self.limits.memory, ByteSize::to_string),
             row("limits.threads", &self.limits.threads, usize::to_string),
@@ -415,7 +404,9 @@ impl Settings {
                 &self.limits.quarantine_ratio,
                 f64::to_string,
             ),
-        ]
+        ]);
+        rows.extend(self.operations.listing());
+        rows
     }
 }
 
@@ -455,7 +446,7 @@ fn input_timezone(
     Ok(own)
 }
 
-fn default_data_dir(env: &Environment<'_>) -> PathBuf {
+pub(super) fn default_data_dir(env: &Environment<'_>) -> PathBuf {
     let absolute = |name| env.path(name).filter(|path| path.is_absolute());
     match (absolute("XDG_STATE_HOME"), absolute("HOME")) {
         (Some(state), _) => state.join("orgwatch"),

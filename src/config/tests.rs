@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod documents;
+mod mail;
 mod refusals;
 mod suppressions;
 

@@ -37,6 +37,7 @@ mod sight;
 mod statement;
 mod subject;
 mod suppress;
+mod suppress_entry;
 mod void;
 mod windows;
 
@@ -66,6 +67,7 @@ pub use sight::Sight;
 pub use statement::{Order, Statement, undeclared};
 pub use subject::{Evidence, Subject, day_of, names_of};
 pub use suppress::Suppressions;
+pub use suppress_entry::{Acceptance, suppress_entry};
 pub use void::void_suppressions;
 pub use windows::{Window, Windows};
 

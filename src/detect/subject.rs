@@ -12,10 +12,10 @@ use crate::engine::app_name_key;
 use crate::lake::FindingRow;
 
 /// Evidence columns that name apps, the one that says most first.
-const APPS: [&str; 6] = ["app_key", "app_id", "app", "app_name", "apps", "app_ids"];
+pub(super) const APPS: [&str; 6] = ["app_key", "app_id", "app", "app_name", "apps", "app_ids"];
 
 /// Evidence columns that name networks or addresses.
-const NETWORKS: [&str; 6] = [
+pub(super) const NETWORKS: [&str; 6] = [
     "network",
     "networks",
     "ip",

@@ -134,7 +134,8 @@ mod tests {
         Finding {
             row,
             status,
-            held_by: None,
+            hold: None,
+            reopened: None,
             first_run: 1,
             last_run: 1,
             new_in_run: 1,

@@ -3,14 +3,16 @@
 
 mod enrichment;
 mod logs;
+mod mail;
 mod places;
 mod runs;
 mod setup;
 
 pub use enrichment::enrichment;
 pub use logs::{data_sets, gaps, inputs};
+pub use mail::{outbox, recipients, way_out};
 pub use places::places;
-pub use runs::{lake, last_run, outbox};
+pub use runs::{lake, last_run};
 pub use setup::{registry, rules, settings};
 
 /// What a check came to.

@@ -1,4 +1,4 @@
-//! The lake, its last run, and the mails that wait.
+//! The lake and its last run.
 
 use chrono::{DateTime, Utc};
 
@@ -68,20 +68,6 @@ pub fn last_run(lake: &Lake, now: DateTime<Utc>) -> Result<Check, LakeError> {
             "last night",
             format!("{when}: ended with {}", code.unwrap_or(-1)),
             "3: input was rejected or a rule could not see; 4: alerts wait in the outbox; run it again and read its summary",
-        ),
-    })
-}
-
-/// Mails that are written and not sent.
-pub fn outbox(lake: &Lake) -> Result<Check, LakeError> {
-    let waiting = lake.ledger().outbox_pending()?;
-    Ok(match waiting.len() {
-        0 => Check::pass("mail", "outbox", "nothing waits"),
-        n => Check::warn(
-            "mail",
-            "outbox",
-            format!("{} wait", counted(n, "mail")),
-            "the next `orgwatch run` sends them first",
         ),
     })
 }

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 
 use super::Check;
-use crate::alert::Recipients;
 use crate::config::{RuleStatus, Settings};
 use crate::detect::RuleSet;
 use crate::registry::{ProblemKind, Registry, Resolution};
@@ -66,22 +65,6 @@ pub fn settings(settings: &Settings, now: DateTime<Utc>) -> Vec<Check> {
             "config",
             "suppressions",
             format!("{} in force", counted(all, "suppression")),
-        ),
-    });
-    let email = &settings.email;
-    checks.push(match Recipients::parse(&email.from, &email.to) {
-        Ok(_) if email.to.is_empty() => Check::warn(
-            "mail",
-            "recipients",
-            "none: nobody is told",
-            "set `to` in [alert.email]",
-        ),
-        Ok(recipients) => Check::pass("mail", "recipients", recipients.addresses().join(", ")),
-        Err(error) => Check::fail(
-            "mail",
-            "recipients",
-            error.to_string(),
-            "correct `from` and `to` in [alert.email]",
         ),
     });
     checks

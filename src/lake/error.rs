@@ -104,8 +104,31 @@ pub enum LakeError {
     #[error("no finding has an id that begins with `{prefix}`: see `orgwatch findings list`")]
     NoFinding { prefix: String },
 
-    #[error("{count} findings have an id that begins with `{prefix}`: give more of it")]
-    AmbiguousFinding { prefix: String, count: usize },
+    #[error(
+        "{count} findings have an id that begins with `{prefix}`:{candidates}\nhint: give more of the id"
+    )]
+    AmbiguousFinding {
+        prefix: String,
+        count: usize,
+        /// Lines that begin with a line feed: ids and rules.
+        candidates: String,
+    },
+
+    #[error("finding {id} is {state}: it cannot be {wanted}\nhint: {hint}")]
+    FindingState {
+        id: String,
+        state: String,
+        wanted: &'static str,
+        hint: &'static str,
+    },
+
+    #[error("no mail has the number {id}: see `orgwatch alert list`")]
+    NoMail { id: i64 },
+
+    #[error(
+        "mail {id} was not refused: `orgwatch alert list --state failed` shows those that were"
+    )]
+    MailNotFailed { id: i64 },
 
     #[error("cannot prepare the mails of this run: {source}")]
     Mail {

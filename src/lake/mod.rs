@@ -39,10 +39,11 @@ pub use self::error::LakeError;
 pub use self::fs::create_private;
 pub use self::info::LakeInfo;
 pub use self::ledger::{
-    Canary, CanaryState, Correlate, Correlation, DirtyDays, EvaluatedWindow, EventTypeInfo,
-    Finding, FindingChanges, FindingEvent, FindingFilter, FindingRow, InferredRole, Ledger,
-    LedgerTable, OutboxMail, PendingMail, Placed, RuleRun, RuleStatus, Run, RunState, Status,
-    SuppressionState,
+    ByHand, Canary, CanaryState, Correlate, Correlation, Counts, Decision, DirtyDays,
+    EvaluatedWindow, EventTypeInfo, Finding, FindingChanges, FindingEvent, FindingFilter,
+    FindingRow, GROWTH, Hold, InferredRole, LastRun, Ledger, LedgerTable, MailState, OutboxMail,
+    PROGRAM, PendingMail, Placed, Reopened, RuleRun, RuleStanding, RuleStatus, Run, RunState,
+    Standing, Status, SuppressionState, Verdict,
 };
 pub use self::model::*;
 pub use self::open::Damage;

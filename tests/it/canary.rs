@@ -234,7 +234,15 @@ fn record_data_and_tokens_reach_no_output() {
         said.push((arguments.join(" "), output.stdout));
         said.push((arguments.join(" "), output.stderr));
     };
-    call(&["run", "--now", "2026-01-16T03:00:00Z"]);
+    call(&[
+        "run",
+        "--now",
+        "2026-01-16T03:00:00Z",
+        "--log-format",
+        "json",
+        "--metrics-file",
+        "lake/metrics.prom",
+    ]);
     let tables: Vec<String> = Catalog::embedded()
         .event_types()
         .iter()

@@ -344,7 +344,8 @@ fn a_second_rule_of_the_next_night_raises_the_first_finding_and_that_is_told_onc
     assert_eq!(severity(&org, UI), graded("critical", Some("high")));
     assert_eq!(severity(&org, HIJACK), graded("high", Some("medium")));
     let mails = told(&org);
-    assert_eq!(mails.len(), 2);
+    let subjects: Vec<&str> = mails.iter().map(|(subject, _)| subject.as_str()).collect();
+    assert_eq!(mails.len(), 2, "{subjects:#?}");
     assert!(
         mails[1]
             .0
@@ -423,7 +424,8 @@ fn what_detect_raised_the_next_run_tells_once() {
     assert_eq!(told(&org).len(), 1);
     night(&org, 0, "2026-01-16T03:00:00Z", &["day-15.csv"]);
     let mails = told(&org);
-    assert_eq!(mails.len(), 2);
+    let subjects: Vec<&str> = mails.iter().map(|(subject, _)| subject.as_str()).collect();
+    assert_eq!(mails.len(), 2, "{subjects:#?}");
     assert!(
         mails[1].0.starts_with("[orgwatch CRITICAL] 2 new findings"),
         "{}",

@@ -8,10 +8,10 @@ use crate::logs::{Org, login_file};
 use crate::program::{expect, orgwatch};
 use crate::sample::mails;
 
-type Row = Vec<(&'static str, String)>;
+pub type Row = Vec<(&'static str, String)>;
 
 /// A login of user `n` on a day of January at an hour, by its key or through the login page.
-fn login(n: usize, day: u32, hour: u32, through_ui: bool) -> Row {
+pub fn login(n: usize, day: u32, hour: u32, through_ui: bool) -> Row {
     let mut row = crate::logs::login(n, 0);
     row.retain(|(name, _)| {
         !["TIMESTAMP", "TIMESTAMP_DERIVED", "REQUEST_ID", "LOGIN_TYPE"].contains(name)
@@ -32,14 +32,14 @@ fn login(n: usize, day: u32, hour: u32, through_ui: bool) -> Row {
 }
 
 /// A whole day of an integration, every hour.
-fn calm(day: u32) -> Vec<Row> {
+pub fn calm(day: u32) -> Vec<Row> {
     (0..24).map(|hour| login(1, day, hour, false)).collect()
 }
 
 /// The rule whose findings are followed; what the others make of so small an org is told elsewhere.
 const RULE: &str = "integration-ui-login";
 
-fn org() -> Org {
+pub fn org() -> Org {
     let org = Org::new();
     let rules = RuleSet::embedded().unwrap();
     let off: String = rules

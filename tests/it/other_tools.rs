@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use serde_json::Value;
 
 use crate::program::{expect, orgwatch};
 use crate::sample::WholeNight;
 
-fn call(command: &mut Command) -> String {
+/// What a program prints, which must succeed.
+pub fn call(command: &mut Command) -> String {
     let shown = format!("{command:?}");
     let output = command
         .output()
@@ -25,7 +27,9 @@ fn call(command: &mut Command) -> String {
 }
 
 /// A Python with what `tests/requirements.txt` pins; made once per build folder.
-fn python() -> PathBuf {
+pub fn python() -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock();
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let wanted = fs::read_to_string(tests.join("requirements.txt")).unwrap();
     let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("it-venv");

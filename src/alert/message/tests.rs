@@ -2,12 +2,13 @@ use chrono::NaiveDate;
 use mail_parser::MessageParser;
 
 use super::*;
+use crate::alert::audience::tests::letterhead;
 use crate::alert::digest::tests::{at, finding, gathered};
 use crate::alert::{DigestFinding, Mailed, News, RunHealth, StillActive};
 
 const EVIL: &str = "x\r\nBcc: thief@example.net\u{1b}]52;c;aGk=\u{7}\u{202e}<img src=http://203.0.113.9/p><script>alert(1)</script>\"'&amp;";
 
-fn digest(news: Vec<DigestFinding>) -> Digest {
+pub(super) fn digest(news: Vec<DigestFinding>) -> Digest {
     Digest {
         org: "Example org".into(),
         run_id: 12,
@@ -35,14 +36,17 @@ fn digest(news: Vec<DigestFinding>) -> Digest {
             rules_blind: vec![("guest-api-traffic".into(), "no api files for 3 days".into())],
             ..RunHealth::default()
         },
+        audience: "default".into(),
+        is_heartbeat: false,
+        elsewhere: 0,
     }
 }
 
-fn one() -> Digest {
+pub(super) fn one() -> Digest {
     digest(vec![finding("f1", "k1", Severity::High)])
 }
 
-fn recipients() -> Recipients {
+pub(super) fn recipients() -> Recipients {
     let to = [
         "soc@example.com".to_owned(),
         "Team <ops@example.com>".to_owned(),
@@ -50,8 +54,8 @@ fn recipients() -> Recipients {
     Recipients::parse("orgwatch <orgwatch@example.com>", &to).expect("addresses")
 }
 
-fn mail(digest: &Digest) -> Mail {
-    compose(digest, &recipients()).expect("compose")
+pub(super) fn mail(digest: &Digest) -> Mail {
+    compose(digest, &recipients(), &letterhead()).expect("compose")
 }
 
 fn addresses(list: Option<&mail_parser::Address>) -> Vec<String> {
@@ -174,7 +178,7 @@ fn elements_and_text(html: &str) -> (Vec<String>, String) {
     (elements, text)
 }
 
-fn body(mail: &Mail, html: bool) -> String {
+pub(super) fn body(mail: &Mail, html: bool) -> String {
     let parsed = MessageParser::default().parse(&mail.bytes).expect("a mail");
     let body = if html {
         parsed.body_html(0)
@@ -241,7 +245,7 @@ fn text_and_html_tell_the_same_facts() {
     let html = normal(&elements_and_text(&body(&mail, true)).1);
     let mut facts = Vec::new();
     strings(
-        &serde_json::to_value(View::new(&digest)).expect("json"),
+        &serde_json::to_value(View::new(&digest, &letterhead())).expect("json"),
         &mut facts,
     );
     assert!(facts.len() > 30);
@@ -273,7 +277,9 @@ fn the_same_night_is_the_same_mail_byte_for_byte() {
     assert_ne!(mail(&grown).message_id, mail(&one()).message_id);
     let fewer = Recipients::parse("orgwatch@example.com", &["soc@example.com".into()]).expect("ok");
     assert_ne!(
-        compose(&one(), &fewer).expect("compose").message_id,
+        compose(&one(), &fewer, &letterhead())
+            .expect("compose")
+            .message_id,
         mail(&one()).message_id
     );
 }

@@ -8,6 +8,7 @@ use arrow::json::{Writer, WriterBuilder};
 use arrow::record_batch::RecordBatch;
 
 use super::{OutputError, ResultWriter};
+use crate::privacy::escape_json;
 
 pub enum JsonWriter<'w> {
     Array(Writer<Escaping<'w>, JsonArray>),
@@ -82,7 +83,7 @@ impl Write for Escaping<'_> {
         };
         let rest = self.carried.split_off(valid);
         let text = String::from_utf8_lossy(&self.carried);
-        self.sink.write_all(escape(&text).as_bytes())?;
+        self.sink.write_all(escape_json(&text).as_bytes())?;
         self.carried = rest;
         Ok(bytes.len())
     }
@@ -90,21 +91,4 @@ impl Write for Escaping<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.sink.flush()
     }
-}
-
-/// `text` of JSON with every character that is not safe to show as a `\u` escape. Blanks and
-/// line ends between values are JSON's own and stay.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut units = [0; 2];
-    for c in text.chars() {
-        if matches!(c, '\n' | '\t' | '\r') || !crate::privacy::is_unsafe_to_show(c) {
-            out.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut units) {
-                out.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    out
 }

@@ -21,7 +21,6 @@ use arrow::record_batch::RecordBatch;
 
 pub use cell::csv_text;
 pub use destination::Destination;
-pub use json::escape as escape_json;
 pub use markdown::escape as escape_markdown;
 pub use rows::Rows;
 
@@ -43,9 +42,18 @@ pub enum Format {
     Arrow,
     /// A table for a page or a ticket
     Markdown,
+    /// OCSF Detection Findings, one JSON object per line; of findings only
+    #[value(hide = true)]
+    Ocsf,
+    /// SARIF 2.1.0; of findings only
+    #[value(hide = true)]
+    Sarif,
     /// JUnit's XML, of `rules test` only
     #[value(hide = true)]
     Junit,
+    /// A page, of `report` only
+    #[value(hide = true)]
+    Html,
 }
 
 impl Format {
@@ -75,6 +83,10 @@ pub enum OutputError {
     BinaryToTerminal { format: &'static str },
     #[error("only `orgwatch rules test` writes JUnit's XML\nhint: choose another --format")]
     JunitElsewhere,
+    #[error("only `orgwatch report` writes HTML\nhint: choose another --format")]
+    HtmlElsewhere,
+    #[error("only findings are written as OCSF and SARIF\nhint: choose another --format")]
+    FindingsElsewhere,
 }
 
 impl From<ArrowError> for OutputError {
@@ -134,7 +146,9 @@ pub fn writer<'w>(
         Format::Parquet => Box::new(columnar::ParquetWriter::new(schema, sink)?),
         Format::Arrow => Box::new(columnar::ArrowWriter::new(&schema, sink)?),
         Format::Markdown => Box::new(markdown::MarkdownWriter::new(&schema, sink)?),
+        Format::Ocsf | Format::Sarif => return Err(OutputError::FindingsElsewhere),
         Format::Junit => return Err(OutputError::JunitElsewhere),
+        Format::Html => return Err(OutputError::HtmlElsewhere),
     })
 }
 

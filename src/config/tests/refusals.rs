@@ -32,16 +32,6 @@ fn of_several_unknown_keys_the_first_in_the_file_is_named() {
 fn what_a_later_release_will_do_is_refused_by_name() {
     for (text, key, place) in [
         (
-            "[alert.email]\ntransport = \"smtp\"\n",
-            "transport = \"smtp\" in [alert.email]",
-            "2:1",
-        ),
-        (
-            "[alert.email]\ntransport = \"sendmail\"\n",
-            "transport = \"sendmail\"",
-            "2:1",
-        ),
-        (
             "[[alert.webhook]]\nurl = \"https://example.com\"\n",
             "[[alert.webhook]]",
             "1:9",

@@ -47,7 +47,8 @@ fn finding(id: &str, rule: &str, user: &str, when: &str) -> Finding {
     Finding {
         row,
         status: Status::New,
-        held_by: None,
+        hold: None,
+        reopened: None,
         first_run: 1,
         last_run: 1,
         new_in_run: 1,

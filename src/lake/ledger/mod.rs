@@ -14,6 +14,7 @@ mod outbox;
 mod parts;
 mod runs;
 mod snapshot;
+mod standing;
 mod state;
 mod values;
 
@@ -30,15 +31,16 @@ pub use days::DirtyDays;
 pub(super) use days::{forget_days, mark_dirty, remake_rollups};
 pub(super) use files::{forget_quarantine, insert_file, insert_quarantine, lose_files};
 pub use findings::{
-    Correlate, Correlation, EvaluatedWindow, Finding, FindingChanges, FindingEvent, FindingFilter,
-    FindingRow, Placed, Status,
+    ByHand, Correlate, Correlation, Decision, EvaluatedWindow, Finding, FindingChanges,
+    FindingEvent, FindingFilter, FindingRow, GROWTH, Hold, PROGRAM, Placed, Reopened, Status,
 };
-pub use outbox::{OutboxMail, PendingMail};
+pub use outbox::{MailState, OutboxMail, PendingMail, Verdict};
 pub(super) use parts::{
     NewPart, PartState, RecordedPart, inherit_files, insert_part, link_file, remove_part,
 };
 pub use runs::{RuleRun, RuleStatus, Run, RunState};
 pub use snapshot::LedgerTable;
+pub use standing::{Counts, LastRun, RuleStanding, Standing};
 pub use state::{Canary, CanaryState, InferredRole, SuppressionState};
 
 use super::error::{LakeError, Result};
@@ -47,10 +49,11 @@ use super::layout;
 
 /// One step for each version: the first makes a ledger, each later one brings the version before
 /// it up to date and keeps all that it holds. What was released never changes.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
 ];
 const VERSION: i64 = STEPS.len() as i64;
 const BUSY: Duration = Duration::from_secs(10);

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use rusqlite::Row;
 
 use super::Ledger;
+use super::findings::columns;
 use super::values::day_at;
 use crate::catalog::timestamp_ms;
 use crate::lake::error::Result;
@@ -33,13 +34,22 @@ pub enum LedgerTable {
     /// user_id, username, user_kind, bucket_start, first_seen, last_seen, count, expected,
     /// observed, evidence_json, attack` (comma separated), `suppressed_by, held_by,
     /// first_run, last_run, new_in_run, family, case_id, case_subject, raised_from,
-    /// raised_because, gathered_by`; by first sight and id. `severity` is the raised one.
+    /// raised_because, gathered_by, held_at, held_severity, held_count` (what there was to see when
+    /// a person set the status), `held_until, reopened_because`; by first sight and id. `severity`
+    /// is the raised one.
     Findings,
+    /// The life of each finding: `finding_id, at, from_status` (NULL: its birth), `to_status, who,
+    /// why, by_hand` (Boolean), `run_id` (NULL: by hand); by finding, oldest step first.
+    FindingEvents,
     /// `run_id, rule_id, version, status, reason, findings, elapsed_ms`; by run and rule.
     RuleRuns,
     /// The outbox without its messages: `outbox_id, run_id, created_at, message_id, recipients,
-    /// subject, state, attempts, last_error, sent_at, response, reference`; by `outbox_id`.
+    /// subject, state, attempts, last_error, sent_at, response, reference, audience` (the group
+    /// of people that it is for), `tried_at`; by `outbox_id`.
     Alerts,
+    /// What became of each mail at each address: `outbox_id, recipient, state` (pending, sent,
+    /// failed), `at, answer`; by mail and address.
+    AlertRecipients,
     /// `part_id, event_type, day` (Date32), `path` (relative to the data folder), `rows, bytes,
     /// first_event_at, last_event_at, run_id, added_at`; visible ones, by event type, day, part.
     Parts,
@@ -78,13 +88,15 @@ use Kind::{Day, Flag, Integer, Text, Time};
 type Columns = &'static [(&'static str, Kind)];
 
 impl LedgerTable {
-    pub const ALL: [LedgerTable; 12] = [
+    pub const ALL: [LedgerTable; 14] = [
         LedgerTable::Files,
         LedgerTable::Runs,
         LedgerTable::Quarantine,
         LedgerTable::Findings,
+        LedgerTable::FindingEvents,
         LedgerTable::RuleRuns,
         LedgerTable::Alerts,
+        LedgerTable::AlertRecipients,
         LedgerTable::Parts,
         LedgerTable::Suppressions,
         LedgerTable::Canaries,
@@ -100,8 +112,10 @@ impl LedgerTable {
             LedgerTable::Runs => "runs",
             LedgerTable::Quarantine => "quarantine",
             LedgerTable::Findings => "findings",
+            LedgerTable::FindingEvents => "finding_events",
             LedgerTable::RuleRuns => "rule_runs",
             LedgerTable::Alerts => "alerts",
+            LedgerTable::AlertRecipients => "alert_recipients",
             LedgerTable::Parts => "parts",
             LedgerTable::Suppressions => "suppressions",
             LedgerTable::Canaries => "canaries",
@@ -121,6 +135,7 @@ impl LedgerTable {
         match self {
             LedgerTable::Suppressions | LedgerTable::Canaries | LedgerTable::InferredRoles => 2,
             LedgerTable::Cases => 3,
+            LedgerTable::AlertRecipients => 4,
             _ => 1,
         }
     }
@@ -210,6 +225,21 @@ impl LedgerTable {
                 ("raised_from", Text),
                 ("raised_because", Text),
                 ("gathered_by", Text),
+                ("held_at", Time),
+                ("held_severity", Text),
+                ("held_count", Integer),
+                ("held_until", Time),
+                ("reopened_because", Text),
+            ],
+            LedgerTable::FindingEvents => &[
+                ("finding_id", Text),
+                ("at", Time),
+                ("from_status", Text),
+                ("to_status", Text),
+                ("who", Text),
+                ("why", Text),
+                ("by_hand", Flag),
+                ("run_id", Integer),
             ],
             LedgerTable::RuleRuns => &[
                 ("run_id", Integer),
@@ -233,6 +263,15 @@ impl LedgerTable {
                 ("sent_at", Time),
                 ("response", Text),
                 ("reference", Text),
+                ("audience", Text),
+                ("tried_at", Time),
+            ],
+            LedgerTable::AlertRecipients => &[
+                ("outbox_id", Integer),
+                ("recipient", Text),
+                ("state", Text),
+                ("at", Time),
+                ("answer", Text),
             ],
             LedgerTable::Parts => &[
                 ("part_id", Integer),
@@ -297,8 +336,8 @@ impl LedgerTable {
     }
 
     /// Selects every column under its name, of a ledger of this version.
-    fn select(self, version: i64) -> &'static str {
-        match self {
+    fn select(self, version: i64) -> String {
+        let select = match self {
             LedgerTable::Files if version < 2 => {
                 "SELECT *, NULL AS absent_columns FROM files ORDER BY file_id"
             }
@@ -308,23 +347,30 @@ impl LedgerTable {
                 "SELECT q.*, f.name AS file FROM quarantine AS q JOIN files AS f USING (file_id)
                  ORDER BY q.file_id, q.line_no, q.quarantine_id"
             }
-            LedgerTable::Findings if version < 2 => {
-                "SELECT *, NULL AS family, NULL AS case_id, NULL AS case_subject,
-                        NULL AS raised_from, NULL AS raised_because, NULL AS gathered_by
-                 FROM findings ORDER BY first_seen, finding_id"
+            LedgerTable::Findings => {
+                let columns = columns(version);
+                return format!("SELECT {columns} FROM findings ORDER BY first_seen, finding_id");
             }
-            LedgerTable::Findings if version < 3 => {
-                "SELECT *, NULL AS case_id, NULL AS case_subject, NULL AS raised_from,
-                        NULL AS raised_because, NULL AS gathered_by
-                 FROM findings ORDER BY first_seen, finding_id"
+            LedgerTable::FindingEvents => {
+                "SELECT *, run_id IS NULL AS by_hand FROM finding_events
+                 ORDER BY finding_id, event_id"
             }
-            LedgerTable::Findings => "SELECT * FROM findings ORDER BY first_seen, finding_id",
             LedgerTable::RuleRuns => "SELECT * FROM rule_runs ORDER BY run_id, rule_id",
+            LedgerTable::Alerts if version < 4 => {
+                "SELECT outbox_id, run_id, created_at, message_id,
+                        replace(recipients, char(10), ', ') AS recipients, subject, state,
+                        attempts, last_error, sent_at, response, reference,
+                        'default' AS audience, NULL AS tried_at
+                 FROM outbox ORDER BY outbox_id"
+            }
             LedgerTable::Alerts => {
                 "SELECT outbox_id, run_id, created_at, message_id,
                         replace(recipients, char(10), ', ') AS recipients, subject, state,
-                        attempts, last_error, sent_at, response, reference
+                        attempts, last_error, sent_at, response, reference, audience, tried_at
                  FROM outbox ORDER BY outbox_id"
+            }
+            LedgerTable::AlertRecipients => {
+                "SELECT * FROM outbox_recipients ORDER BY outbox_id, recipient"
             }
             LedgerTable::Parts => {
                 "SELECT * FROM parts WHERE state = 'visible' ORDER BY event_type, day, part_id"
@@ -336,7 +382,8 @@ impl LedgerTable {
                 "SELECT * FROM departed_rows ORDER BY event_type, day, departed_at, reason"
             }
             LedgerTable::Cases => include_str!("cases.sql"),
-        }
+        };
+        select.to_owned()
     }
 }
 
@@ -407,7 +454,7 @@ impl Ledger {
             return Ok(RecordBatch::new_empty(table.schema()));
         }
         let mut builders: Vec<Builder> = columns.iter().map(|(_, kind)| kind.builder()).collect();
-        let mut statement = self.conn.prepare(table.select(self.version))?;
+        let mut statement = self.conn.prepare(&table.select(self.version))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             for ((name, _), builder) in columns.iter().zip(&mut builders) {

@@ -202,22 +202,6 @@ fn the_rules_own_severity_may_rise_under_a_raise_and_is_news_where_the_sum_grows
 }
 
 #[test]
-fn what_is_acknowledged_is_raised_in_silence() {
-    let mut nights = Nights::new();
-    nights.night(&[row("a1", 1, 3)], &[]);
-    let ledger = nights.lake.ledger_mut();
-    ledger
-        .set_status("a1", Status::Acknowledged, "ann", "known", at(3, 0))
-        .unwrap();
-    let changes = nights.night(&[row("a1", 1, 3), other_rule("b1")], &[]);
-    assert_eq!(
-        (ids(&changes.new), ids(&changes.unchanged)),
-        (vec!["b1"], vec!["a1"])
-    );
-    assert_eq!(nights.severities("a1"), (Critical, Some(High)));
-}
-
-#[test]
 fn a_finding_seen_again_after_it_was_over_is_judged_by_its_rule_first() {
     let mut nights = Nights::new();
     nights.night(&[row("a1", 1, 3), other_rule("b1")], &[]);

@@ -38,7 +38,7 @@ pub(super) fn alone(findings: &[Finding]) -> Vec<Placed> {
     findings.iter().map(place).collect()
 }
 
-fn window(from: u32, to: u32) -> EvaluatedWindow {
+pub(super) fn window(from: u32, to: u32) -> EvaluatedWindow {
     EvaluatedWindow {
         rule_id: "integration-ui-login".to_owned(),
         from: at(from, 0),
@@ -46,14 +46,14 @@ fn window(from: u32, to: u32) -> EvaluatedWindow {
     }
 }
 
-struct Nights {
-    lake: Lake,
-    night: u32,
+pub(super) struct Nights {
+    pub lake: Lake,
+    pub night: u32,
     _dir: tempfile::TempDir,
 }
 
 impl Nights {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let lake = Lake::open_writer(dir.path()).unwrap();
         Self {
@@ -63,7 +63,7 @@ impl Nights {
         }
     }
 
-    fn night(&mut self, rows: &[FindingRow], windows: &[EvaluatedWindow]) -> FindingChanges {
+    pub fn night(&mut self, rows: &[FindingRow], windows: &[EvaluatedWindow]) -> FindingChanges {
         self.night += 1;
         let at = at(self.night, 3);
         let ledger = self.lake.ledger_mut();
@@ -73,11 +73,22 @@ impl Nights {
             .unwrap()
     }
 
-    fn status(&self, id: &str) -> Status {
+    pub fn status(&self, id: &str) -> Status {
         self.lake.ledger().finding(id).unwrap().status
     }
 
-    fn history(&self, id: &str) -> Vec<Status> {
+    pub fn decide(&mut self, id: &str, what: ByHand) {
+        let decision = Decision {
+            what,
+            who: "ann",
+            why: "known",
+            at: at(self.night, 9),
+        };
+        let ledger = self.lake.ledger_mut();
+        ledger.decide(&[id.to_owned()], &decision).unwrap();
+    }
+
+    pub fn history(&self, id: &str) -> Vec<Status> {
         let events = self.lake.ledger().finding_history(id).unwrap();
         events.into_iter().map(|e| e.to).collect()
     }
@@ -167,37 +178,17 @@ fn suppressed_and_acknowledged_findings_are_quiet() {
     let changes = nights.night(&[suppressed.clone(), row("a2", 1, 1)], &[window(1, 2)]);
     assert_eq!((changes.new.len(), changes.quiet.len()), (1, 1));
     assert_eq!(nights.status("a1"), Status::Suppressed);
-    let ledger = nights.lake.ledger_mut();
-    ledger
-        .set_status("a2", Status::Acknowledged, "ann", "known", at(3, 0))
-        .unwrap();
-    let changes = nights.night(&[suppressed, row("a2", 1, 9)], &[window(1, 2)]);
-    assert_eq!((changes.unchanged.len(), changes.quiet.len()), (1, 1));
+    nights.decide("a2", ByHand::Acknowledge);
+    let changes = nights.night(&[suppressed, row("a2", 1, 1)], &[window(1, 2)]);
+    assert_eq!((changes.unchanged.len(), changes.new.len()), (2, 0));
     assert_eq!(nights.status("a2"), Status::Acknowledged);
     let history = nights.lake.ledger().finding_history("a2").unwrap();
     assert_eq!(
         (history[1].who.as_str(), history[1].why.as_str()),
         ("ann", "known")
     );
-    let changes = nights.night(&[row("a1", 1, 1), row("a2", 1, 9)], &[window(1, 2)]);
+    let changes = nights.night(&[row("a1", 1, 1), row("a2", 1, 1)], &[window(1, 2)]);
     assert_eq!(changes.new[0].finding_id, "a1", "its suppression has ended");
-}
-
-#[test]
-fn a_finding_suppressed_by_hand_stays_so() {
-    let mut nights = Nights::new();
-    nights.night(&[row("a1", 1, 1)], &[window(1, 2)]);
-    let ledger = nights.lake.ledger_mut();
-    ledger
-        .set_status("a1", Status::Suppressed, "ann", "a drill", at(3, 0))
-        .unwrap();
-    assert_eq!(
-        nights.night(&[], &[window(1, 2)]),
-        FindingChanges::default()
-    );
-    let changes = nights.night(&[row("a1", 1, 8)], &[window(1, 2)]);
-    assert_eq!((changes.quiet.len(), changes.new.len()), (1, 0));
-    assert_eq!(nights.status("a1"), Status::Suppressed);
 }
 
 #[test]
@@ -218,6 +209,7 @@ fn mails_are_written_with_the_findings_or_not_at_all() {
     );
     let told = ledger.apply_findings(run, at(2, 0), &rows, &[], &alone, |changes| {
         Ok(vec![OutboxMail {
+            audience: "default".to_owned(),
             message_id: "<1@example.com>".to_owned(),
             recipients: vec!["soc@example.com".to_owned()],
             subject: format!("{} new", changes.new.len()),

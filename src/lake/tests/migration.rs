@@ -6,9 +6,10 @@ use rusqlite::Connection;
 
 use super::*;
 
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     include_str!("../ledger/schema.sql"),
     include_str!("../ledger/schema_2.sql"),
+    include_str!("../ledger/schema_3.sql"),
 ];
 
 /// Puts the rows of a lake's ledger into one as an older version made it.
@@ -105,7 +106,7 @@ fn a_writer_brings_a_ledger_of_version_1_up_to_date_and_keeps_every_row() {
 
 #[test]
 fn a_reader_shows_an_older_ledger_without_changing_it() {
-    for version in [1, 2] {
+    for version in [1, 2, 3] {
         reader_shows(version);
     }
 }
@@ -162,4 +163,88 @@ fn a_writer_brings_a_ledger_of_version_2_up_to_date_and_the_next_evaluation_find
             .num_rows(),
         1
     );
+}
+
+#[test]
+fn mails_of_an_older_release_keep_their_recipients_and_their_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut lake, run) = small_lake(dir.path());
+    let ledger = lake.ledger_mut();
+    for (id, to) in [
+        ("a@x", vec!["one@example.com", "two@example.com"]),
+        ("b@x", vec!["one@example.com"]),
+    ] {
+        let mail = OutboxMail {
+            message_id: id.to_owned(),
+            audience: "default".to_owned(),
+            recipients: to.into_iter().map(str::to_owned).collect(),
+            subject: "s".to_owned(),
+            body: b"body".to_vec(),
+            reference: None,
+        };
+        ledger.outbox_add(run, at(3, 0), &mail).unwrap();
+    }
+    let sent = Verdict {
+        recipient: "one@example.com".to_owned(),
+        state: MailState::Sent,
+        answer: "out/b.eml".to_owned(),
+    };
+    ledger.outbox_settle(2, at(4, 0), &[sent]).unwrap();
+    ledger.finish_run(run, at(4, 1), 0, "{}").unwrap();
+    drop(lake);
+    as_version(3, dir.path());
+
+    let old = Lake::open_reader(dir.path()).unwrap();
+    let waiting = |lake: &Lake| {
+        let pending = lake.ledger().outbox_pending().unwrap();
+        let one = pending.first().map(|mail| mail.waiting.clone());
+        (pending.len(), one.unwrap_or_default())
+    };
+    let both = vec!["one@example.com".to_owned(), "two@example.com".to_owned()];
+    assert_eq!(waiting(&old), (1, both.clone()));
+    drop(old);
+    let lake = Lake::open_writer(dir.path()).unwrap();
+    assert_eq!(waiting(&lake), (1, both));
+    let recipients = lake
+        .ledger()
+        .snapshot(LedgerTable::AlertRecipients)
+        .unwrap();
+    let text = arrow::util::pretty::pretty_format_batches(&[recipients]);
+    let text = text.unwrap().to_string();
+    assert_eq!(recipients_in(&text), 3, "{text}");
+    assert!(text.contains("out/b.eml"), "{text}");
+}
+
+fn recipients_in(table: &str) -> usize {
+    table.lines().filter(|line| line.contains('@')).count()
+}
+
+#[test]
+fn a_writer_brings_a_ledger_of_version_3_up_to_date_and_keeps_what_people_had_decided() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = old_lake(3, dir.path());
+    let ledger = Connection::open(dir.path().join("ledger.sqlite")).unwrap();
+    ledger
+        .execute(
+            "UPDATE findings SET status = 'acknowledged', held_by = 'ann'",
+            [],
+        )
+        .unwrap();
+    drop(ledger);
+    let mut lake = Lake::open_writer(dir.path()).unwrap();
+    assert_eq!(tables(&lake).len(), before.len());
+    assert_eq!(lake.ledger().integrity().unwrap(), Vec::<String>::new());
+    let held = lake.ledger().finding("open").unwrap().hold.unwrap();
+    assert_eq!((held.by.as_str(), held.count), ("ann", 3));
+
+    let ledger = lake.ledger_mut();
+    let run = ledger.start_run("run", at(4, 0)).unwrap();
+    let mut night = |count| {
+        let rows = [findings::row("open", 2, count)];
+        let ledger = lake.ledger_mut();
+        ledger
+            .apply_findings(run, at(4, 0), &rows, &[], &findings::alone, |_| Ok(vec![]))
+            .unwrap()
+    };
+    assert_eq!(night(3).reopened.len(), 0);
 }

@@ -4,6 +4,7 @@ mod correlation;
 mod crash;
 mod damage;
 mod findings;
+mod life;
 mod migration;
 mod outbox;
 mod readers;

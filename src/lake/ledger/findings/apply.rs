@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::correlation::{Correlate, apply_correlation};
+use super::hold::{Reopened, comes_back, reopen_overtaken};
 use super::status::{Change, PROGRAM, record_change};
 use super::{
     COLUMNS, Correlation, EvaluatedWindow, Finding, FindingChanges, FindingRow, Status, finding_of,
@@ -35,6 +36,7 @@ impl Ledger {
     /// - `correlate` judges all findings that are not resolved in the light of one another, those
     ///   of other rules and nights with them, so that the result is the same whatever was
     ///   evaluated tonight;
+    /// - what a person had closed is open again where there is more to see than they saw;
     /// - the mails that `mail` makes of the changes go to the outbox. If it fails, nothing has
     ///   happened.
     pub fn apply_findings(
@@ -54,11 +56,12 @@ impl Ledger {
         age(&tx, now)?;
         let mut before = HashMap::new();
         for row in rows {
-            apply_row(&tx, now, row, &mut before, &mut changes)?;
+            apply_row(&tx, now, row, evaluated, &mut before, &mut changes)?;
         }
         let produced: HashSet<&str> = rows.iter().map(|r| r.finding_id.as_str()).collect();
         resolve(&tx, now, evaluated, &produced, &mut changes)?;
         apply_correlation(&tx, now, &before, correlate, &mut changes)?;
+        reopen_overtaken(&tx, now, &produced, &mut changes)?;
         let mails = mail(&changes).map_err(|source| LakeError::Mail { source })?;
         for mail in &mails {
             insert_mail(&tx, run_id, at, mail)?;
@@ -71,7 +74,8 @@ impl Ledger {
 /// What was new in an earlier run is not new any more.
 fn age(conn: &Connection, now: Moment) -> Result<()> {
     let mut statement = conn.prepare_cached(
-        "UPDATE findings SET status = 'ongoing' WHERE status = 'new' AND new_in_run < ?1
+        "UPDATE findings SET status = 'ongoing'
+         WHERE status = 'new' AND max(new_in_run, coalesce(reopened_after + 1, 0)) < ?1
          RETURNING finding_id",
     )?;
     let aged = statement.query_map([now.run_id], |row| row.get(0))?;
@@ -94,6 +98,7 @@ fn apply_row(
     conn: &Connection,
     now: Moment,
     row: &FindingRow,
+    evaluated: &[EvaluatedWindow],
     before: &mut HashMap<String, Severity>,
     changes: &mut FindingChanges,
 ) -> Result<()> {
@@ -112,7 +117,8 @@ fn apply_row(
         let finding = Finding {
             row,
             status,
-            held_by: None,
+            hold: None,
+            reopened: None,
             first_run: now.run_id,
             last_run: now.run_id,
             new_in_run: now.run_id,
@@ -128,13 +134,16 @@ fn apply_row(
     if merged.severity != known.row.severity {
         before.insert(merged.finding_id.clone(), known.row.severity);
     }
-    let (status, why) = next_status(&known, &merged);
+    let (status, why, reopened) = next_status(&known, &merged, evaluated, now);
     let becomes_new = status == Status::New && known.status != Status::New;
+    // A hand-set status goes with the decision that set it.
+    let keeps_hold = status == known.status;
     let same_content = same_content(&known.row, &merged);
     let finding = Finding {
         row: merged,
         status,
-        held_by: known.held_by.filter(|_| !becomes_new),
+        hold: known.hold.filter(|_| keeps_hold),
+        reopened,
         first_run: known.first_run,
         last_run: now.run_id,
         new_in_run: match becomes_new {
@@ -142,9 +151,13 @@ fn apply_row(
             false => known.new_in_run,
         },
     };
-    store(conn, now, &finding, Some(known.status), why)?;
+    store(conn, now, &finding, Some(known.status), &why)?;
+    if let (true, Some(_)) = (becomes_new, &finding.reopened) {
+        changes.reopened.insert(finding.row.finding_id.clone());
+    }
     let list = match status {
         _ if becomes_new => &mut changes.new,
+        Status::Resolved => &mut changes.quiet,
         _ if same_content => &mut changes.unchanged,
         Status::New | Status::Ongoing => &mut changes.updated,
         _ => &mut changes.quiet,
@@ -153,19 +166,36 @@ fn apply_row(
     Ok(())
 }
 
-/// The status of a known finding that is produced again, and why if it changes.
-fn next_status(known: &Finding, merged: &FindingRow) -> (Status, &'static str) {
-    let suppressed = merged.suppressed_by.is_some();
-    match (known.status, suppressed) {
-        (status, _) if known.held_by.is_some() && status != Status::Resolved => (status, ""),
-        (Status::Suppressed, true) => (Status::Suppressed, ""),
-        (_, true) => (
+/// The status of a known finding that is produced again, why if it changes, and why it is open
+/// again if a person had closed it.
+fn next_status(
+    known: &Finding,
+    merged: &FindingRow,
+    evaluated: &[EvaluatedWindow],
+    now: Moment,
+) -> (Status, String, Option<Reopened>) {
+    let stays = |status| (status, String::new(), known.reopened.clone());
+    let becomes = |status, why: &str| (status, why.to_owned(), None);
+    match (known.status, merged.suppressed_by.is_some()) {
+        (Status::Resolved, false) if known.hold.is_some() => {
+            let windows = evaluated.iter().filter(|w| w.rule_id == merged.rule_id);
+            match comes_back(known, merged, windows) {
+                Some(because) => {
+                    let reopened = Reopened::tonight(because.clone(), now);
+                    (Status::New, because, Some(reopened))
+                }
+                None => stays(Status::Resolved),
+            }
+        }
+        (status, _) if known.hold.is_some() && status != Status::Resolved => stays(status),
+        (Status::Suppressed, true) => stays(Status::Suppressed),
+        (_, true) => becomes(
             Status::Suppressed,
             "a suppression of the configuration matches",
         ),
-        (Status::Suppressed, false) => (Status::New, "no suppression matches any more"),
-        (Status::Resolved, false) => (Status::New, "seen again"),
-        (status, false) => (status, ""),
+        (Status::Suppressed, false) => becomes(Status::New, "no suppression matches any more"),
+        (Status::Resolved, false) => becomes(Status::New, "seen again"),
+        (status, false) => stays(status),
     }
 }
 
@@ -220,13 +250,14 @@ fn resolve(
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM findings
          WHERE rule_id = ?1 AND status <> 'resolved'
-           AND NOT (status = 'suppressed' AND held_by IS NOT NULL)
+           AND NOT (status = 'suppressed' AND held_by IS NOT NULL
+                    AND (held_until IS NULL OR held_until > ?4))
            AND CASE WHEN bucket_start IS NULL THEN last_seen < ?3
                     ELSE bucket_start >= ?2 AND bucket_start < ?3 END"
     ))?;
     let mut gone: Vec<Finding> = Vec::new();
     for window in evaluated {
-        let bounds = params![window.rule_id, ms(window.from), ms(window.to)];
+        let bounds = params![window.rule_id, ms(window.from), ms(window.to), ms(now.at)];
         for finding in statement.query_map(bounds, finding_of)? {
             let finding = finding?;
             if !produced.contains(finding.row.finding_id.as_str()) {
@@ -240,7 +271,8 @@ fn resolve(
         let from = known.status;
         let finding = Finding {
             status: Status::Resolved,
-            held_by: None,
+            hold: None,
+            reopened: None,
             ..known
         };
         store(
@@ -267,10 +299,12 @@ fn store(
     why: &str,
 ) -> Result<()> {
     let row = &finding.row;
+    let (hold, reopened) = (finding.hold.as_ref(), finding.reopened.as_ref());
     conn.prepare_cached(&format!(
         "INSERT INTO findings ({COLUMNS})
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-                 ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
+                 ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35,
+                 ?36)
          ON CONFLICT (finding_id) DO UPDATE SET
              dedupe_key = excluded.dedupe_key, rule_id = excluded.rule_id,
              rule_version = excluded.rule_version, severity = excluded.severity,
@@ -285,7 +319,10 @@ fn store(
              new_in_run = excluded.new_in_run, family = excluded.family,
              case_id = excluded.case_id, case_subject = excluded.case_subject,
              raised_from = excluded.raised_from, raised_because = excluded.raised_because,
-             gathered_by = excluded.gathered_by"
+             gathered_by = excluded.gathered_by, held_at = excluded.held_at,
+             held_severity = excluded.held_severity, held_count = excluded.held_count,
+             held_until = excluded.held_until, reopened_because = excluded.reopened_because,
+             reopened_after = excluded.reopened_after"
     ))?
     .execute(params![
         row.finding_id,
@@ -308,7 +345,7 @@ fn store(
         row.attack.join(","),
         row.suppressed_by,
         finding.status.as_str(),
-        finding.held_by,
+        hold.map(|h| &h.by),
         finding.first_run,
         finding.last_run,
         finding.new_in_run,
@@ -318,6 +355,12 @@ fn store(
         row.correlation.raised_from.map(Severity::as_str),
         row.correlation.raised_because,
         row.correlation.gathered_by,
+        hold.map(|h| ms(h.at)),
+        hold.map(|h| h.severity.as_str()),
+        hold.map(|h| int(h.count)),
+        hold.and_then(|h| opt_ms(h.until)),
+        reopened.map(|r| &r.because),
+        reopened.map(|r| r.after_run),
     ])?;
     if from == Some(finding.status) {
         return Ok(());

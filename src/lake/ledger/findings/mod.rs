@@ -6,12 +6,16 @@
 //!    ▲                                                                   │
 //!    └───────────────────────── produced again ──────────────────────────┘
 //! ```
-//! People may set `acknowledged` or `suppressed` by hand; a suppression of the configuration
-//! sets `suppressed` for as long as it matches. Each change is kept in the history.
+//! People may set `acknowledged`, `suppressed` or `resolved` by hand, which holds as long as there
+//! is no more to see than they saw; a suppression of the configuration sets `suppressed` for as
+//! long as it matches. Each change is kept in the history.
 
 mod apply;
 mod correlation;
+mod hold;
 mod status;
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Type;
@@ -24,6 +28,8 @@ use crate::lake::error::{LakeError, Result};
 use crate::lake::model::RunId;
 
 pub use correlation::{Correlate, Correlation, Placed};
+pub use hold::{GROWTH, Hold, Reopened};
+pub use status::{ByHand, Decision, PROGRAM};
 
 /// Where a finding stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,8 +114,10 @@ pub struct FindingRow {
 pub struct Finding {
     pub row: FindingRow,
     pub status: Status,
-    /// Who set the status by hand.
-    pub held_by: Option<String>,
+    /// Set while a person's decision holds.
+    pub hold: Option<Hold>,
+    /// Set while it is open after a person had closed it.
+    pub reopened: Option<Reopened>,
     pub first_run: RunId,
     pub last_run: RunId,
     /// The run that made it new, the last time that it was.
@@ -152,6 +160,19 @@ pub struct FindingChanges {
     pub quiet: Vec<FindingRow>,
     /// Not produced this time, and in another place among the other findings than before: no news.
     pub moved: Vec<FindingRow>,
+    /// Ids of those in `new` that a person had closed: news, whatever earlier mails told.
+    pub reopened: BTreeSet<String>,
+}
+
+impl FindingChanges {
+    /// Whether a finding of this dedupe key is open again after a person had closed it: what
+    /// earlier mails told of the key does not count.
+    pub fn reopens(&self, dedupe_key: &str) -> bool {
+        let mut new = self.new.iter();
+        !self.reopened.is_empty()
+            && new
+                .any(|row| row.dedupe_key == dedupe_key && self.reopened.contains(&row.finding_id))
+    }
 }
 
 /// Which findings to list; empty fields do not restrict.
@@ -160,6 +181,7 @@ pub struct FindingFilter {
     pub statuses: Vec<Status>,
     pub rule_id: Option<String>,
     pub min_severity: Option<Severity>,
+    pub family: Option<Family>,
     /// Matches user key, id or username, without regard to case.
     pub user: Option<String>,
     /// Last seen at or after.
@@ -175,34 +197,45 @@ pub struct FindingFilter {
 pub(super) const COLUMNS: &str = "finding_id, dedupe_key, rule_id, rule_version, severity, title, \
     user_key, user_id, username, user_kind, bucket_start, first_seen, last_seen, count, expected, \
     observed, evidence_json, attack, suppressed_by, status, held_by, first_run, last_run, \
-    new_in_run, family, case_id, case_subject, raised_from, raised_because, gathered_by";
+    new_in_run, family, case_id, case_subject, raised_from, raised_because, gathered_by, held_at, \
+    held_severity, held_count, held_until, reopened_because, reopened_after";
+
+/// Columns that came with a version after the first.
+const LATER_COLUMNS: [(i64, &[&str]); 3] = [
+    (2, &["family"]),
+    (
+        3,
+        &[
+            "case_id",
+            "case_subject",
+            "raised_from",
+            "raised_because",
+            "gathered_by",
+        ],
+    ),
+    (
+        4,
+        &[
+            "held_at",
+            "held_severity",
+            "held_count",
+            "held_until",
+            "reopened_because",
+            "reopened_after",
+        ],
+    ),
+];
 
 /// [`COLUMNS`] of a ledger of this version.
-fn columns(version: i64) -> String {
-    let missing: &[&str] = match version {
-        0 | 1 => &[
-            "family",
-            "case_id",
-            "case_subject",
-            "raised_from",
-            "raised_because",
-            "gathered_by",
-        ],
-        2 => &[
-            "case_id",
-            "case_subject",
-            "raised_from",
-            "raised_because",
-            "gathered_by",
-        ],
-        _ => &[],
+pub(super) fn columns(version: i64) -> String {
+    let is_missing = |column: &str| {
+        let mut later = LATER_COLUMNS.iter();
+        later.any(|(since, columns)| version < *since && columns.contains(&column))
     };
-    let columns = COLUMNS
-        .split(", ")
-        .map(|column| match missing.contains(&column) {
-            true => format!("NULL AS {column}"),
-            false => column.to_owned(),
-        });
+    let columns = COLUMNS.split(", ").map(|column| match is_missing(column) {
+        true => format!("NULL AS {column}"),
+        false => column.to_owned(),
+    });
     columns.collect::<Vec<_>>().join(", ")
 }
 
@@ -227,7 +260,7 @@ impl Ledger {
         Ok(found)
     }
 
-    /// The one finding whose id begins with `id_prefix`.
+    /// The one finding whose id begins with `id_prefix`; an id in full is always its own.
     pub fn finding(&self, id_prefix: &str) -> Result<Finding> {
         let columns = columns(self.version);
         let mut statement = self.conn.prepare(&format!(
@@ -247,6 +280,7 @@ impl Ledger {
             (count, None) => Err(LakeError::AmbiguousFinding {
                 prefix: prefix(),
                 count,
+                candidates: candidates(&found),
             }),
         }
     }
@@ -291,6 +325,20 @@ impl Ledger {
     }
 }
 
+/// Some of the findings that a prefix may mean, one to a line.
+fn candidates(found: &[Finding]) -> String {
+    const SHOWN: usize = 10;
+    let line = |finding: &Finding| {
+        let id: String = finding.row.finding_id.chars().take(16).collect();
+        format!("\n  {id}  {}", finding.row.rule_id)
+    };
+    let mut lines: String = found.iter().take(SHOWN).map(line).collect();
+    if found.len() > SHOWN {
+        lines.push_str(&format!("\n  + {} more", found.len() - SHOWN));
+    }
+    lines
+}
+
 impl FindingFilter {
     fn matches(&self, finding: &Finding) -> bool {
         let row = &finding.row;
@@ -306,6 +354,7 @@ impl FindingFilter {
                 .as_ref()
                 .is_none_or(|rule| *rule == row.rule_id)
             && self.min_severity.is_none_or(|least| row.severity >= least)
+            && self.family.is_none_or(|family| row.family == Some(family))
             && self.user.as_ref().is_none_or(is_user)
             && self.since.is_none_or(|since| row.last_seen >= since)
             && self.until.is_none_or(|until| row.first_seen < until)
@@ -358,7 +407,8 @@ pub(super) fn finding_of(row: &Row<'_>) -> rusqlite::Result<Finding> {
             },
         },
         status: status(&status_word)?,
-        held_by: row.get("held_by")?,
+        hold: Hold::of(row)?,
+        reopened: Reopened::of(row)?,
         first_run: row.get("first_run")?,
         last_run: row.get("last_run")?,
         new_in_run: row.get("new_in_run")?,
@@ -369,7 +419,7 @@ fn status(word: &str) -> rusqlite::Result<Status> {
     Status::from_word(word).ok_or_else(|| unknown_word("status"))
 }
 
-fn unknown_word(what: &str) -> rusqlite::Error {
+pub(super) fn unknown_word(what: &str) -> rusqlite::Error {
     unreadable(Type::Text, std::io::Error::other(format!("unknown {what}")))
 }
 

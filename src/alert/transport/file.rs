@@ -5,7 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::AlertError;
+use super::MAX_ANSWER;
+use crate::alert::AlertError;
+use crate::privacy::printable;
 
 /// Writes mails into a folder that only its owner can read.
 #[derive(Debug, Clone)]
@@ -16,6 +18,10 @@ pub struct FileTransport {
 impl FileTransport {
     pub fn new(folder: PathBuf) -> Self {
         Self { folder }
+    }
+
+    pub(super) fn describe(&self) -> String {
+        printable(&self.folder.display().to_string(), MAX_ANSWER)
     }
 
     /// Writes one mail and returns where. Writing the same mail again replaces it by itself.

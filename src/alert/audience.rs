@@ -1,0 +1,220 @@
+//! Groups of people, and what each of them asked to hear.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use lettre::message::Mailbox;
+
+use super::AlertError;
+use super::message::{Recipients, mailbox_of};
+use crate::config::{
+    AlertGroup, DEFAULT_GROUP, Email, Family, Severity, UserRef, canonical_username,
+};
+use crate::lake::FindingRow;
+use crate::privacy::printable;
+use crate::registry::{Registry, Resolution};
+
+/// Longest text of the registry that a remark repeats, in characters.
+const MAX_OWNER: usize = 80;
+
+/// One group: who they are, and which findings are theirs.
+#[derive(Debug, Clone)]
+pub struct Audience {
+    /// `default`, the name of an `[[alert.group]]`, or `group/mailbox` for one owner of a group of
+    /// owners. What was mailed is remembered under it.
+    pub name: String,
+    pub recipients: Recipients,
+    /// Findings below it are counted, not listed.
+    pub min_severity: Severity,
+    /// All where empty.
+    families: BTreeSet<Family>,
+    /// Ids and usernames; all users, and what is about none, where None.
+    users: Option<BTreeSet<String>>,
+}
+
+/// All groups of the configuration, owners resolved.
+#[derive(Debug, Clone)]
+pub struct Audiences {
+    pub all: Vec<Audience>,
+    /// What nobody hears of, for the account of the run.
+    pub remarks: Vec<String>,
+}
+
+/// What all mails have in common.
+#[derive(Debug, Clone)]
+pub struct Letterhead {
+    pub reply_to: Option<Mailbox>,
+    /// Right side of Message-IDs; that of the sender where None.
+    pub domain: Option<String>,
+    /// https.
+    pub link: Option<String>,
+    /// Whether the nights of one subject form a thread.
+    pub threading: bool,
+    /// Days for which a finding that was mailed folds into "still active".
+    pub quiet_days: u32,
+    /// Findings shown in full in one mail; the rest is "+ n more".
+    pub max_shown: usize,
+}
+
+impl Letterhead {
+    pub fn of(email: &Email) -> Result<Self, AlertError> {
+        let reply_to = email.reply_to.value.as_deref();
+        Ok(Self {
+            reply_to: reply_to
+                .map(|text| mailbox_of("reply_to", text))
+                .transpose()?,
+            domain: email.domain.value.clone(),
+            link: email.link.value.clone(),
+            threading: *email.threading,
+            quiet_days: *email.quiet_days,
+            max_shown: *email.max_shown as usize,
+        })
+    }
+}
+
+impl Audience {
+    /// Whether a finding is theirs, however grave it is.
+    pub fn is_theirs(&self, row: &FindingRow) -> bool {
+        // A finding of an older release says nothing of its family: better told than lost.
+        let of_family = self.families.is_empty()
+            || row
+                .family
+                .is_none_or(|family| self.families.contains(&family));
+        let of_user = self.users.as_ref().is_none_or(|users| {
+            let ids = [&row.user_id, &row.user_key].into_iter().flatten();
+            let name = row.username.as_deref().map(canonical_username);
+            ids.cloned().chain(name).any(|user| users.contains(&user))
+        });
+        of_family && of_user
+    }
+
+    /// Adds the other names of its users: who is declared by username is found by id.
+    fn resolve(&mut self, resolution: &Resolution) {
+        let Some(users) = &mut self.users else {
+            return;
+        };
+        let keys: Vec<String> = users
+            .iter()
+            .filter_map(|user| user.parse::<UserRef>().ok())
+            .flat_map(|user| resolution.keys_of(&user))
+            .collect();
+        users.extend(resolution.aliases(&keys));
+        users.extend(keys);
+    }
+}
+
+impl Audiences {
+    /// The groups of the configuration; those of owners by the registry as it holds at `now`.
+    pub fn of(email: &Email, registry: &Registry, now: DateTime<Utc>) -> Result<Self, AlertError> {
+        let mut audiences = Self {
+            all: Vec::new(),
+            remarks: Vec::new(),
+        };
+        if !email.to.is_empty() {
+            audiences.all.push(Audience {
+                name: DEFAULT_GROUP.to_owned(),
+                recipients: Recipients::parse(&email.from, &email.to)?,
+                min_severity: *email.min_severity,
+                families: BTreeSet::new(),
+                users: None,
+            });
+        }
+        for group in &email.groups {
+            if group.owners {
+                audiences.add_owners(email, group, registry, now)?;
+                continue;
+            }
+            let users = group.users.iter().map(|user| user.as_str().to_owned());
+            audiences.all.push(Audience {
+                name: group.name.clone(),
+                recipients: Recipients::parse(&email.from, &group.to)?,
+                min_severity: group.min_severity.unwrap_or(*email.min_severity),
+                families: group.families.iter().copied().collect(),
+                users: (!group.users.is_empty()).then(|| users.collect()),
+            });
+        }
+        Ok(audiences)
+    }
+
+    /// Adds what the logs know of the users' names and ids.
+    pub fn resolve(&mut self, resolution: &Resolution) {
+        for audience in &mut self.all {
+            audience.resolve(resolution);
+        }
+    }
+
+    fn add_owners(
+        &mut self,
+        email: &Email,
+        group: &AlertGroup,
+        registry: &Registry,
+        now: DateTime<Utc>,
+    ) -> Result<(), AlertError> {
+        let wanted: BTreeSet<&str> = group.users.iter().map(|user| user.as_str()).collect();
+        let mut owned: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut unreachable = BTreeSet::new();
+        for user in registry
+            .users
+            .iter()
+            .filter(|u| u.valid.contains(now.timestamp_millis()))
+        {
+            let Some(owner) = &user.owner else {
+                continue;
+            };
+            let names = [&user.username, &user.user_id];
+            let names: Vec<String> = names.into_iter().flatten().cloned().collect();
+            if !wanted.is_empty() && !names.iter().any(|name| wanted.contains(name.as_str())) {
+                continue;
+            }
+            match owner.parse::<Mailbox>() {
+                Ok(mailbox) => {
+                    let address = mailbox.email.to_string().to_lowercase();
+                    owned.entry(address).or_default().extend(names);
+                }
+                Err(_) => {
+                    unreachable.insert(printable(owner, MAX_OWNER));
+                }
+            }
+        }
+        if !unreachable.is_empty() {
+            let named: Vec<String> = unreachable.into_iter().collect();
+            self.remarks.push(format!(
+                "group {}: no mail address in the registry, so these owners hear nothing: {}",
+                group.name,
+                printable(&named.join(", "), 5 * MAX_OWNER)
+            ));
+        }
+        if owned.is_empty() {
+            self.remarks.push(format!(
+                "group {}: no account of the registry has an owner with a mail address",
+                group.name
+            ));
+        }
+        for (address, users) in owned {
+            self.all.push(Audience {
+                name: format!("{}/{address}", group.name),
+                recipients: Recipients::parse(&email.from, &[address])?,
+                min_severity: group.min_severity.unwrap_or(*email.min_severity),
+                families: group.families.iter().copied().collect(),
+                users: Some(users),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn letterhead() -> Letterhead {
+        Letterhead {
+            reply_to: None,
+            domain: None,
+            link: None,
+            threading: true,
+            quiet_days: 7,
+            max_shown: 50,
+        }
+    }
+}

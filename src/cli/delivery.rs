@@ -1,0 +1,279 @@
+//! From the outbox to the people: each mail that waits is tried, and what became of it is noted
+//! before the next one goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use chrono::{DateTime, Datelike, Days, NaiveTime, TimeZone, Utc, Weekday};
+use chrono_tz::Tz;
+use serde_json::{Value, json};
+
+use super::workplace::Workplace;
+use crate::alert::{Audience, Letter, Transport};
+use crate::clock::Clock;
+use crate::config::{TransportKind, smtp_password};
+use crate::lake::{Lake, LakeError, MailState, PendingMail};
+use crate::privacy::printable;
+use crate::words::counted;
+
+/// Passing troubles in a row after which a server counts as down: the others need not wait out
+/// its silence one by one.
+const PATIENCE: usize = 3;
+
+/// Longest text shown, in characters.
+const MAX_TEXT: usize = 600;
+
+/// A mail that left.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    pub audience: String,
+    pub to: Vec<String>,
+    /// The server's answer, or the path of the written file.
+    pub answer: String,
+}
+
+/// What became of the mails that waited.
+#[derive(Debug, Default)]
+pub struct Deliveries {
+    /// In the order in which they went.
+    pub sent: Vec<Sent>,
+    /// Recipient and answer, where it was a refusal for good.
+    pub refused: Vec<(String, String)>,
+    /// Mails that still wait, and why, each reason once.
+    pub waiting: usize,
+    pub reasons: Vec<String>,
+}
+
+impl Deliveries {
+    /// Adds what a later round of the same courier came to.
+    pub fn join(&mut self, later: Deliveries) {
+        self.sent.extend(later.sent);
+        self.refused.extend(later.refused);
+        self.waiting = later.waiting;
+        for reason in later.reasons {
+            self.add_reason(reason);
+        }
+    }
+
+    /// Whether there was nothing to deliver.
+    pub fn is_empty(&self) -> bool {
+        self.sent.is_empty() && self.refused.is_empty() && self.waiting == 0
+    }
+
+    /// Why not all that should have gone has gone.
+    pub fn not_delivered(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.waiting > 0 {
+            let mails = counted(self.waiting, "mail");
+            reasons.push(format!("{mails} in the outbox still to be delivered"));
+        }
+        if !self.refused.is_empty() {
+            let refused = counted(self.refused.len(), "recipient");
+            reasons.push(format!("{refused} refused a mail for good"));
+        }
+        reasons
+    }
+
+    /// For people.
+    pub fn write(&self, out: &mut String, transport: TransportKind) -> std::fmt::Result {
+        let text = |text: &str| printable(text, MAX_TEXT);
+        for sent in &self.sent {
+            let (to, answer) = (text(&sent.to.join(", ")), text(&sent.answer));
+            match transport {
+                TransportKind::File => writeln!(out, "Mail      written to {answer} (to {to})")?,
+                TransportKind::Smtp | TransportKind::Sendmail => {
+                    writeln!(out, "Mail      sent to {to}: {answer}")?;
+                }
+            }
+        }
+        for (to, answer) in &self.refused {
+            let (to, answer) = (text(to), text(answer));
+            writeln!(
+                out,
+                "Mail      refused for good by {to}, kept in the outbox: {answer}"
+            )?;
+        }
+        for why in &self.reasons {
+            let why = text(why);
+            writeln!(out, "Mail      not delivered, waits in the outbox: {why}")?;
+        }
+        Ok(())
+    }
+
+    /// For machines.
+    pub fn to_json(&self, transport: TransportKind) -> Value {
+        let is_file = transport == TransportKind::File;
+        let written = self.sent.iter().filter(|_| is_file);
+        let sent =
+            |sent: &Sent| json!({"group": sent.audience, "to": sent.to, "answer": sent.answer});
+        let refused = |(to, answer): &(String, String)| json!({"to": to, "answer": answer});
+        json!({
+            "written": written.map(|sent| sent.answer.as_str()).collect::<Vec<_>>(),
+            "sent": self.sent.iter().map(sent).collect::<Vec<_>>(),
+            "refused": self.refused.iter().map(refused).collect::<Vec<_>>(),
+            "waiting": self.waiting,
+            "reasons": self.reasons,
+        })
+    }
+
+    fn add_reason(&mut self, reason: String) {
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+}
+
+/// Takes mails from the outbox to where they are read; tries each one once.
+pub struct Courier {
+    transport: Transport,
+    clock: Clock,
+    tried: BTreeSet<i64>,
+}
+
+impl Courier {
+    /// Reads the password and whatever else the configured way out needs.
+    pub fn open(place: &Workplace<'_>) -> anyhow::Result<Self> {
+        let email = &place.settings.email;
+        let password = smtp_password(email, &|name| std::env::var_os(name))?;
+        let outbox = place.data_dir().join("outbox");
+        Ok(Self {
+            transport: Transport::open(email, password, outbox)?,
+            clock: place.clock,
+            tried: BTreeSet::new(),
+        })
+    }
+
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// One round over all that waits and was not tried yet.
+    pub fn deliver(&mut self, lake: &mut Lake) -> Result<Deliveries, LakeError> {
+        let mut round = Deliveries::default();
+        let mut patience = PATIENCE;
+        for pending in lake.ledger().outbox_pending()? {
+            if !self.tried.insert(pending.outbox_id) {
+                continue;
+            }
+            match self.try_once(lake, &pending, &mut round)? {
+                Go::On => patience = PATIENCE,
+                Go::OnForNow => patience -= 1,
+                Go::Home => patience = 0,
+            }
+            if patience == 0 {
+                break;
+            }
+        }
+        round.waiting = lake.ledger().outbox_pending()?.len();
+        Ok(round)
+    }
+
+    fn try_once(
+        &self,
+        lake: &mut Lake,
+        pending: &PendingMail,
+        round: &mut Deliveries,
+    ) -> Result<Go, LakeError> {
+        let letter = Letter {
+            message_id: &pending.mail.message_id,
+            to: &pending.waiting,
+            bytes: &pending.mail.body,
+        };
+        let outcome = self.transport.deliver(&letter);
+        let at = self.clock.now();
+        let verdicts = match outcome {
+            Ok(verdicts) => verdicts,
+            Err(trouble) => {
+                let why = trouble.to_string();
+                lake.ledger_mut()
+                    .outbox_postpone(pending.outbox_id, at, &why)?;
+                round.add_reason(why);
+                return Ok(match trouble.is_passing {
+                    true => Go::OnForNow,
+                    false => Go::Home,
+                });
+            }
+        };
+        lake.ledger_mut()
+            .outbox_settle(pending.outbox_id, at, &verdicts)?;
+        let mut accepted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for verdict in verdicts {
+            match verdict.state {
+                MailState::Sent => accepted
+                    .entry(verdict.answer)
+                    .or_default()
+                    .push(verdict.recipient),
+                MailState::Failed => round.refused.push((verdict.recipient, verdict.answer)),
+                MailState::Pending => {
+                    round.add_reason(format!("{}: {}", verdict.recipient, verdict.answer));
+                }
+            }
+        }
+        round
+            .sent
+            .extend(accepted.into_iter().map(|(answer, to)| Sent {
+                audience: pending.mail.audience.clone(),
+                to,
+                answer,
+            }));
+        Ok(Go::On)
+    }
+}
+
+/// What a round does after one mail.
+enum Go {
+    On,
+    OnForNow,
+    Home,
+}
+
+/// Groups that have heard nothing since the last such day of the week began, in the org's zone.
+pub fn heartbeats_due(
+    lake: &Lake,
+    audiences: &[Audience],
+    day: Option<Weekday>,
+    zone: Tz,
+    at: DateTime<Utc>,
+) -> Result<BTreeSet<String>, LakeError> {
+    let mut due = BTreeSet::new();
+    let Some(day) = day else {
+        return Ok(due);
+    };
+    let since = last_begin(day, zone, at);
+    for audience in audiences {
+        let last = lake.ledger().outbox_last_for(&audience.name)?;
+        if last.is_none_or(|last| last < since) {
+            due.insert(audience.name.clone());
+        }
+    }
+    Ok(due)
+}
+
+/// When the last such day of the week began, today included.
+fn last_begin(day: Weekday, zone: Tz, at: DateTime<Utc>) -> DateTime<Utc> {
+    let today = at.with_timezone(&zone).date_naive();
+    let back = today.weekday().days_since(day);
+    let day = today.checked_sub_days(Days::new(u64::from(back)));
+    let begin = day.unwrap_or(today).and_time(NaiveTime::MIN);
+    // Where summer time takes midnight away, that of UTC is near enough.
+    let local = zone.from_local_datetime(&begin).earliest();
+    local.map_or_else(|| begin.and_utc(), |begin| begin.with_timezone(&Utc))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_week_begins_at_midnight_of_its_day_where_the_org_is() {
+        let berlin: Tz = "Europe/Berlin".parse().expect("zone");
+        let begin = |at: &str| {
+            let at = at.parse().expect("time");
+            last_begin(Weekday::Mon, berlin, at).to_rfc3339()
+        };
+        // 2026-01-26 is a Monday; Berlin is an hour ahead.
+        assert_eq!(begin("2026-01-26T03:00:00Z"), "2026-01-25T23:00:00+00:00");
+        assert_eq!(begin("2026-01-25T23:30:00Z"), "2026-01-25T23:00:00+00:00");
+        assert_eq!(begin("2026-02-01T22:59:59Z"), "2026-01-25T23:00:00+00:00");
+    }
+}
