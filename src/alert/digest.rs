@@ -184,19 +184,30 @@ impl Digest {
         !self.news.is_empty() || !self.resolved.is_empty() || self.is_heartbeat
     }
 
-    /// The mails of it, the most urgent first: what is critical stands in a mail of its own, so
-    /// that it is not found on the second page of another. None where there is nothing to tell.
+    /// The mails of it, the most urgent first: what is critical stands in a mail of its own, with
+    /// what else its case holds, so that it is not found on the second page of another. None where
+    /// there is nothing to tell.
     pub fn into_mails(self) -> Vec<Digest> {
         if !self.is_worth_a_mail() {
             return Vec::new();
         }
         let is_critical = |news: &News| news.severity() == Severity::Critical;
-        let critical = self.news.iter().filter(|news| is_critical(news)).count();
-        let others = self.news.len() - critical;
+        let cases: BTreeSet<String> = self
+            .news
+            .iter()
+            .filter(|news| is_critical(news))
+            .filter_map(|news| news.finding.case_id.clone())
+            .collect();
+        let is_grave = |news: &News| {
+            let case = news.finding.case_id.as_ref();
+            is_critical(news) || case.is_some_and(|case| cases.contains(case))
+        };
+        let (grave, slight): (Vec<_>, Vec<_>) =
+            self.news.iter().cloned().partition(|news| is_grave(news));
+        let (critical, others) = (grave.len(), slight.len());
         if critical == 0 || (others == 0 && self.resolved.is_empty()) {
             return vec![self];
         }
-        let (grave, slight): (Vec<_>, Vec<_>) = self.news.into_iter().partition(is_critical);
         let urgent = Digest {
             org: self.org.clone(),
             audience: self.audience.clone(),
