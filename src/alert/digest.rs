@@ -35,6 +35,8 @@ pub struct DigestFinding {
     pub response: String,
     /// The command line that shows the rows.
     pub rows_command: String,
+    /// The head of a `[[suppress]]` entry that covers findings like it, a line for each key.
+    pub suppressed_by: Vec<String>,
     /// None where an older release wrote the finding.
     pub case_id: Option<String>,
     /// What its case is about: a user, an app, an address; None for the org itself.
@@ -173,7 +175,7 @@ pub struct Digest {
     pub audience: String,
     /// The day has come by which they hear something, be it that there is nothing to tell.
     pub is_heartbeat: bool,
-    /// Pieces of news that are in another mail of the same run and group.
+    /// New findings that are in another mail of the same run and group.
     pub elsewhere: usize,
 }
 
@@ -182,49 +184,6 @@ impl Digest {
     /// what was told already, unless it is time for a sign of life.
     pub fn is_worth_a_mail(&self) -> bool {
         !self.news.is_empty() || !self.resolved.is_empty() || self.is_heartbeat
-    }
-
-    /// The mails of it, the most urgent first: what is critical stands in a mail of its own, with
-    /// what else its case holds, so that it is not found on the second page of another. None where
-    /// there is nothing to tell.
-    pub fn into_mails(self) -> Vec<Digest> {
-        if !self.is_worth_a_mail() {
-            return Vec::new();
-        }
-        let is_critical = |news: &News| news.severity() == Severity::Critical;
-        let cases: BTreeSet<String> = self
-            .news
-            .iter()
-            .filter(|news| is_critical(news))
-            .filter_map(|news| news.finding.case_id.clone())
-            .collect();
-        let is_grave = |news: &News| {
-            let case = news.finding.case_id.as_ref();
-            is_critical(news) || case.is_some_and(|case| cases.contains(case))
-        };
-        let (grave, slight): (Vec<_>, Vec<_>) =
-            self.news.iter().cloned().partition(|news| is_grave(news));
-        let (critical, others) = (grave.len(), slight.len());
-        if critical == 0 || (others == 0 && self.resolved.is_empty()) {
-            return vec![self];
-        }
-        let urgent = Digest {
-            org: self.org.clone(),
-            audience: self.audience.clone(),
-            health: self.health.clone(),
-            news: grave,
-            still_active: Vec::new(),
-            resolved: Vec::new(),
-            below_threshold: 0,
-            elsewhere: others,
-            ..self
-        };
-        let rest = Digest {
-            news: slight,
-            elsewhere: critical,
-            ..self
-        };
-        vec![urgent, rest]
     }
 
     /// The gravest severity among the news, else among what is resolved.
@@ -373,6 +332,11 @@ pub(crate) mod tests {
             false_positives: "An admin who debugs the integration.".into(),
             response: "Freeze the user, then rotate its credential.".into(),
             rows_command: "orgwatch sql \"SELECT 1\"".into(),
+            suppressed_by: vec![
+                "[[suppress]]".into(),
+                "rule   = \"integration-ui-login\"".into(),
+                "where  = { ip = \"203.0.113.77\" }".into(),
+            ],
             case_id: None,
             case_subject: None,
             raised: None,

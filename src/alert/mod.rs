@@ -15,6 +15,7 @@ mod follow_up;
 mod gathered;
 mod message;
 mod render;
+mod split;
 mod test_mail;
 mod transport;
 mod view;

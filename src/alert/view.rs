@@ -233,9 +233,9 @@ fn elsewhere(digest: &Digest) -> Option<String> {
             if others == 1 { "its" } else { "their" },
         ),
         false => format!(
-            "{} of this run: in a mail of {} own, sent before this one",
-            counted(others, "critical finding"),
-            if others == 1 { "its" } else { "their" },
+            "What is critical in this run and what belongs to it ({}): in a mail of its own, sent \
+             before this one",
+            counted(others, "finding"),
         ),
     })
 }
@@ -348,18 +348,12 @@ fn health_lines(health: &RunHealth) -> Vec<String> {
 }
 
 fn suppress_lines(finding: &DigestFinding, at: DateTime<Utc>) -> Vec<String> {
-    let quoted = |value: &str| toml::Value::String(text(value)).to_string();
     let until = at
         .checked_add_days(Days::new(30))
         .unwrap_or(at)
         .date_naive();
-    let mut lines = vec![
-        "[[suppress]]".to_owned(),
-        format!("rule   = {}", quoted(&finding.rule_id)),
-    ];
-    if let Some(who) = &finding.who {
-        lines.push(format!("user   = {}", quoted(who)));
-    }
+    let covers = finding.suppressed_by.iter();
+    let mut lines: Vec<String> = covers.map(|line| printable(line, 3 * MAX_TEXT)).collect();
     lines.push("reason = \"\"    # why this is expected".to_owned());
     lines.push("owner  = \"\"    # who answers for it".to_owned());
     lines.push(format!("until  = {until}"));

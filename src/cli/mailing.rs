@@ -13,7 +13,7 @@ use crate::alert::{
     gather_news, rows_command, view_of,
 };
 use crate::config::Severity;
-use crate::detect::RuleSet;
+use crate::detect::{RuleSet, suppressed_by};
 use crate::lake::{
     FileId, FindingChanges, FindingRow, Lake, LakeError, LedgerTable, OutboxMail, RunId,
 };
@@ -204,6 +204,7 @@ impl<'a> Teller<'a> {
                 row.first_seen,
                 row.last_seen,
             ),
+            suppressed_by: suppressed_by(row),
             case_id: place.case_id.clone(),
             case_subject: place.case_subject.clone(),
             raised: place.raised_from.zip(place.raised_because.clone()),

@@ -67,7 +67,7 @@ pub use sight::Sight;
 pub use statement::{Order, Statement, undeclared};
 pub use subject::{Evidence, Subject, day_of, names_of};
 pub use suppress::Suppressions;
-pub use suppress_entry::{Acceptance, suppress_entry};
+pub use suppress_entry::{Acceptance, suppress_entry, suppressed_by};
 pub use void::void_suppressions;
 pub use windows::{Window, Windows};
 

@@ -37,18 +37,7 @@ pub struct Acceptance<'a> {
 /// The entry as TOML, a line for each key, with a line's end. Where the evidence has no value that
 /// would do, a comment asks for one.
 pub fn suppress_entry(finding: &FindingRow, accepted: &Acceptance<'_>) -> String {
-    let mut lines = vec![
-        "[[suppress]]".to_owned(),
-        format!("rule   = {}", text(&finding.rule_id)),
-    ];
-    if let Some(user) = user_of(finding) {
-        lines.push(format!("user   = {}", text(user)));
-    }
-    let conditions = conditions(finding);
-    lines.push(match conditions.is_empty() {
-        true => "# where = { column = \"value\" }    # of the finding's evidence".to_owned(),
-        false => format!("where  = {{ {} }}", conditions.join(", ")),
-    });
+    let mut lines = suppressed_by(finding);
     lines.push(format!("reason = {}", text(accepted.reason)));
     lines.push(format!("owner  = {}", text(accepted.owner)));
     let until = accepted.until;
@@ -62,6 +51,23 @@ pub fn suppress_entry(finding: &FindingRow, accepted: &Acceptance<'_>) -> String
         ),
     });
     lines.join("\n") + "\n"
+}
+
+/// The head of such an entry: which findings it covers, a line for each key.
+pub fn suppressed_by(finding: &FindingRow) -> Vec<String> {
+    let mut lines = vec![
+        "[[suppress]]".to_owned(),
+        format!("rule   = {}", text(&finding.rule_id)),
+    ];
+    if let Some(user) = user_of(finding) {
+        lines.push(format!("user   = {}", text(user)));
+    }
+    let conditions = conditions(finding);
+    lines.push(match conditions.is_empty() {
+        true => "# where = { column = \"value\" }    # of the finding's evidence".to_owned(),
+        false => format!("where  = {{ {} }}", conditions.join(", ")),
+    });
+    lines
 }
 
 /// A name of the user that the configuration takes.

@@ -13,6 +13,7 @@ use datafusion::common::pruning::PrunableStatistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, DataFusionError, Result, Statistics, project_schema};
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -139,15 +140,22 @@ impl TableProvider for LakeTable {
 
         let options = state.table_options().parquet.clone();
         // The filters come back as a predicate of the scan when the plan is optimised.
-        let source =
-            ParquetSource::new(self.table_schema.clone()).with_table_parquet_options(options);
-        let config =
-            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
-                .with_file_groups(groups)
-                .with_statistics(statistics)
-                .with_projection_indices(projection.cloned())?
-                .with_limit(limit)
-                .build();
+        let place = ObjectStoreUrl::local_filesystem();
+        let environment = state.runtime_env();
+        // A night asks a hundred questions of the same files: each footer is read once.
+        let readers = CachedParquetFileReaderFactory::new(
+            environment.object_store(&place)?,
+            environment.cache_manager.get_file_metadata_cache(),
+        );
+        let source = ParquetSource::new(self.table_schema.clone())
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(Arc::new(readers));
+        let config = FileScanConfigBuilder::new(place, Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
         Ok(DataSourceExec::from_data_source(config))
     }
 }

@@ -41,6 +41,9 @@ use crate::registry::{Networks, Registry, Resolution};
 /// side tables and hash-join builds are not in its books.
 const POOL_SHARE: usize = 3;
 
+/// Share of the memory limit that the footers of files may keep, beside the pool.
+const FOOTER_SHARE: usize = 8;
+
 /// Least memory a pool needs for a sort of one batch per thread.
 const POOL_BYTES_MIN: usize = 32 << 20;
 
@@ -464,6 +467,7 @@ fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
         // Not in fair shares: a plan has a hundred operators of which few are at work at a time.
         .with_memory_pool(Arc::new(GreedyMemoryPool::new(pool_bytes)))
         .with_disk_manager_builder(disk)
+        .with_metadata_cache_limit(options.memory_bytes / FOOTER_SHARE)
         .build_arc()
         .map_err(|error| EngineError::Start(std::io::Error::other(error.strip_backtrace())))?;
     Ok(SessionContext::new_with_config_rt(config, environment))

@@ -176,7 +176,7 @@ fn sarif_is_one_run_as_the_schema_has_it() {
 }
 
 /// Characters that would act on a terminal, hide, or turn the direction of a text.
-fn acting(text: &str) -> Vec<char> {
+pub fn acting(text: &str) -> Vec<char> {
     text.chars()
         .filter(|c| {
             (c.is_control() && !matches!(c, '\n' | '\r')) || ('\u{202a}'..='\u{202e}').contains(c)

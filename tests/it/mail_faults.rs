@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::logs::Org;
-use crate::mail::{NIGHT, attacked, configure, email, message_id, night, outbox};
+use crate::mail::{NIGHT, PATIENCE, attacked, configure, email, message_id, night, outbox};
 use crate::program::{command, expect, orgwatch, stderr, stdout};
 use crate::shared_folder::SharedFolder;
 use crate::smtp_server::{Certificate, Fault, PASSWORD, Phase, Security, Server};
@@ -50,9 +50,21 @@ fn copy(from: &Path, to: &Path) {
 fn org_at(server: &Server, tls: &str) -> Org {
     let org = crate::late::org();
     copy(waiting(), &org.path("data"));
-    let rest = email(&org, server, tls).replace("timeout_seconds = 5", "timeout_seconds = 1");
-    configure(&org, &rest);
+    configure(&org, &email(&org, server, tls));
     org
+}
+
+/// How long the org waits for an answer, in seconds.
+fn wait_at_most(org: &Org, seconds: u32) {
+    let path = org.path("orgwatch.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, after) = text.split_once("timeout_seconds = ").unwrap();
+    let (_, after) = after.split_once('\n').unwrap();
+    fs::write(
+        path,
+        format!("{before}timeout_seconds = {seconds}\n{after}"),
+    )
+    .unwrap();
 }
 
 fn send(org: &Org, arguments: &[&str]) -> (i32, String) {
@@ -93,6 +105,9 @@ fn survives(phase: Phase, fault: &Fault, original: &[u8]) {
     let server = Server::start(Security::Starttls);
     let org = org_at(&server, "starttls");
     server.fail(phase, fault.clone());
+    if matches!(fault, Fault::Hang) {
+        wait_at_most(&org, 2);
+    }
     let (code, said) = send(&org, &[]);
     let told = format!("{phase:?} {fault:?}: {said}");
     assert_eq!(code, 4, "{told}");
@@ -100,6 +115,7 @@ fn survives(phase: Phase, fault: &Fault, original: &[u8]) {
     assert!(server.acknowledged().is_empty(), "{told}");
 
     server.heal();
+    wait_at_most(&org, PATIENCE);
     let (code, said) = send(&org, &[]);
     assert_eq!(code, 0, "{told}\n{said}");
     let mails = server.acknowledged();
@@ -245,7 +261,7 @@ fn one_recipient_that_is_refused_or_put_off_keeps_the_mail_from_nobody_else() {
     let kept = expect(0, orgwatch(&org.path(""), &["sql", "--format", "csv", sql]));
     assert_eq!(
         kept,
-        "recipient,state\nops@example.com,failed\nsoc@example.com,sent\n"
+        "recipient,state\r\nops@example.com,failed\r\nsoc@example.com,sent\r\n"
     );
 }
 

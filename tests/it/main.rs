@@ -11,6 +11,7 @@ mod enrich;
 mod evaluate;
 mod exports;
 mod findings_lake;
+mod hostile;
 mod hunts;
 mod ingest;
 mod invariants;

@@ -100,12 +100,12 @@ fn a_night_writes_what_is_critical_and_the_rest_as_mails_that_a_mail_client_open
     assert_eq!(parsed.len(), 2);
     let subject = first.subject().unwrap();
     assert!(
-        subject.starts_with("[orgwatch CRITICAL] 10 new findings"),
+        subject.starts_with("[orgwatch CRITICAL] 41 new findings"),
         "{subject}"
     );
     let subject = second.subject().unwrap();
     assert!(
-        subject.starts_with("[orgwatch HIGH] 76 new findings"),
+        subject.starts_with("[orgwatch HIGH] 45 new findings"),
         "{subject}"
     );
     let addresses = |list: &mail_parser::Address<'_>| -> Vec<String> {

@@ -5,6 +5,7 @@ use mail_parser::MessageParser;
 use super::tests::{body, digest, mail, one, recipients};
 use super::*;
 use crate::alert::audience::tests::letterhead;
+use crate::alert::digest::DigestFinding;
 use crate::alert::digest::tests::{at, finding};
 
 fn header(mail: &Mail, name: &'static str) -> Option<String> {
@@ -47,7 +48,7 @@ fn what_is_critical_stands_in_a_mail_of_its_own_that_goes_first() {
     assert!(
         second
             .text
-            .contains("1 critical finding of this run: in a mail of its own")
+            .contains("What is critical in this run and what belongs to it (1 finding)")
     );
     // Every mail says how the run went, and no finding is in both or in none.
     for (mail, ids) in [(&first, ["f1"].as_slice()), (&second, &["f2", "f3"])] {
@@ -60,6 +61,32 @@ fn what_is_critical_stands_in_a_mail_of_its_own_that_goes_first() {
     let alone = digest(vec![finding("f1", "k1", Severity::Critical)]);
     assert_eq!(alone.into_mails().len(), 1);
     assert_eq!(digest(vec![]).into_mails().len(), 0);
+}
+
+#[test]
+fn what_is_critical_takes_along_the_news_of_its_subject_from_the_nights_next_to_it() {
+    let of = |id: &str, severity, day: &str, subject: &str| DigestFinding {
+        case_id: Some(format!("{day} {subject}")),
+        case_subject: Some(subject.into()),
+        bucket_start: Some(at(&format!("{day}T00:00:00Z"))),
+        ..finding(id, id, severity)
+    };
+    let night = digest(vec![
+        of(
+            "f1",
+            Severity::Critical,
+            "2026-01-30",
+            "int_mkt@example.com",
+        ),
+        of("f2", Severity::Medium, "2026-01-29", "int_mkt@example.com"),
+        of("f3", Severity::High, "2026-01-30", "int_erp@example.com"),
+        of("f4", Severity::High, "2026-01-20", "int_mkt@example.com"),
+    ]);
+    let told: Vec<Vec<String>> = (night.into_mails().iter())
+        .map(|mail| mail.news.iter().map(|n| n.finding.finding_id.clone()))
+        .map(Iterator::collect)
+        .collect();
+    assert_eq!(told, [["f1", "f2"], ["f3", "f4"]]);
 }
 
 #[test]
