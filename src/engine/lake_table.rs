@@ -14,7 +14,9 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, DataFusionError, Result, Statistics, project_schema};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::datasource::{TableProvider, TableType};
@@ -28,10 +30,14 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
 
 use super::error::EngineError;
+use super::small_files::SmallFiles;
 use crate::lake::Part;
 
 /// Name and type of the column that the `day=` folder stands for.
 pub(super) const DAY: &str = "day";
+
+/// Files of more rows have pages that are worth skipping.
+const SMALL_FILE_ROWS: u64 = 16_384;
 
 /// A table over a fixed list of parts, taken when the session opened. Columns that an older
 /// part lacks are NULL; `day` (Date32) comes last.
@@ -136,10 +142,10 @@ impl TableProvider for LakeTable {
             )?)));
         }
         let statistics = summed(files.iter().map(|f| f.statistics.as_ref()), &schema);
+        let are_small = files.iter().all(|file| file.part.rows <= SMALL_FILE_ROWS);
         let groups = in_groups(files, state.config().target_partitions())?;
 
         let options = state.table_options().parquet.clone();
-        // The filters come back as a predicate of the scan when the plan is optimised.
         let place = ObjectStoreUrl::local_filesystem();
         let environment = state.runtime_env();
         // A night asks a hundred questions of the same files: each footer is read once.
@@ -147,10 +153,17 @@ impl TableProvider for LakeTable {
             environment.object_store(&place)?,
             environment.cache_manager.get_file_metadata_cache(),
         );
-        let source = ParquetSource::new(self.table_schema.clone())
-            .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(readers));
-        let config = FileScanConfigBuilder::new(place, Arc::new(source))
+        let source: Arc<dyn FileSource> = Arc::new(
+            ParquetSource::new(self.table_schema.clone())
+                .with_table_parquet_options(options)
+                .with_parquet_file_reader_factory(Arc::new(readers)),
+        );
+        // The filters come back as a predicate of the scan when the plan is optimised.
+        let source = match are_small {
+            true => Arc::new(SmallFiles(source)),
+            false => source,
+        };
+        let config = FileScanConfigBuilder::new(place, source)
             .with_file_groups(groups)
             .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?

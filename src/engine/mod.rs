@@ -13,6 +13,7 @@ mod params;
 mod prune;
 mod rollup_schema;
 mod session;
+mod small_files;
 mod tables;
 mod views;
 

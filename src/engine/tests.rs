@@ -284,3 +284,28 @@ fn a_request_has_a_row_for_each_action_and_one_without_where_there_is_none() {
         ]
     );
 }
+
+#[test]
+fn small_files_are_read_whole_and_large_ones_by_their_bounds_with_the_same_answer() {
+    let login = |n: u32| {
+        json!({"at": "2026-01-15T10:00:00Z", "user_id": ERP, "login_key": format!("~{n}"),
+            "ip": format!("198.51.{}.{}", n / 200, n % 200)})
+    };
+    let mut fixture = Fixture::new();
+    fixture.add("Login", &[login(1), login(2)]);
+    let sql = "SELECT login_key FROM elf_login WHERE ip = '198.51.0.2'";
+    let plan = |fixture: &Fixture| fixture.ask("", &format!("EXPLAIN {sql}")).join("\n");
+    let small = plan(&fixture);
+    assert!(
+        small.contains("FilterExec") && !small.contains("predicate="),
+        "{small}"
+    );
+    assert_eq!(fixture.ask("", sql), ["~2"]);
+
+    let mut fixture = Fixture::new();
+    let many: Vec<_> = (0..20_000).map(login).collect();
+    fixture.add("Login", &many);
+    let large = plan(&fixture);
+    assert!(large.contains("predicate="), "{large}");
+    assert_eq!(fixture.ask("", sql), ["~2"]);
+}

@@ -358,7 +358,7 @@ fn a_second_rule_of_the_next_night_raises_the_first_finding_and_that_is_told_onc
     let shown = run(&org, 0, &["findings", "show", &id]);
     assert!(
         shown.contains("  raised    from high: within 24 hours another rule")
-            && shown.contains("  ongoing  orgwatch: raised from high to critical"),
+            && shown.contains("Z ongoing orgwatch: raised from high to critical"),
         "{shown}"
     );
 
