@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::delivery::Courier;
+use super::delivery::{open_mail, open_webhook};
 use super::exit::Exit;
 use super::output::{Format, Rows};
 use super::rules::linted;
@@ -64,7 +64,7 @@ pub fn run(args: &DoctorArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     Ok(if failed { Exit::Partial } else { Exit::Done })
 }
 
-/// All checks in the order of a night: what people wrote, files, inputs, lake, rules, mail. One
+/// All checks in the order of a night: what people wrote, files, inputs, lake, rules, alerts. One
 /// that cannot be made fails, and the others are made.
 fn examine(place: &Workplace<'_>) -> Vec<Check> {
     let now = place.clock.now();
@@ -118,9 +118,13 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
         checks.extend(of_lake(lake, place).unwrap_or_else(|e| vec![broken("lake", "read", &e)]));
     }
     checks.extend(of_rules(place).unwrap_or_else(|error| vec![broken("rules", "load", &error)]));
-    let opened = Courier::open(place).map(|courier| courier.transport().describe());
+    let opened = open_mail(place).map(|way| way.describe());
     let opened = opened.map_err(|error| format!("{error:#}"));
     checks.push(doctor::way_out(&settings.email, opened));
+    checks.extend(settings.email.webhooks.iter().map(|webhook| {
+        let opened = open_webhook(webhook).map(|way| way.describe());
+        doctor::webhook(webhook, opened.map_err(|error| format!("{error:#}")))
+    }));
     checks
 }
 

@@ -11,6 +11,7 @@ mod enrich;
 mod evaluate;
 mod exports;
 mod findings_lake;
+mod hook_server;
 mod hostile;
 mod hunts;
 mod ingest;
@@ -42,6 +43,7 @@ mod smtp_server;
 mod suggest;
 mod traps;
 mod watch;
+mod webhook;
 mod workbench;
 
 /// The program's own allocator: planning is mostly small allocations.

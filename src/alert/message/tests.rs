@@ -54,7 +54,7 @@ pub(super) fn recipients() -> Recipients {
     Recipients::parse("orgwatch <orgwatch@example.com>", &to).expect("addresses")
 }
 
-pub(super) fn mail(digest: &Digest) -> Mail {
+pub(super) fn mail(digest: &Digest) -> Outgoing {
     compose(digest, &recipients(), &letterhead()).expect("compose")
 }
 
