@@ -1,12 +1,14 @@
 //! Groups of people and webhooks, and what each of them asked to hear.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use lettre::message::Mailbox;
 
 use super::AlertError;
 use super::channel::Channel;
+use super::dkim::Signer;
 use super::message::{Recipients, mailbox_of};
 use crate::config::{
     AlertGroup, DEFAULT_GROUP, Email, Family, Scope, Severity, UserRef, canonical_username,
@@ -55,10 +57,13 @@ pub struct Letterhead {
     pub quiet_days: u32,
     /// Findings shown in full in one mail; the rest is "+ n more".
     pub max_shown: usize,
+    /// Signs mails; None leaves them unsigned.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Letterhead {
-    pub fn of(email: &Email) -> Result<Self, AlertError> {
+    /// `signer` is opened from the same settings, where they name one.
+    pub fn of(email: &Email, signer: Option<Signer>) -> Result<Self, AlertError> {
         let reply_to = email.reply_to.value.as_deref();
         Ok(Self {
             reply_to: reply_to
@@ -72,6 +77,7 @@ impl Letterhead {
             threading: *email.threading,
             quiet_days: *email.quiet_days,
             max_shown: *email.max_shown as usize,
+            signer: signer.map(Arc::new),
         })
     }
 }
@@ -232,6 +238,7 @@ pub(crate) mod tests {
             threading: true,
             quiet_days: 7,
             max_shown: 50,
+            signer: None,
         }
     }
 }

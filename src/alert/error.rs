@@ -23,8 +23,14 @@ pub enum AlertError {
         "TLS cannot be set up: {what}\nhint: install the system's CA certificates, or name your own with `ca_file` in {section}"
     )]
     Tls { section: String, what: String },
-    #[error("the secret of {section} cannot stand in a header\nhint: check `secret_header` and the secret")]
+    #[error(
+        "the secret of {section} cannot stand in a header\nhint: check `secret_header` and the secret"
+    )]
     Header { section: String },
+    #[error(
+        "the key of [alert.email.dkim] {problem}\nhint: make one with `openssl genrsa 2048` or `openssl genpkey -algorithm ed25519`"
+    )]
+    DkimKey { problem: &'static str },
     #[error("the connection to webhooks could not be set up")]
     Runtime(#[from] std::io::Error),
     #[error("could not write the mail to `{}`", path.display())]

@@ -92,7 +92,11 @@ pub(super) fn compose(
     if let Some(main) = digest.news.first().filter(|_| head.threading) {
         // A parent that never existed: mail clients group what names the same one, so the
         // nights of one subject form a thread.
-        let parent = format!("<thread.{}@{}>", short_hash(&main.finding.dedupe_key), head.domain);
+        let parent = format!(
+            "<thread.{}@{}>",
+            short_hash(&main.finding.dedupe_key),
+            head.domain
+        );
         builder = builder.in_reply_to(parent.clone()).references(parent);
     }
     if digest.severity() == Severity::Critical && !digest.news.is_empty() {
@@ -104,13 +108,16 @@ pub(super) fn compose(
         .boundary(format!("=_orgwatch_{hash}"))
         .singlepart(SinglePart::plain(parts.text.clone()))
         .singlepart(SinglePart::html(parts.html));
-    let message = builder.multipart(body)?;
+    let bytes = match &head.signer {
+        Some(signer) => signer.signed(builder, body.headers(), &body.formatted())?,
+        None => builder.multipart(body)?.formatted(),
+    };
     Ok(Outgoing {
         message_id,
         recipients: addresses,
         subject,
         text: parts.text,
-        bytes: message.formatted(),
+        bytes,
     })
 }
 

@@ -12,6 +12,7 @@
 mod audience;
 mod channel;
 mod digest;
+mod dkim;
 mod error;
 mod follow_up;
 mod gathered;
@@ -30,6 +31,7 @@ pub use channel::{Channel, Outgoing, webhook_of};
 pub use digest::{
     Digest, DigestFinding, Gathered, Mailed, News, RunHealth, StillActive, gather_news,
 };
+pub use dkim::Signer;
 pub use error::AlertError;
 pub use follow_up::{Invocation, rows_command, view_of};
 pub use gathered::GatheredWords;

@@ -29,10 +29,14 @@ pub(super) fn test_mail(
          mailbox, from this sender.\n",
         printable(org, 200)
     );
-    let message = skeleton(&message_id, &subject, at, &group, recipients, head)
-        .singlepart(SinglePart::plain(text.clone()))?;
+    let builder = skeleton(&message_id, &subject, at, &group, recipients, head);
+    let body = SinglePart::plain(text.clone());
+    let bytes = match &head.signer {
+        Some(signer) => signer.signed(builder, body.headers(), &body.formatted())?,
+        None => builder.singlepart(body)?.formatted(),
+    };
     Ok(Outgoing {
-        bytes: message.formatted(),
+        bytes,
         message_id,
         recipients: addresses,
         subject,

@@ -7,7 +7,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema};
 use clap::{Args, Subcommand};
 
-use super::delivery::{Courier, heartbeats_due};
+use super::delivery::{Courier, heartbeats_due, letterhead};
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::mailing::{Mailer, Teller};
@@ -16,7 +16,7 @@ use super::terminal::Terminal;
 use super::told::MailHistory;
 use super::workplace::{Flags, Workplace};
 use super::{Global, HiddenNow, print_rows, print_rows_as};
-use crate::alert::{Audience, Audiences, Digest, Letter, Letterhead, Outgoing, RunHealth};
+use crate::alert::{Audience, Audiences, Digest, Letter, Outgoing, RunHealth};
 use crate::lake::{FindingChanges, Lake, LedgerTable, MailState};
 use crate::privacy::printable;
 use crate::registry::Resolution;
@@ -121,7 +121,7 @@ fn preview(args: &PreviewArgs, place: &Workplace<'_>, global: &Global) -> anyhow
     let at = place.clock.now();
     let (registry, rules) = (place.registry()?, place.rules()?);
     let mut audiences = Audiences::of(email, &registry, at)?;
-    let head = Letterhead::of(email)?;
+    let head = letterhead(place)?;
     let lake = Lake::open_reader(place.data_dir())?;
     audiences.resolve(&Resolution::new(&registry, lake.ledger().usernames()?));
     let chosen = chosen(&audiences.all, args.group.as_deref())?;
@@ -253,7 +253,7 @@ fn test(args: &TestArgs, place: &Workplace<'_>, global: &Global) -> anyhow::Resu
     let email = &place.settings.email;
     let at = place.clock.now();
     let audiences = Audiences::of(email, &place.registry()?, at)?;
-    let head = Letterhead::of(email)?;
+    let head = letterhead(place)?;
     let courier = Courier::open(place)?;
     for remark in &audiences.remarks {
         place.terminal.say(remark);

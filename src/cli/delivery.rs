@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::workplace::Workplace;
 use crate::alert::{
-    Audience, Letter, Transport, Trouble, WebhookTransport, webhook_of,
+    Audience, Letter, Letterhead, Signer, Transport, Trouble, WebhookTransport, webhook_of,
 };
 use crate::clock::Clock;
-use crate::config::{TransportKind, Webhook, smtp_password, webhook_secrets};
+use crate::config::{Email, TransportKind, Webhook, dkim_key, smtp_password, webhook_secrets};
 use crate::lake::{Lake, LakeError, MailState, PendingMail, Verdict};
 use crate::privacy::printable;
 use crate::words::counted;
@@ -141,6 +141,21 @@ pub struct Courier {
     tried: BTreeSet<i64>,
 }
 
+/// What all mails have in common, with the key that signs them where the configuration wants that.
+pub fn letterhead(place: &Workplace<'_>) -> anyhow::Result<Letterhead> {
+    let email = &place.settings.email;
+    Ok(Letterhead::of(email, open_signer(email)?)?)
+}
+
+/// Reads and checks the key that signs mails.
+pub fn open_signer(email: &Email) -> anyhow::Result<Option<Signer>> {
+    let Some(dkim) = &email.dkim else {
+        return Ok(None);
+    };
+    let key = dkim_key(dkim, &|name| std::env::var_os(name))?;
+    Ok(Some(Signer::open(dkim, &key)?))
+}
+
 /// Reads the password and whatever else the configured way of mails needs.
 pub fn open_mail(place: &Workplace<'_>) -> anyhow::Result<Transport> {
     let email = &place.settings.email;
@@ -160,8 +175,7 @@ impl Courier {
     pub fn open(place: &Workplace<'_>) -> anyhow::Result<Self> {
         let email = &place.settings.email;
         let webhooks = email.webhooks.iter();
-        let webhooks =
-            webhooks.map(|webhook| Ok((webhook.name.clone(), open_webhook(webhook)?)));
+        let webhooks = webhooks.map(|webhook| Ok((webhook.name.clone(), open_webhook(webhook)?)));
         Ok(Self {
             mail: open_mail(place)?,
             mail_form: match *email.transport {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::delivery::{open_mail, open_webhook};
+use super::delivery::{open_mail, open_signer, open_webhook};
 use super::exit::Exit;
 use super::output::{Format, Rows};
 use super::rules::linted;
@@ -93,6 +93,12 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
     .filter_map(|(name, path)| Some((name, path?)))
     .collect();
     checks.extend(doctor::places(place.data_dir(), &believed));
+    let written = [
+        ("report", settings.report_html.value.as_deref()),
+        ("metrics", settings.operations.metrics_file.value.as_deref()),
+    ];
+    let written = written.into_iter();
+    checks.extend(written.filter_map(|(name, path)| Some(doctor::output(name, path?))));
     checks.extend(doctor::inputs(&settings.inputs.paths.value));
 
     let lake = match Lake::open_reader(place.data_dir()) {
@@ -121,6 +127,9 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
     let opened = open_mail(place).map(|way| way.describe());
     let opened = opened.map_err(|error| format!("{error:#}"));
     checks.push(doctor::way_out(&settings.email, opened));
+    let opened = open_signer(&settings.email).map(|_| ());
+    let opened = opened.map_err(|error| format!("{error:#}"));
+    checks.extend(doctor::signature(&settings.email, opened));
     checks.extend(settings.email.webhooks.iter().map(|webhook| {
         let opened = open_webhook(webhook).map(|way| way.describe());
         doctor::webhook(webhook, opened.map_err(|error| format!("{error:#}")))

@@ -118,7 +118,8 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             | AlertError::NoRecipient
             | AlertError::CaFile { .. }
             | AlertError::Tls { .. }
-            | AlertError::Header { .. } => Exit::Usage,
+            | AlertError::Header { .. }
+            | AlertError::DkimKey { .. } => Exit::Usage,
             AlertError::Write { .. } => Exit::NotDelivered,
             _ => Exit::Internal,
         });

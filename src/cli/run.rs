@@ -4,7 +4,7 @@ use chrono::{DateTime, Days, Utc};
 use clap::Args;
 
 use super::account::quarantine_reasons;
-use super::delivery::{Courier, Deliveries, heartbeats_due};
+use super::delivery::{Courier, Deliveries, heartbeats_due, letterhead};
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::mailing::{Mailer, Teller};
@@ -19,7 +19,7 @@ use super::terminal::Terminal;
 use super::told::MailHistory;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, InputFlags, RuleFlags, WatchFlags, watch};
-use crate::alert::{Audiences, Letterhead};
+use crate::alert::Audiences;
 use crate::detect::Windows;
 use crate::lake::{FindingFilter, FindingRow, Lake, LakeError, Status};
 use crate::registry::Resolution;
@@ -89,7 +89,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let rules = place.rules()?;
     let email = &place.settings.email;
     let mut audiences = Audiences::of(email, &registry, place.clock.now())?;
-    let head = Letterhead::of(email)?;
+    let head = letterhead(&place)?;
     let mut courier = Courier::open(&place)?;
     let inputs = place.inputs()?;
     let known = place.enrichment()?.indicators_digest();

@@ -20,8 +20,8 @@ mod value;
 mod tests;
 
 pub use alert::{
-    AlertGroup, DEFAULT_GROUP, Email, HookUrl, PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, Scope,
-    SecretError, Server, TlsMode, TransportKind, Webhook, WebhookFormat, smtp_password,
+    AlertGroup, DEFAULT_GROUP, Dkim, Email, HookUrl, PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, Scope,
+    SecretError, Server, TlsMode, TransportKind, Webhook, WebhookFormat, dkim_key, smtp_password,
     webhook_secrets,
 };
 pub use document::{Document, Item, Section};

@@ -15,7 +15,7 @@ const MAX_NAMED: usize = 5;
 /// Every group and its addresses.
 pub fn recipients(email: &Email, registry: &Registry, now: DateTime<Utc>) -> Vec<Check> {
     let audiences = Audiences::of(email, registry, now)
-        .and_then(|audiences| Letterhead::of(email).map(|_| audiences));
+        .and_then(|audiences| Letterhead::of(email, None).map(|_| audiences));
     let audiences = match audiences {
         Ok(audiences) => audiences,
         Err(error) => {
@@ -81,6 +81,36 @@ pub fn way_out(email: &Email, opened: Result<String, String>) -> Check {
             format!("{place}; `orgwatch alert test` tries it"),
         ),
     }
+}
+
+/// Whether mails can be signed, and whether the signature speaks for their sender; `opened` is what
+/// opening the key came to. None where nobody signs.
+pub fn signature(email: &Email, opened: Result<(), String>) -> Option<Check> {
+    let dkim = email.dkim.as_ref()?;
+    let name = format!("{}._domainkey.{}", dkim.selector, dkim.domain);
+    if let Err(why) = opened {
+        let (what, fix) = why.split_once("\nhint: ").unwrap_or((why.as_str(), ""));
+        return Some(Check::fail("mail", "signature", what, fix));
+    }
+    let sender = email.from.trim_end_matches('>').to_lowercase();
+    let sender = sender.rsplit('@').next().unwrap_or_default();
+    let covers = sender == dkim.domain || sender.ends_with(&format!(".{}", dkim.domain));
+    Some(match covers {
+        true => Check::pass(
+            "mail",
+            "signature",
+            format!("the public key belongs at {name}"),
+        ),
+        false => Check::warn(
+            "mail",
+            "signature",
+            format!(
+                "{} signs for {sender}, which receivers (DMARC) do not count",
+                dkim.domain
+            ),
+            "set `domain` in [alert.email.dkim] to the sender's domain",
+        ),
+    })
 }
 
 /// The same for a webhook.

@@ -10,8 +10,8 @@ mod setup;
 
 pub use enrichment::enrichment;
 pub use logs::{data_sets, gaps, inputs};
-pub use mail::{outbox, recipients, way_out, webhook};
-pub use places::places;
+pub use mail::{outbox, recipients, signature, way_out, webhook};
+pub use places::{output, places};
 pub use runs::{lake, last_run};
 pub use setup::{registry, rules, settings};
 

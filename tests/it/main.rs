@@ -7,6 +7,7 @@ mod command_line;
 mod corpus;
 mod deploy;
 mod deployed_night;
+mod dkim;
 mod enrich;
 mod evaluate;
 mod exports;
@@ -44,6 +45,7 @@ mod suggest;
 mod traps;
 mod watch;
 mod webhook;
+mod webhook_faults;
 mod workbench;
 
 /// The program's own allocator: planning is mostly small allocations.

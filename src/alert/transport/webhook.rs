@@ -83,7 +83,10 @@ impl WebhookTransport {
             .timeout(timeout);
         if webhook.plaintext {
             // Whatever the machine's tables say of the name: nothing leaves it in the clear.
-            let here = [([127, 0, 0, 1], 0).into(), ([0, 0, 0, 0, 0, 0, 0, 1], 0).into()];
+            let here = [
+                ([127, 0, 0, 1], 0).into(),
+                ([0, 0, 0, 0, 0, 0, 0, 1], 0).into(),
+            ];
             client = client.resolve_to_addrs("localhost", &here);
         }
         if let Some(path) = &webhook.ca_file {

@@ -127,7 +127,8 @@ fn still_active(active: &StillActive) -> Value {
 
 fn health(health: &RunHealth) -> Value {
     let pairs = |list: &[(String, String)]| {
-        let pair = |(name, why): &(String, String)| json!({"name": text(name), "reason": text(why)});
+        let pair =
+            |(name, why): &(String, String)| json!({"name": text(name), "reason": text(why)});
         listed(list.iter().map(pair))
     };
     json!({

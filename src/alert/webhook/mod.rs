@@ -10,12 +10,12 @@ mod tests;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 
+use super::Letterhead;
 use super::channel::Outgoing;
 use super::digest::Digest;
 use super::identity::Identity;
 use super::message::subject;
 use super::view::text;
-use super::Letterhead;
 use crate::config::WebhookFormat;
 
 /// The post of a digest.

@@ -24,7 +24,11 @@ pub(super) fn body(digest: &Digest, head: &Letterhead) -> Value {
     };
     let view = View::new(digest, &head);
     let mut blocks = vec![header(&view.verdict)];
-    let intro = [Some(&view.night), Some(&view.tally), view.elsewhere.as_ref()];
+    let intro = [
+        Some(&view.night),
+        Some(&view.tally),
+        view.elsewhere.as_ref(),
+    ];
     blocks.push(section(&lines(intro.into_iter().flatten())));
 
     let (mut used, mut shown) = (0, 0);
@@ -40,10 +44,15 @@ pub(super) fn body(digest: &Digest, head: &Letterhead) -> Value {
     let hidden = digest.news.len() - shown;
     if hidden > 0 {
         let more = counted(hidden, "more finding");
-        blocks.push(section(&format!("+ {more}; `orgwatch findings list` shows all")));
+        blocks.push(section(&format!(
+            "+ {more}; `orgwatch findings list` shows all"
+        )));
     }
     for (title, list) in [
-        (&*format!("STILL ACTIVE. {}", view.quiet_note), &view.still_active),
+        (
+            &*format!("STILL ACTIVE. {}", view.quiet_note),
+            &view.still_active,
+        ),
         ("RESOLVED", &view.resolved),
         ("RUN HEALTH", &view.health),
     ] {

@@ -250,14 +250,27 @@ fn a_night_of_thousands_is_a_bounded_post_that_counts_the_rest() {
     let slack = slack::body(&digest, &head);
     let (_, blocks) = blocks(slack.to_string().as_bytes());
     assert!(blocks.len() <= 50 && blocks.len() > 5, "{}", blocks.len());
-    let all: usize = blocks.iter().map(|(_, text)| text.encode_utf16().count()).sum();
+    let all: usize = blocks
+        .iter()
+        .map(|(_, text)| text.encode_utf16().count())
+        .sum();
     assert!(all <= 20_000, "{all}");
-    let shown = blocks.iter().filter(|(_, text)| text.contains(". HIGH ")).count();
+    let shown = blocks
+        .iter()
+        .filter(|(_, text)| text.contains(". HIGH "))
+        .count();
     let more = format!("+ {} more findings", 5000 - shown);
-    assert!(blocks.iter().any(|(_, text)| text.contains(&more)), "{more}");
+    assert!(
+        blocks.iter().any(|(_, text)| text.contains(&more)),
+        "{more}"
+    );
 
     let json = json::body(&digest, "id", "subject", &head);
-    assert!(json.to_string().len() < 400 << 10, "{}", json.to_string().len());
+    assert!(
+        json.to_string().len() < 400 << 10,
+        "{}",
+        json.to_string().len()
+    );
     let listed = json["findings"].as_array().unwrap().len();
     assert!(listed > 10);
     assert_eq!(json["findings_omitted"], 5000 - listed);
@@ -285,8 +298,17 @@ fn short_findings_fill_no_more_blocks_than_slack_takes() {
     let (_, blocks) = blocks(body.to_string().as_bytes());
     assert!(blocks.len() > 40 && blocks.len() <= 50, "{}", blocks.len());
     // The one link is that of the configuration.
-    let link = ("mrkdwn".to_owned(), "<https://wiki.example.com/orgwatch?a=1&amp;b=2>".to_owned());
-    assert_eq!(blocks.iter().filter(|(kind, _)| kind == "mrkdwn").collect::<Vec<_>>(), [&link]);
+    let link = (
+        "mrkdwn".to_owned(),
+        "<https://wiki.example.com/orgwatch?a=1&amp;b=2>".to_owned(),
+    );
+    assert_eq!(
+        blocks
+            .iter()
+            .filter(|(kind, _)| kind == "mrkdwn")
+            .collect::<Vec<_>>(),
+        [&link]
+    );
 }
 
 #[test]
@@ -300,10 +322,16 @@ fn the_key_of_a_post_names_what_is_told_and_not_when() {
         run_id: 13,
         ..night()
     };
-    assert_eq!(post(&later, WebhookFormat::Json).message_id, first.message_id);
+    assert_eq!(
+        post(&later, WebhookFormat::Json).message_id,
+        first.message_id
+    );
     let mut graver = night();
     graver.news[0].finding.severity = Severity::Critical;
-    assert_ne!(post(&graver, WebhookFormat::Json).message_id, first.message_id);
+    assert_ne!(
+        post(&graver, WebhookFormat::Json).message_id,
+        first.message_id
+    );
     assert_eq!(post(&night(), WebhookFormat::Json).bytes, first.bytes);
 }
 

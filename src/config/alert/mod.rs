@@ -11,14 +11,14 @@ use std::path::PathBuf;
 
 use chrono::Weekday;
 
+use super::Severity;
 use super::fault::Position;
 use super::origin::{Origin, Setting};
-use super::Severity;
 
 pub use read::Scope;
 pub(super) use read::{FileEmail, read};
 pub use secret::{
-    PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, SecretError, smtp_password, webhook_secrets,
+    PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, SecretError, dkim_key, smtp_password, webhook_secrets,
 };
 pub use webhook::{HookUrl, Webhook, WebhookFormat};
 
@@ -113,6 +113,8 @@ pub struct Email {
     pub server: Server,
     /// The program of transport `sendmail`.
     pub sendmail: Setting<PathBuf>,
+    /// Who signs mails; nobody where None.
+    pub dkim: Option<Dkim>,
     pub groups: Vec<AlertGroup>,
     /// Services beside the groups of people.
     pub webhooks: Vec<Webhook>,
@@ -134,6 +136,18 @@ pub struct Server {
     pub timeout_seconds: Setting<u32>,
     /// What this machine calls itself; its host name where None.
     pub helo: Setting<Option<String>>,
+}
+
+/// `[alert.email.dkim]`: mails are signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dkim {
+    /// Who signs. Lower case.
+    pub domain: String,
+    /// Name of the key in DNS: `<selector>._domainkey.<domain>`.
+    pub selector: String,
+    /// The private key in PEM; None where a credential or the environment holds it.
+    pub key_file: Option<PathBuf>,
+    pub at: Position,
 }
 
 /// One `[[alert.group]]`.
@@ -186,6 +200,7 @@ impl Email {
                 helo: Setting::from_file(given.helo, || None),
             },
             sendmail: Setting::from_file(given.sendmail, || PathBuf::from(DEFAULT_SENDMAIL)),
+            dkim: given.dkim,
             groups: given.groups,
             webhooks: given.webhooks,
         }
@@ -250,6 +265,10 @@ impl Email {
                 row("alert.email.helo", &server.helo, text),
             ]),
         }
+        rows.extend(self.dkim.iter().map(|dkim| {
+            let shown = format!("{}._domainkey.{}", dkim.selector, dkim.domain);
+            ("alert.email.dkim", shown, Origin::File(dkim.at))
+        }));
         rows.extend(self.groups.iter().map(|group| {
             let to = match group.owners {
                 true => "the owners in the registry".to_owned(),

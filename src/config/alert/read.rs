@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::Weekday;
 
 use super::webhook::{self, Webhook};
-use super::{AlertGroup, DEFAULT_GROUP, TlsMode, TransportKind, WEEKDAYS, is_loopback};
+use super::{AlertGroup, DEFAULT_GROUP, Dkim, TlsMode, TransportKind, WEEKDAYS, is_loopback};
 use crate::config::document::{Item, Section};
 use crate::config::fault::Fault;
 use crate::config::file::{Given, given, parse_severity};
@@ -37,6 +37,7 @@ pub(in crate::config) struct FileEmail {
     pub sendmail: Given<PathBuf>,
     pub groups: Vec<AlertGroup>,
     pub webhooks: Vec<Webhook>,
+    pub dkim: Option<Dkim>,
     /// Whether there is an `[alert.email]`.
     pub is_given: bool,
 }
@@ -52,7 +53,7 @@ pub struct Scope {
     pub users: Vec<UserRef>,
 }
 
-const EMAIL: [&str; 20] = [
+const EMAIL: [&str; 21] = [
     "transport",
     "from",
     "to",
@@ -73,6 +74,7 @@ const EMAIL: [&str; 20] = [
     "timeout_seconds",
     "helo",
     "sendmail",
+    "dkim",
 ];
 
 const GROUP: [&str; 6] = ["name", "to", "owners", "min_severity", "families", "users"];
@@ -149,7 +151,25 @@ fn read_email(email: &Section<'_>, folder: &Path, file: &mut FileEmail) -> Resul
     file.timeout_seconds = given(email, "timeout_seconds", |item| number(item, 1..=600))?;
     file.helo = given(email, "helo", |item| item.parsed(parse_host).map(Some))?;
     file.sendmail = given(email, "sendmail", path)?;
+    if let Some(item) = email.get("dkim") {
+        let dkim = item.table("in [alert.email.dkim]", &["domain", "selector", "key_file"])?;
+        file.dkim = Some(read_dkim(&dkim, folder)?);
+    }
     Ok(())
+}
+
+fn read_dkim(dkim: &Section<'_>, folder: &Path) -> Result<Dkim, Fault> {
+    let domain = dkim.require("domain", "who signs, as in domain = \"example.com\"")?;
+    let hint = "the name of the key in DNS, as in selector = \"orgwatch\"";
+    let selector = dkim.require("selector", hint)?;
+    let key_file = dkim.get("key_file");
+    let key_file = key_file.map(|item| item.text().map(|text| folder.join(text)));
+    Ok(Dkim {
+        domain: domain.parsed(parse_labels)?,
+        selector: selector.parsed(parse_labels)?,
+        key_file: key_file.transpose()?,
+        at: dkim.position(),
+    })
 }
 
 /// What only several keys together show to be wrong.
@@ -276,7 +296,10 @@ pub(super) fn choice<T: Copy>(
         .ok_or_else(|| item.fault("an unknown word", None))
 }
 
-pub(super) fn number(item: &Item<'_>, allowed: std::ops::RangeInclusive<u32>) -> Result<u32, Fault> {
+pub(super) fn number(
+    item: &Item<'_>,
+    allowed: std::ops::RangeInclusive<u32>,
+) -> Result<u32, Fault> {
     let (low, high) = (i64::from(*allowed.start()), i64::from(*allowed.end()));
     // The range makes the conversion lossless.
     Ok(item.integer(low..=high)? as u32)
@@ -305,6 +328,19 @@ fn parse_host(text: &str) -> Result<String, BadValue> {
         return Err(BadValue::new(message, hint));
     }
     Ok(text.to_owned())
+}
+
+/// A name as DNS has it, without anything that ends a tag of a signature.
+fn parse_labels(text: &str) -> Result<String, BadValue> {
+    let fits = |label: &str| {
+        let all = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+        !label.is_empty() && label.len() <= 63 && label.bytes().all(all)
+    };
+    if text.len() > 253 || !text.split('.').all(fits) {
+        let message = format!("{} is no name in DNS", quoted(text));
+        return Err(BadValue::new(message, "as in example.com"));
+    }
+    Ok(text.to_ascii_lowercase())
 }
 
 fn parse_link(text: &str) -> Result<String, BadValue> {

@@ -7,17 +7,22 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Email, HookUrl, Webhook};
+use super::{Dkim, Email, HookUrl, Webhook};
 use crate::privacy::Secret;
 
 /// The environment variable of the mail server's password, which wins over all else.
 pub const PASSWORD_VARIABLE: &str = "ORGWATCH_SMTP_PASSWORD";
 /// Name of its systemd credential (`LoadCredential=smtp_password:/path`).
 pub const PASSWORD_CREDENTIAL: &str = "smtp_password";
+/// The environment variable and the systemd credential of the key that signs mails.
+const DKIM_VARIABLE: &str = "ORGWATCH_DKIM_KEY";
+const DKIM_CREDENTIAL: &str = "dkim_key";
 /// The folder that systemd names in the environment of a service with credentials.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// Longest secret, in bytes.
 const MAX_BYTES: u64 = 4096;
+/// Longest key, in bytes.
+const MAX_KEY_BYTES: u64 = 16_384;
 
 /// Why there is no secret. Says where it was looked for, never what was found.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +77,7 @@ pub fn smtp_password(
         variable: PASSWORD_VARIABLE.to_owned(),
         credential: PASSWORD_CREDENTIAL.to_owned(),
         file: email.server.password_file.as_deref(),
+        form: Form::Line,
     };
     hiding.read(env).map(|(secret, _)| Some(secret))
 }
@@ -88,6 +94,7 @@ pub fn webhook_secrets(
         variable: webhook.variable(what),
         credential: format!("webhook_{}_{what}", webhook.name),
         file,
+        form: Form::Line,
     };
     let url = match &webhook.url {
         Some(url) => url.clone(),
@@ -120,6 +127,31 @@ pub fn webhook_secrets(
     Ok((url, Some(secret)))
 }
 
+/// The private key that signs mails, as its file holds it.
+pub fn dkim_key(
+    dkim: &Dkim,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Secret, SecretError> {
+    let hiding = Hiding {
+        section: "[alert.email.dkim]".to_owned(),
+        noun: "key",
+        key: "key_file",
+        variable: DKIM_VARIABLE.to_owned(),
+        credential: DKIM_CREDENTIAL.to_owned(),
+        file: dkim.key_file.as_deref(),
+        form: Form::Lines,
+    };
+    hiding.read(env).map(|(key, _)| key)
+}
+
+/// What a secret looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Line,
+    /// PEM.
+    Lines,
+}
+
 /// All places of one secret.
 struct Hiding<'a> {
     section: String,
@@ -129,6 +161,7 @@ struct Hiding<'a> {
     variable: String,
     credential: String,
     file: Option<&'a Path>,
+    form: Form,
 }
 
 impl Hiding<'_> {
@@ -182,10 +215,17 @@ impl Hiding<'_> {
             });
         }
         let mut bytes = Vec::new();
-        file.take(MAX_BYTES + 1)
+        file.take(self.most() + 1)
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
         self.usable(bytes, format!("`{}`", path.display()))
+    }
+
+    fn most(&self) -> u64 {
+        match self.form {
+            Form::Line => MAX_BYTES,
+            Form::Lines => MAX_KEY_BYTES,
+        }
     }
 
     fn usable(&self, bytes: Vec<u8>, place: String) -> Result<(Secret, String), SecretError> {
@@ -193,9 +233,12 @@ impl Hiding<'_> {
             noun: self.noun,
             place: place.clone(),
             problem: problem.to_owned(),
-            hint: "write it alone, in one line of UTF-8",
+            hint: match self.form {
+                Form::Line => "write it alone, in one line of UTF-8",
+                Form::Lines => "give the private key alone, in PEM",
+            },
         };
-        if bytes.len() as u64 > MAX_BYTES {
+        if bytes.len() as u64 > self.most() {
             return Err(unusable("is too long"));
         }
         let Ok(text) = String::from_utf8(bytes) else {
@@ -207,7 +250,8 @@ impl Hiding<'_> {
         if text.is_empty() {
             return Err(unusable("is empty"));
         }
-        if text.chars().any(char::is_control) {
+        let ends_line = |c: char| self.form == Form::Lines && matches!(c, '\r' | '\n');
+        if text.chars().any(|c| c.is_control() && !ends_line(c)) {
             return Err(unusable("has several lines or holds a control character"));
         }
         Ok((Secret::new(text.to_owned()), place))

@@ -179,14 +179,14 @@ pub(super) fn read(entry: &Section<'_>, folder: &Path) -> Result<Webhook, Fault>
         item.map(|item| item.text().map(|text| folder.join(text)))
             .transpose()
     };
-    let format = entry.get("format").map(|item| {
-        choice(&item, &WebhookFormat::ALL, WebhookFormat::as_str)
-    });
+    let format = entry
+        .get("format")
+        .map(|item| choice(&item, &WebhookFormat::ALL, WebhookFormat::as_str));
     let plaintext = entry.get("plaintext").map(|item| item.boolean());
     let plaintext = plaintext.transpose()?.unwrap_or(false);
-    let url = entry.get("url").map(|item| {
-        item.parsed(|text| HookUrl::parse(text, plaintext))
-    });
+    let url = entry
+        .get("url")
+        .map(|item| item.parsed(|text| HookUrl::parse(text, plaintext)));
     let url = url.transpose()?;
     let url_file = path("url_file")?;
     if let (true, Some(item)) = (url.is_some(), entry.get("url_file")) {
@@ -194,7 +194,9 @@ pub(super) fn read(entry: &Section<'_>, folder: &Path) -> Result<Webhook, Fault>
         return Err(item.key_fault("the address is given twice", Some(hint.to_owned())));
     }
     let secret_file = path("secret_file")?;
-    let secret_header = entry.get("secret_header").map(|item| item.parsed(parse_header));
+    let secret_header = entry
+        .get("secret_header")
+        .map(|item| item.parsed(parse_header));
     let secret_header = secret_header
         .transpose()?
         .or_else(|| secret_file.is_some().then(|| DEFAULT_HEADER.to_owned()));
@@ -203,10 +205,7 @@ pub(super) fn read(entry: &Section<'_>, folder: &Path) -> Result<Webhook, Fault>
         entry.get("secret_header").or(entry.get("secret_file")),
     ) {
         let hint = "remove it, or use https://";
-        return Err(item.key_fault(
-            "a secret is never sent without TLS",
-            Some(hint.to_owned()),
-        ));
+        return Err(item.key_fault("a secret is never sent without TLS", Some(hint.to_owned())));
     }
     let timeout = entry.get("timeout_seconds");
     let timeout = timeout.map(|item| number(&item, 1..=600)).transpose()?;

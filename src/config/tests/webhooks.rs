@@ -51,20 +51,59 @@ fn mail_stays_where_it_was_asked_for_beside_a_webhook() {
 #[test]
 fn alerts_go_by_https_and_in_the_clear_to_this_machine_only_where_that_is_asked_for() {
     for (rest, message) in [
-        ("url = \"http://hooks.example.com/canary-path\"", "by https only"),
-        ("url = \"ftp://hooks.example.com/canary-path\"", "by https only"),
+        (
+            "url = \"http://hooks.example.com/canary-path\"",
+            "by https only",
+        ),
+        (
+            "url = \"ftp://hooks.example.com/canary-path\"",
+            "by https only",
+        ),
         ("url = \"http://127.0.0.1/canary-path\"", "without TLS"),
-        ("url = \"http://hooks.example.com/canary-path\"\nplaintext = true", "this machine only"),
-        ("url = \"http://localhost.example.com/canary-path\"\nplaintext = true", "this machine only"),
-        ("url = \"https://localhost/canary-path\"\nplaintext = true", "begins with http://"),
-        ("url = \"https://u:canary-path@hooks.example.com/\"", "a user or a password"),
-        ("url = \"https://canary-path@hooks.example.com/\"", "a user or a password"),
-        ("url = \"https://hooks.example.com/#canary-path\"", "is never sent"),
-        ("url = \"hooks.example.com/canary-path\"", "no address of a webhook"),
-        ("url = \"https:///canary-path:x\"", "no address of a webhook"),
-        ("url = \"http://[::1]/\"\nplaintext = true\nsecret_file = \"s\"", "never sent without TLS"),
-        ("url = \"http://[::1]/\"\nplaintext = true\nsecret_header = \"X-Key\"", "never sent without TLS"),
-        ("url = \"https://hooks.example.com/\"\nurl_file = \"u\"", "given twice"),
+        (
+            "url = \"http://hooks.example.com/canary-path\"\nplaintext = true",
+            "this machine only",
+        ),
+        (
+            "url = \"http://localhost.example.com/canary-path\"\nplaintext = true",
+            "this machine only",
+        ),
+        (
+            "url = \"https://localhost/canary-path\"\nplaintext = true",
+            "begins with http://",
+        ),
+        (
+            "url = \"https://u:canary-path@hooks.example.com/\"",
+            "a user or a password",
+        ),
+        (
+            "url = \"https://canary-path@hooks.example.com/\"",
+            "a user or a password",
+        ),
+        (
+            "url = \"https://hooks.example.com/#canary-path\"",
+            "is never sent",
+        ),
+        (
+            "url = \"hooks.example.com/canary-path\"",
+            "no address of a webhook",
+        ),
+        (
+            "url = \"https:///canary-path:x\"",
+            "no address of a webhook",
+        ),
+        (
+            "url = \"http://[::1]/\"\nplaintext = true\nsecret_file = \"s\"",
+            "never sent without TLS",
+        ),
+        (
+            "url = \"http://[::1]/\"\nplaintext = true\nsecret_header = \"X-Key\"",
+            "never sent without TLS",
+        ),
+        (
+            "url = \"https://hooks.example.com/\"\nurl_file = \"u\"",
+            "given twice",
+        ),
         ("secret_header = \"X Key\"", "no name of a header"),
         ("secret_header = \"Content-Length\"", "set already"),
         ("format = \"teams\"", "unknown value"),
@@ -139,22 +178,40 @@ fn address_and_secret_come_from_the_environment_private_files_or_credentials() {
     ];
     let credentials = [("CREDENTIALS_DIRECTORY", "HERE")];
     assert_eq!(found(header, &files, &credentials), both);
-    assert_eq!(found("", &files, &credentials), Ok((ADDRESS.to_owned(), None)));
+    assert_eq!(
+        found("", &files, &credentials),
+        Ok((ADDRESS.to_owned(), None))
+    );
 }
 
 #[test]
 fn an_address_or_a_secret_that_is_missing_open_to_others_or_unusable_is_refused_unshown() {
-    let (url, here) = ("url_file = \"u\"", "url = \"https://hooks.example.com\"\nsecret_file = \"s\"");
+    let (url, here) = (
+        "url_file = \"u\"",
+        "url = \"https://hooks.example.com\"\nsecret_file = \"s\"",
+    );
     for (keys, file, told) in [
         (url, ("u", ADDRESS, 0o644), "mode 0644"),
         (url, ("x", "", 0o600), "cannot read the address file"),
         (url, ("u", "canary-path", 0o600), "no address of a webhook"),
-        (url, ("u", "http://hooks.example.com/canary-path", 0o600), "by https only"),
+        (
+            url,
+            ("u", "http://hooks.example.com/canary-path", 0o600),
+            "by https only",
+        ),
         (here, ("s", "canary-path", 0o640), "chmod 600"),
         (here, ("s", "canary-path\r\nX: y", 0o600), "several lines"),
-        (here, ("s", "canary-path é", 0o600), "cannot stand in a header"),
+        (
+            here,
+            ("s", "canary-path é", 0o600),
+            "cannot stand in a header",
+        ),
         ("", ("x", "", 0o600), "ORGWATCH_WEBHOOK_SOC_CHAT_URL"),
-        ("secret_header = \"X-Key\"\nurl = \"https://hooks.example.com\"", ("x", "", 0o600), "has no secret"),
+        (
+            "secret_header = \"X-Key\"\nurl = \"https://hooks.example.com\"",
+            ("x", "", 0o600),
+            "has no secret",
+        ),
     ] {
         let error = found(keys, &[file], &[]).unwrap_err();
         assert!(error.contains(told) && error.contains("hint: "), "{error}");
