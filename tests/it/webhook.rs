@@ -89,7 +89,7 @@ pub fn org_at(server: &HookServer) -> Org {
 }
 
 pub fn send(org: &Org, arguments: &[&str]) -> (i32, String) {
-    let arguments = [&["alert", "send", "-vv"], arguments].concat();
+    let arguments = [&["alert", "send", "-vvv"], arguments].concat();
     let output = orgwatch(&org.path(""), &arguments);
     let said = stdout(&output) + &stderr(&output);
     assert_eq!(secrets(said.as_bytes()), 0, "{said}");
@@ -126,7 +126,7 @@ fn a_night_is_posted_once_with_its_key_and_the_secret_is_nowhere_else() {
     let org = crate::late::org();
     configure(&org, &hook(&org, &server, ""));
     org.file("day-14.csv", attacked());
-    let run = ["run", "-vv", "--now", NIGHT, "day-14.csv"];
+    let run = ["run", "-vvv", "--now", NIGHT, "day-14.csv"];
     let output = orgwatch(&org.path(""), &run);
     let said = stdout(&output) + &stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");

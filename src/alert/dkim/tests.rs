@@ -40,11 +40,11 @@ fn a_key_that_receivers_refuse_is_refused_and_not_shown() {
     let rsa = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
     let cut = rsa.serialize_pem().replacen("MII", "MI", 1);
     for (pem, told) in [
-        (&*short, "shorter than 2048 bits"),
-        (&curve.serialize_pem(), "neither RSA nor Ed25519"),
-        (&cut, "is no private key"),
+        (&**short, "shorter than 2048 bits"),
+        (&*curve.serialize_pem(), "neither RSA nor Ed25519"),
+        (&*cut, "is no private key"),
         ("c2VjcmV0", "is no private key in PEM"),
-        (&rsa.public_key_pem(), "is no private key"),
+        (&*rsa.public_key_pem(), "is no private key"),
     ] {
         let error = opened(pem).unwrap_err();
         assert!(error.contains(told) && error.contains("openssl"), "{error}");

@@ -209,7 +209,7 @@ proptest! {
         let digest = written(&name);
         let post = post(&digest, WebhookFormat::Slack);
         let (whole, blocks) = blocks(&post.bytes);
-        prop_assert_eq!(whole, "HIGH: 2 new findings in Example org");
+        prop_assert_eq!(whole, "HIGH: 2 new findings in Example org, 1 case");
         for (kind, text) in &blocks {
             prop_assert_eq!(kind, "plain_text");
             prop_assert!(text.encode_utf16().count() <= MAX_TEXT);
