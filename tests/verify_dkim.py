@@ -27,7 +27,7 @@ def holds(changed):
 head, body = mail.split(b"\r\n\r\n", 1)
 unseen = []
 letters = [n for n, byte in enumerate(body) if chr(byte).isalnum()]
-for n in letters[:: max(1, len(letters) // 60)] + letters[-1:]:
+for n in letters[:: max(1, len(letters) // 12)] + letters[-1:]:
     changed = body[:n] + (b"x" if body[n : n + 1] != b"x" else b"y") + body[n + 1 :]
     if holds(head + b"\r\n\r\n" + changed):
         unseen.append(f"body at {n}")
@@ -41,7 +41,7 @@ for more in ["Cc: other@example.net", "Reply-To: other@example.net", "Sender: ot
     if holds(more.encode() + b"\r\n" + mail):
         unseen.append(f"{more} added")
 
-signature = re.search(rb"^dkim-signature:(.*(?:\r\n[ \t].*)*)", head, re.I | re.M)
+signature = re.search(rb"^dkim-signature:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", head, re.I | re.M)
 tags = dict(
     tag.strip().split("=", 1) for tag in re.sub(r"\s+", " ", signature.group(1).decode()).split(";")
 )
