@@ -24,7 +24,7 @@ pub struct Hunt {
     pub id: String,
     /// What it asks, in a line.
     pub title: String,
-    /// What one has to know to read the answer; often empty.
+    /// What one has to know to read the answer, in one line; often empty.
     pub notes: String,
     /// Days up to the last one with rows that are asked about unless told otherwise; 0: all.
     pub days: u32,
@@ -81,7 +81,7 @@ impl Hunt {
         Ok(Self {
             id: written.id,
             title: written.title.trim().to_owned(),
-            notes: written.notes.trim().to_owned(),
+            notes: one_line(&written.notes),
             days: written.days,
             params,
             statement,
@@ -120,6 +120,10 @@ impl Hunt {
             days => counted(days as usize, "day"),
         }
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// All hunts by id.

@@ -1,14 +1,17 @@
-//! Groups of people, and what each of them asked to hear.
+//! Groups of people and webhooks, and what each of them asked to hear.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use lettre::message::Mailbox;
 
 use super::AlertError;
+use super::channel::Channel;
+use super::dkim::Signer;
 use super::message::{Recipients, mailbox_of};
 use crate::config::{
-    AlertGroup, DEFAULT_GROUP, Email, Family, Severity, UserRef, canonical_username,
+    AlertGroup, DEFAULT_GROUP, Email, Family, Scope, Severity, UserRef, canonical_username,
 };
 use crate::lake::FindingRow;
 use crate::privacy::printable;
@@ -20,10 +23,10 @@ const MAX_OWNER: usize = 80;
 /// One group: who they are, and which findings are theirs.
 #[derive(Debug, Clone)]
 pub struct Audience {
-    /// `default`, the name of an `[[alert.group]]`, or `group/mailbox` for one owner of a group of
-    /// owners. What was mailed is remembered under it.
+    /// `default`, the name of an `[[alert.group]]` or `[[alert.webhook]]`, or `group/mailbox` for
+    /// one owner of a group of owners. What was told is remembered under it.
     pub name: String,
-    pub recipients: Recipients,
+    pub channel: Channel,
     /// Findings below it are counted, not listed.
     pub min_severity: Severity,
     /// All where empty.
@@ -40,12 +43,12 @@ pub struct Audiences {
     pub remarks: Vec<String>,
 }
 
-/// What all mails have in common.
+/// What all mails and posts have in common.
 #[derive(Debug, Clone)]
 pub struct Letterhead {
     pub reply_to: Option<Mailbox>,
-    /// Right side of Message-IDs; that of the sender where None.
-    pub domain: Option<String>,
+    /// Right side of Message-IDs.
+    pub domain: String,
     /// https.
     pub link: Option<String>,
     /// Whether the nights of one subject form a thread.
@@ -54,20 +57,27 @@ pub struct Letterhead {
     pub quiet_days: u32,
     /// Findings shown in full in one mail; the rest is "+ n more".
     pub max_shown: usize,
+    /// Signs mails; None leaves them unsigned.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Letterhead {
-    pub fn of(email: &Email) -> Result<Self, AlertError> {
+    /// `signer` is opened from the same settings, where they name one.
+    pub fn of(email: &Email, signer: Option<Signer>) -> Result<Self, AlertError> {
         let reply_to = email.reply_to.value.as_deref();
         Ok(Self {
             reply_to: reply_to
                 .map(|text| mailbox_of("reply_to", text))
                 .transpose()?,
-            domain: email.domain.value.clone(),
+            domain: match &email.domain.value {
+                Some(domain) => domain.clone(),
+                None => mailbox_of("from", &email.from)?.email.domain().to_owned(),
+            },
             link: email.link.value.clone(),
             threading: *email.threading,
             quiet_days: *email.quiet_days,
             max_shown: *email.max_shown as usize,
+            signer: signer.map(Arc::new),
         })
     }
 }
@@ -113,7 +123,7 @@ impl Audiences {
         if !email.to.is_empty() {
             audiences.all.push(Audience {
                 name: DEFAULT_GROUP.to_owned(),
-                recipients: Recipients::parse(&email.from, &email.to)?,
+                channel: Channel::Mail(Recipients::parse(&email.from, &email.to)?),
                 min_severity: *email.min_severity,
                 families: BTreeSet::new(),
                 users: None,
@@ -124,14 +134,16 @@ impl Audiences {
                 audiences.add_owners(email, group, registry, now)?;
                 continue;
             }
-            let users = group.users.iter().map(|user| user.as_str().to_owned());
-            audiences.all.push(Audience {
-                name: group.name.clone(),
-                recipients: Recipients::parse(&email.from, &group.to)?,
-                min_severity: group.min_severity.unwrap_or(*email.min_severity),
-                families: group.families.iter().copied().collect(),
-                users: (!group.users.is_empty()).then(|| users.collect()),
-            });
+            let recipients = Recipients::parse(&email.from, &group.to)?;
+            let channel = Channel::Mail(recipients);
+            audiences.add(email, &group.name, channel, &group.scope);
+        }
+        for webhook in &email.webhooks {
+            let channel = Channel::Webhook {
+                name: webhook.name.clone(),
+                format: webhook.format,
+            };
+            audiences.add(email, &webhook.name, channel, &webhook.scope);
         }
         Ok(audiences)
     }
@@ -143,6 +155,17 @@ impl Audiences {
         }
     }
 
+    fn add(&mut self, email: &Email, name: &str, channel: Channel, scope: &Scope) {
+        let users = scope.users.iter().map(|user| user.as_str().to_owned());
+        self.all.push(Audience {
+            name: name.to_owned(),
+            channel,
+            min_severity: scope.min_severity.unwrap_or(*email.min_severity),
+            families: scope.families.iter().copied().collect(),
+            users: (!scope.users.is_empty()).then(|| users.collect()),
+        });
+    }
+
     fn add_owners(
         &mut self,
         email: &Email,
@@ -150,7 +173,7 @@ impl Audiences {
         registry: &Registry,
         now: DateTime<Utc>,
     ) -> Result<(), AlertError> {
-        let wanted: BTreeSet<&str> = group.users.iter().map(|user| user.as_str()).collect();
+        let wanted: BTreeSet<&str> = group.scope.users.iter().map(|user| user.as_str()).collect();
         let mut owned: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut unreachable = BTreeSet::new();
         for user in registry
@@ -193,9 +216,9 @@ impl Audiences {
         for (address, users) in owned {
             self.all.push(Audience {
                 name: format!("{}/{address}", group.name),
-                recipients: Recipients::parse(&email.from, &[address])?,
-                min_severity: group.min_severity.unwrap_or(*email.min_severity),
-                families: group.families.iter().copied().collect(),
+                channel: Channel::Mail(Recipients::parse(&email.from, &[address])?),
+                min_severity: group.scope.min_severity.unwrap_or(*email.min_severity),
+                families: group.scope.families.iter().copied().collect(),
                 users: Some(users),
             });
         }
@@ -210,11 +233,12 @@ pub(crate) mod tests {
     pub(crate) fn letterhead() -> Letterhead {
         Letterhead {
             reply_to: None,
-            domain: None,
+            domain: "example.com".to_owned(),
             link: None,
             threading: true,
             quiet_days: 7,
             max_shown: 50,
+            signer: None,
         }
     }
 }

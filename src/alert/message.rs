@@ -7,7 +7,9 @@ use lettre::Address;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MessageBuilder, MultiPart, SinglePart};
 
+use super::channel::Outgoing;
 use super::digest::{Digest, DigestFinding};
+use super::identity::{Identity, short_hash};
 use super::render::render;
 use super::view::View;
 use super::{AlertError, Letterhead};
@@ -43,12 +45,6 @@ impl Recipients {
         })
     }
 
-    /// Right side of Message-IDs.
-    pub(super) fn domain<'a>(&'a self, head: &'a Letterhead) -> &'a str {
-        let own = self.from.email.domain();
-        head.domain.as_deref().unwrap_or(own)
-    }
-
     /// Bare addresses, in order.
     pub fn addresses(&self) -> Vec<String> {
         self.to.iter().map(|m| m.email.to_string()).collect()
@@ -68,28 +64,14 @@ pub(super) fn address_of(key: &'static str, text: &str) -> Result<Address, Alert
     Ok(mailbox_of(key, text)?.email)
 }
 
-/// A mail ready for the outbox.
-#[derive(Debug, Clone)]
-pub struct Mail {
-    /// Without the angle brackets.
-    pub message_id: String,
-    pub recipients: Vec<String>,
-    pub subject: String,
-    /// Its text part, for a look at it.
-    pub text: String,
-    pub bytes: Vec<u8>,
-}
-
-/// The mail of a digest. Its Message-ID depends on the group, the recipients and on what is told, not on
-/// when: a night that is told again after a crash is the same mail.
-pub fn compose(
+/// The mail of a digest.
+pub(super) fn compose(
     digest: &Digest,
     recipients: &Recipients,
     head: &Letterhead,
-) -> Result<Mail, AlertError> {
-    let domain = recipients.domain(head);
-    let digest_hash = content_hash(digest, recipients);
-    let message_id = format!("orgwatch.{}.{digest_hash}@{domain}", digest.data_day);
+) -> Result<Outgoing, AlertError> {
+    let addresses = recipients.addresses();
+    let Identity { hash, message_id } = Identity::of(digest, &addresses, head);
     let subject = subject(digest);
     let parts = render(&View::new(digest, head))?;
 
@@ -110,7 +92,11 @@ pub fn compose(
     if let Some(main) = digest.news.first().filter(|_| head.threading) {
         // A parent that never existed: mail clients group what names the same one, so the
         // nights of one subject form a thread.
-        let parent = format!("<thread.{}@{domain}>", short_hash(&main.finding.dedupe_key));
+        let parent = format!(
+            "<thread.{}@{}>",
+            short_hash(&main.finding.dedupe_key),
+            head.domain
+        );
         builder = builder.in_reply_to(parent.clone()).references(parent);
     }
     if digest.severity() == Severity::Critical && !digest.news.is_empty() {
@@ -119,16 +105,19 @@ pub fn compose(
             .header(Priority("1".into()));
     }
     let body = MultiPart::alternative()
-        .boundary(format!("=_orgwatch_{digest_hash}"))
+        .boundary(format!("=_orgwatch_{hash}"))
         .singlepart(SinglePart::plain(parts.text.clone()))
         .singlepart(SinglePart::html(parts.html));
-    let message = builder.multipart(body)?;
-    Ok(Mail {
+    let bytes = match &head.signer {
+        Some(signer) => signer.signed(builder, body.headers(), &body.formatted())?,
+        None => builder.multipart(body)?.formatted(),
+    };
+    Ok(Outgoing {
         message_id,
-        recipients: recipients.addresses(),
+        recipients: addresses,
         subject,
         text: parts.text,
-        bytes: message.formatted(),
+        bytes,
     })
 }
 
@@ -148,10 +137,7 @@ pub(super) fn skeleton(
         .message_id(Some(format!("<{message_id}>")))
         .header(AutoSubmitted("auto-generated".into()))
         .header(AutoResponseSuppress("All".into()))
-        .header(ListId(format!(
-            "<alerts.orgwatch.{}>",
-            recipients.domain(head)
-        )))
+        .header(ListId(format!("<alerts.orgwatch.{}>", head.domain)))
         .header(OrgwatchGroup(machine_key(audience)));
     for mailbox in &recipients.to {
         builder = builder.to(mailbox.clone());
@@ -164,7 +150,7 @@ pub(super) fn skeleton(
 
 /// `[orgwatch HIGH] 3 new findings - erp@example.com - 2026-01-30`: plain ASCII, at most
 /// [`MAX_SUBJECT`] characters, the machine-readable ends never cut.
-fn subject(digest: &Digest) -> String {
+pub(super) fn subject(digest: &Digest) -> String {
     let plural = |n: usize| if n == 1 { "" } else { "s" };
     let new = digest.new_findings();
     let head = if new > 0 {
@@ -219,47 +205,6 @@ fn rules(digest: &Digest) -> String {
     rules.sort_unstable();
     rules.dedup();
     rules.join(" ")
-}
-
-fn content_hash(digest: &Digest, recipients: &Recipients) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |text: &str| {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    };
-    add(&digest.org);
-    add(&digest.data_day.to_string());
-    add(&digest.audience);
-    if digest.is_heartbeat {
-        add("heartbeat");
-        add(&digest.at.date_naive().to_string());
-    }
-    recipients.addresses().iter().for_each(|a| add(a));
-    let news = digest.news.iter().flat_map(|n| n.all()).map(|f| ("new", f));
-    let resolved = digest.resolved.iter().map(|f| ("resolved", f));
-    for (status, finding) in news.chain(resolved) {
-        add(status);
-        add(&finding.finding_id);
-        add(finding.severity.as_str());
-        add(&finding.count.to_string());
-        add(&finding.last_seen.timestamp_millis().to_string());
-        add(&finding
-            .bucket_start
-            .map(|b| b.timestamp_millis().to_string())
-            .unwrap_or_default());
-        for gathered in &finding.gathered {
-            add(&gathered.finding_id);
-            add(gathered.severity.as_str());
-            add(&gathered.count.to_string());
-        }
-    }
-    let hash = hasher.finalize().to_hex();
-    hash[..24].to_owned()
-}
-
-fn short_hash(text: &str) -> String {
-    let hash = blake3::hash(text.as_bytes()).to_hex();
-    hash[..24].to_owned()
 }
 
 /// Mail dates begin in 1970 and have four-digit years; a clock outside is shown at the border.

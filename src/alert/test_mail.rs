@@ -3,26 +3,23 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use lettre::message::SinglePart;
 
-use super::message::{machine_key, skeleton};
-use super::{AlertError, Letterhead, Mail, Recipients};
+use super::channel::Outgoing;
+use super::identity::Identity;
+use super::message::{Recipients, machine_key, skeleton};
+use super::{AlertError, Letterhead};
 use crate::privacy::printable;
 
-/// A mail that people recognise as a test, for one group. Each has a Message-ID of its own.
-pub fn test_mail(
+/// A mail that people recognise as a test, for one group.
+pub(super) fn test_mail(
     org: &str,
     audience: &str,
     at: DateTime<Utc>,
     recipients: &Recipients,
     head: &Letterhead,
-) -> Result<Mail, AlertError> {
+) -> Result<Outgoing, AlertError> {
     let when = at.to_rfc3339_opts(SecondsFormat::Millis, true);
-    let domain = recipients.domain(head);
-    let named = format!(
-        "{org}\n{audience}\n{when}\n{}",
-        recipients.addresses().join("\n")
-    );
-    let hash = blake3::hash(named.as_bytes()).to_hex();
-    let message_id = format!("orgwatch.test.{}@{domain}", &hash[..24]);
+    let addresses = recipients.addresses();
+    let Identity { message_id, .. } = Identity::of_test(org, audience, at, &addresses, head);
     let group = machine_key(audience);
     let subject = format!("[orgwatch TEST] mail for group {group}");
     let text = format!(
@@ -32,12 +29,16 @@ pub fn test_mail(
          mailbox, from this sender.\n",
         printable(org, 200)
     );
-    let message = skeleton(&message_id, &subject, at, &group, recipients, head)
-        .singlepart(SinglePart::plain(text.clone()))?;
-    Ok(Mail {
-        bytes: message.formatted(),
+    let builder = skeleton(&message_id, &subject, at, &group, recipients, head);
+    let body = SinglePart::plain(text.clone());
+    let bytes = match &head.signer {
+        Some(signer) => signer.signed(builder, body.headers(), &body.formatted())?,
+        None => builder.singlepart(body)?.formatted(),
+    };
+    Ok(Outgoing {
+        bytes,
         message_id,
-        recipients: recipients.addresses(),
+        recipients: addresses,
         subject,
         text,
     })

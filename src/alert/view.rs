@@ -115,7 +115,7 @@ impl View {
 
 /// As many as a mail shows, in their order. A slight finding in a grave case takes the place of no
 /// grave one.
-fn gravest(news: &[News], most: usize) -> Vec<&News> {
+pub(super) fn gravest(news: &[News], most: usize) -> Vec<&News> {
     let mut ranked: Vec<usize> = (0..news.len()).collect();
     ranked.sort_by_key(|n| std::cmp::Reverse(news[*n].severity()));
     ranked.truncate(most);
@@ -158,10 +158,15 @@ impl FindingView {
             evidence: evidence(finding),
             false_positives: prose(&finding.false_positives),
             response: prose(&finding.response),
-            command: printable(&finding.rows_command, 2 * MAX_TEXT),
+            command: command(finding),
             rule: rule_line(finding),
         }
     }
+}
+
+/// The command line that shows the rows, unwrapped, so that it can be copied.
+pub(super) fn command(finding: &DigestFinding) -> String {
+    printable(&finding.rows_command, 2 * MAX_TEXT)
 }
 
 /// Who a finding is about, in one printable phrase.
@@ -188,7 +193,7 @@ fn case_line(finding: &DigestFinding) -> String {
     line
 }
 
-fn verdict(digest: &Digest) -> String {
+pub(super) fn verdict(digest: &Digest) -> String {
     let org = text(&digest.org);
     let new = digest.new_findings();
     if new == 0 && digest.resolved.is_empty() {
@@ -298,7 +303,7 @@ fn rule_line(finding: &DigestFinding) -> String {
     line
 }
 
-fn evidence(finding: &DigestFinding) -> Vec<String> {
+pub(super) fn evidence(finding: &DigestFinding) -> Vec<String> {
     let mut lines: Vec<_> = finding
         .evidence
         .iter()
@@ -384,15 +389,15 @@ fn events(n: u64) -> String {
     counted(n, "event")
 }
 
-fn prose(value: &str) -> Option<String> {
+pub(super) fn prose(value: &str) -> Option<String> {
     let joined = value.split_whitespace().collect::<Vec<_>>().join(" ");
     (!joined.is_empty()).then(|| printable(&joined, 3 * MAX_TEXT))
 }
 
-fn text(value: &str) -> String {
+pub(super) fn text(value: &str) -> String {
     printable(value, MAX_TEXT)
 }
 
-fn instant(at: DateTime<Utc>) -> String {
+pub(super) fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -1,4 +1,4 @@
-//! `orgwatch alert`: mails before, while and after they leave.
+//! `orgwatch alert`: mails and posts to webhooks before, while and after they leave.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema};
 use clap::{Args, Subcommand};
 
-use super::delivery::{Courier, heartbeats_due};
+use super::delivery::{Courier, heartbeats_due, letterhead};
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::mailing::{Mailer, Teller};
@@ -16,7 +16,7 @@ use super::terminal::Terminal;
 use super::told::MailHistory;
 use super::workplace::{Flags, Workplace};
 use super::{Global, HiddenNow, print_rows, print_rows_as};
-use crate::alert::{Audience, Audiences, Digest, Letter, Letterhead, Mail, RunHealth, test_mail};
+use crate::alert::{Audience, Audiences, Digest, Letter, Outgoing, RunHealth};
 use crate::lake::{FindingChanges, Lake, LedgerTable, MailState};
 use crate::privacy::printable;
 use crate::registry::Resolution;
@@ -25,40 +25,40 @@ pub const EXAMPLES: &str = "\
 Examples:
   orgwatch alert preview                       what the next run would mail of what is known now
   orgwatch alert preview --all --group erp     all that is open, as one group would be told
-  orgwatch alert test --group default          a marked test mail, and what the server said
+  orgwatch alert test --group default          a marked test alert, and what the server said
   orgwatch alert list --state pending,failed   what did not arrive, and why
   orgwatch alert send                          sends what waits
   orgwatch alert send --retry-failed 12        and once more what was refused for good
 
 Exit codes:
   0 all that should go has gone   2 usage or configuration
-  4 mails not delivered           75 another run holds the lock";
+  4 alerts not delivered          75 another run holds the lock";
 
 /// Longest text shown, in characters.
 const MAX_TEXT: usize = 600;
 
 #[derive(Debug, Subcommand)]
 pub enum AlertCommand {
-    /// Shows the mails that the next run would send if it found nothing new; sends nothing
+    /// Shows the mails and posts that the next run would send if it found nothing new; sends nothing
     #[command(after_help = EXAMPLES)]
     Preview(PreviewArgs),
-    /// Sends the mails that wait in the outbox
+    /// Sends what waits in the outbox
     #[command(after_help = EXAMPLES)]
     Send(SendArgs),
-    /// Sends a marked test mail to each group
+    /// Sends a marked test to each group and webhook
     #[command(after_help = EXAMPLES)]
     Test(TestArgs),
-    /// Lists the mails of the outbox: pending, sent, failed, and why
+    /// Lists the mails and posts of the outbox: pending, sent, failed, and why
     #[command(after_help = EXAMPLES)]
     List(ListArgs),
 }
 
 #[derive(Debug, Args)]
 pub struct PreviewArgs {
-    /// All open findings, as if no mail had told of any
+    /// All open findings, as if nobody had been told of any
     #[arg(long)]
     pub all: bool,
-    /// Only this group
+    /// Only this group or webhook
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub struct PreviewArgs {
 
 #[derive(Debug, Args)]
 pub struct SendArgs {
-    /// Send a mail again that was refused for good, by its number in `alert list`; may be repeated
+    /// Send one again that was refused for good, by its number in `alert list`; may be repeated
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
     pub retry_failed: Vec<i64>,
     #[command(flatten)]
@@ -76,7 +76,7 @@ pub struct SendArgs {
 
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Only this group
+    /// Only this group or webhook
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
     #[command(flatten)]
@@ -88,7 +88,7 @@ pub struct ListArgs {
     /// Only these states, comma-separated: pending, sent, failed
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = parse_state)]
     pub state: Vec<MailState>,
-    /// Only this group
+    /// Only this group or webhook
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
     #[command(flatten)]
@@ -121,7 +121,7 @@ fn preview(args: &PreviewArgs, place: &Workplace<'_>, global: &Global) -> anyhow
     let at = place.clock.now();
     let (registry, rules) = (place.registry()?, place.rules()?);
     let mut audiences = Audiences::of(email, &registry, at)?;
-    let head = Letterhead::of(email)?;
+    let head = letterhead(place)?;
     let lake = Lake::open_reader(place.data_dir())?;
     audiences.resolve(&Resolution::new(&registry, lake.ledger().usernames()?));
     let chosen = chosen(&audiences.all, args.group.as_deref())?;
@@ -162,7 +162,7 @@ fn preview(args: &PreviewArgs, place: &Workplace<'_>, global: &Global) -> anyhow
     Ok(Exit::Done)
 }
 
-fn show_mails(mails: &[(Digest, Mail)], place: &Workplace<'_>) -> anyhow::Result<()> {
+fn show_mails(mails: &[(Digest, Outgoing)], place: &Workplace<'_>) -> anyhow::Result<()> {
     let line = "=".repeat(76);
     let mut out = String::new();
     for (digest, mail) in mails {
@@ -176,7 +176,7 @@ fn show_mails(mails: &[(Digest, Mail)], place: &Workplace<'_>) -> anyhow::Result
     Ok(place.terminal.data(|sink| sink.write_all(out.as_bytes()))?)
 }
 
-fn mail_rows(mails: &[(Digest, Mail)]) -> anyhow::Result<RecordBatch> {
+fn mail_rows(mails: &[(Digest, Outgoing)]) -> anyhow::Result<RecordBatch> {
     let each = || mails.iter();
     Ok(Rows::new()
         .text("group", each().map(|(d, _)| Some(d.audience.clone())))
@@ -212,7 +212,6 @@ fn chosen(all: &[Audience], name: Option<&str>) -> Result<Vec<Audience>, UsageEr
 }
 
 fn send(args: &SendArgs, place: &Workplace<'_>, global: &Global) -> anyhow::Result<Exit> {
-    let transport = *place.settings.email.transport;
     let mut courier = Courier::open(place)?;
     // A writer would make a lake where there is none.
     Lake::open_reader(place.data_dir())?;
@@ -223,9 +222,9 @@ fn send(args: &SendArgs, place: &Workplace<'_>, global: &Global) -> anyhow::Resu
     let deliveries = courier.deliver(&mut lake)?;
     let mut out = String::new();
     match global.format {
-        None | Some(Format::Table) => deliveries.write(&mut out, transport)?,
+        None | Some(Format::Table) => deliveries.write(&mut out)?,
         Some(Format::Json | Format::Jsonl) => {
-            writeln!(out, "{}", deliveries.to_json(transport))?;
+            writeln!(out, "{}", deliveries.to_json())?;
         }
         Some(_) => {
             return Err(UsageError::new(
@@ -254,7 +253,7 @@ fn test(args: &TestArgs, place: &Workplace<'_>, global: &Global) -> anyhow::Resu
     let email = &place.settings.email;
     let at = place.clock.now();
     let audiences = Audiences::of(email, &place.registry()?, at)?;
-    let head = Letterhead::of(email)?;
+    let head = letterhead(place)?;
     let courier = Courier::open(place)?;
     for remark in &audiences.remarks {
         place.terminal.say(remark);
@@ -263,14 +262,14 @@ fn test(args: &TestArgs, place: &Workplace<'_>, global: &Global) -> anyhow::Resu
     let mut answers: Vec<(String, String, MailState, String)> = Vec::new();
     for audience in chosen(&audiences.all, args.group.as_deref())? {
         let org = place.org_name();
-        let mail = test_mail(&org, &audience.name, at, &audience.recipients, &head)?;
+        let mail = audience.channel.test(&org, &audience.name, at, &head)?;
         let letter = Letter {
             message_id: &mail.message_id,
             to: &mail.recipients,
             bytes: &mail.bytes,
         };
         let group = &audience.name;
-        match courier.transport().deliver(&letter) {
+        match courier.hand_over(&letter) {
             Ok(verdicts) => answers.extend(
                 verdicts
                     .into_iter()

@@ -1,4 +1,4 @@
-//! From the outbox to the people: each mail that waits is tried, and what became of it is noted
+//! From the outbox to the people: each alert that waits is tried, and what became of it is noted
 //! before the next one goes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,10 +9,12 @@ use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use super::workplace::Workplace;
-use crate::alert::{Audience, Letter, Transport};
+use crate::alert::{
+    Audience, Letter, Letterhead, Signer, Transport, Trouble, WebhookTransport, webhook_of,
+};
 use crate::clock::Clock;
-use crate::config::{TransportKind, smtp_password};
-use crate::lake::{Lake, LakeError, MailState, PendingMail};
+use crate::config::{Email, TransportKind, Webhook, dkim_key, smtp_password, webhook_secrets};
+use crate::lake::{Lake, LakeError, MailState, PendingMail, Verdict};
 use crate::privacy::printable;
 use crate::words::counted;
 
@@ -23,23 +25,32 @@ const PATIENCE: usize = 3;
 /// Longest text shown, in characters.
 const MAX_TEXT: usize = 600;
 
-/// A mail that left.
+/// An alert that left.
 #[derive(Debug, Clone)]
 pub struct Sent {
     pub audience: String,
     pub to: Vec<String>,
     /// The server's answer, or the path of the written file.
     pub answer: String,
+    pub as_what: Form,
 }
 
-/// What became of the mails that waited.
+/// What an alert left as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    File,
+    Mail,
+    Post,
+}
+
+/// What became of the alerts that waited.
 #[derive(Debug, Default)]
 pub struct Deliveries {
     /// In the order in which they went.
     pub sent: Vec<Sent>,
     /// Recipient and answer, where it was a refusal for good.
     pub refused: Vec<(String, String)>,
-    /// Mails that still wait, and why, each reason once.
+    /// Alerts that still wait, and why, each reason once.
     pub waiting: usize,
     pub reasons: Vec<String>,
 }
@@ -64,46 +75,44 @@ impl Deliveries {
     pub fn not_delivered(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if self.waiting > 0 {
-            let mails = counted(self.waiting, "mail");
-            reasons.push(format!("{mails} in the outbox still to be delivered"));
+            let alerts = counted(self.waiting, "alert");
+            reasons.push(format!("{alerts} in the outbox still to be delivered"));
         }
         if !self.refused.is_empty() {
             let refused = counted(self.refused.len(), "recipient");
-            reasons.push(format!("{refused} refused a mail for good"));
+            reasons.push(format!("{refused} refused an alert for good"));
         }
         reasons
     }
 
     /// For people.
-    pub fn write(&self, out: &mut String, transport: TransportKind) -> std::fmt::Result {
+    pub fn write(&self, out: &mut String) -> std::fmt::Result {
         let text = |text: &str| printable(text, MAX_TEXT);
         for sent in &self.sent {
             let (to, answer) = (text(&sent.to.join(", ")), text(&sent.answer));
-            match transport {
-                TransportKind::File => writeln!(out, "Mail      written to {answer} (to {to})")?,
-                TransportKind::Smtp | TransportKind::Sendmail => {
-                    writeln!(out, "Mail      sent to {to}: {answer}")?;
-                }
+            match sent.as_what {
+                Form::File => writeln!(out, "Mail      written to {answer} (to {to})")?,
+                Form::Mail => writeln!(out, "Mail      sent to {to}: {answer}")?,
+                Form::Post => writeln!(out, "Post      sent to {to}: {answer}")?,
             }
         }
         for (to, answer) in &self.refused {
             let (to, answer) = (text(to), text(answer));
             writeln!(
                 out,
-                "Mail      refused for good by {to}, kept in the outbox: {answer}"
+                "Alert     refused for good by {to}, kept in the outbox: {answer}"
             )?;
         }
         for why in &self.reasons {
             let why = text(why);
-            writeln!(out, "Mail      not delivered, waits in the outbox: {why}")?;
+            writeln!(out, "Alert     not delivered, waits in the outbox: {why}")?;
         }
         Ok(())
     }
 
     /// For machines.
-    pub fn to_json(&self, transport: TransportKind) -> Value {
-        let is_file = transport == TransportKind::File;
-        let written = self.sent.iter().filter(|_| is_file);
+    pub fn to_json(&self) -> Value {
+        let written = self.sent.iter().filter(|sent| sent.as_what == Form::File);
         let sent =
             |sent: &Sent| json!({"group": sent.audience, "to": sent.to, "answer": sent.answer});
         let refused = |(to, answer): &(String, String)| json!({"to": to, "answer": answer});
@@ -123,46 +132,98 @@ impl Deliveries {
     }
 }
 
-/// Takes mails from the outbox to where they are read; tries each one once.
+/// Takes alerts from the outbox to where they are read; tries each one once.
 pub struct Courier {
-    transport: Transport,
+    mail: Transport,
+    mail_form: Form,
+    webhooks: BTreeMap<String, WebhookTransport>,
     clock: Clock,
     tried: BTreeSet<i64>,
 }
 
+/// What all mails have in common, with the key that signs them where the configuration wants that.
+pub fn letterhead(place: &Workplace<'_>) -> anyhow::Result<Letterhead> {
+    let email = &place.settings.email;
+    Ok(Letterhead::of(email, open_signer(email)?)?)
+}
+
+/// Reads and checks the key that signs mails.
+pub fn open_signer(email: &Email) -> anyhow::Result<Option<Signer>> {
+    let Some(dkim) = &email.dkim else {
+        return Ok(None);
+    };
+    let key = dkim_key(dkim, &|name| std::env::var_os(name))?;
+    Ok(Some(Signer::open(dkim, &key)?))
+}
+
+/// Reads the password and whatever else the configured way of mails needs.
+pub fn open_mail(place: &Workplace<'_>) -> anyhow::Result<Transport> {
+    let email = &place.settings.email;
+    let password = smtp_password(email, &|name| std::env::var_os(name))?;
+    let outbox = place.data_dir().join("outbox");
+    Ok(Transport::open(email, password, outbox)?)
+}
+
+/// Reads the address, the secret and whatever else a webhook needs.
+pub fn open_webhook(webhook: &Webhook) -> anyhow::Result<WebhookTransport> {
+    let (url, secret) = webhook_secrets(webhook, &|name| std::env::var_os(name))?;
+    Ok(WebhookTransport::open(webhook, url, secret.as_ref())?)
+}
+
 impl Courier {
-    /// Reads the password and whatever else the configured way out needs.
+    /// Opens every configured way out.
     pub fn open(place: &Workplace<'_>) -> anyhow::Result<Self> {
         let email = &place.settings.email;
-        let password = smtp_password(email, &|name| std::env::var_os(name))?;
-        let outbox = place.data_dir().join("outbox");
+        let webhooks = email.webhooks.iter();
+        let webhooks = webhooks.map(|webhook| Ok((webhook.name.clone(), open_webhook(webhook)?)));
         Ok(Self {
-            transport: Transport::open(email, password, outbox)?,
+            mail: open_mail(place)?,
+            mail_form: match *email.transport {
+                TransportKind::File => Form::File,
+                TransportKind::Smtp | TransportKind::Sendmail => Form::Mail,
+            },
+            webhooks: webhooks.collect::<anyhow::Result<_>>()?,
             clock: place.clock,
             tried: BTreeSet::new(),
         })
     }
 
-    pub fn transport(&self) -> &Transport {
-        &self.transport
+    /// One attempt, by the way that the recipients name.
+    pub fn hand_over(&self, letter: &Letter<'_>) -> Result<Vec<Verdict>, Trouble> {
+        let Some(name) = webhook_of(letter.to) else {
+            return self.mail.deliver(letter);
+        };
+        match self.webhooks.get(name) {
+            Some(webhook) => webhook.deliver(letter),
+            // Where it led nobody knows any more: what waits for ever hides what can be mended.
+            None => Ok(letter
+                .to
+                .iter()
+                .map(|recipient| Verdict {
+                    recipient: recipient.clone(),
+                    state: MailState::Failed,
+                    answer: "no [[alert.webhook]] has this name any more".to_owned(),
+                })
+                .collect()),
+        }
     }
 
     /// One round over all that waits and was not tried yet.
     pub fn deliver(&mut self, lake: &mut Lake) -> Result<Deliveries, LakeError> {
         let mut round = Deliveries::default();
-        let mut patience = PATIENCE;
+        // Of each way: the silence of one holds up no other.
+        let mut patience: BTreeMap<Option<String>, usize> = BTreeMap::new();
         for pending in lake.ledger().outbox_pending()? {
-            if !self.tried.insert(pending.outbox_id) {
+            let way = webhook_of(&pending.mail.recipients).map(str::to_owned);
+            let patience = patience.entry(way).or_insert(PATIENCE);
+            if *patience == 0 || !self.tried.insert(pending.outbox_id) {
                 continue;
             }
-            match self.try_once(lake, &pending, &mut round)? {
-                Go::On => patience = PATIENCE,
-                Go::OnForNow => patience -= 1,
-                Go::Home => patience = 0,
-            }
-            if patience == 0 {
-                break;
-            }
+            *patience = match self.try_once(lake, &pending, &mut round)? {
+                Go::On => PATIENCE,
+                Go::OnForNow => *patience - 1,
+                Go::Home => 0,
+            };
         }
         round.waiting = lake.ledger().outbox_pending()?.len();
         Ok(round)
@@ -179,7 +240,7 @@ impl Courier {
             to: &pending.waiting,
             bytes: &pending.mail.body,
         };
-        let outcome = self.transport.deliver(&letter);
+        let outcome = self.hand_over(&letter);
         let at = self.clock.now();
         let verdicts = match outcome {
             Ok(verdicts) => verdicts,
@@ -209,18 +270,23 @@ impl Courier {
                 }
             }
         }
+        let as_what = match webhook_of(&pending.mail.recipients) {
+            Some(_) => Form::Post,
+            None => self.mail_form,
+        };
         round
             .sent
             .extend(accepted.into_iter().map(|(answer, to)| Sent {
                 audience: pending.mail.audience.clone(),
                 to,
                 answer,
+                as_what,
             }));
         Ok(Go::On)
     }
 }
 
-/// What a round does after one mail.
+/// What a round does after one alert.
 enum Go {
     On,
     OnForNow,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::delivery::Courier;
+use super::delivery::{open_mail, open_signer, open_webhook};
 use super::exit::Exit;
 use super::output::{Format, Rows};
 use super::rules::linted;
@@ -64,7 +64,7 @@ pub fn run(args: &DoctorArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     Ok(if failed { Exit::Partial } else { Exit::Done })
 }
 
-/// All checks in the order of a night: what people wrote, files, inputs, lake, rules, mail. One
+/// All checks in the order of a night: what people wrote, files, inputs, lake, rules, alerts. One
 /// that cannot be made fails, and the others are made.
 fn examine(place: &Workplace<'_>) -> Vec<Check> {
     let now = place.clock.now();
@@ -93,6 +93,12 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
     .filter_map(|(name, path)| Some((name, path?)))
     .collect();
     checks.extend(doctor::places(place.data_dir(), &believed));
+    let written = [
+        ("report", settings.report_html.value.as_deref()),
+        ("metrics", settings.operations.metrics_file.value.as_deref()),
+    ];
+    let written = written.into_iter();
+    checks.extend(written.filter_map(|(name, path)| Some(doctor::output(name, path?))));
     checks.extend(doctor::inputs(&settings.inputs.paths.value));
 
     let lake = match Lake::open_reader(place.data_dir()) {
@@ -118,9 +124,16 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
         checks.extend(of_lake(lake, place).unwrap_or_else(|e| vec![broken("lake", "read", &e)]));
     }
     checks.extend(of_rules(place).unwrap_or_else(|error| vec![broken("rules", "load", &error)]));
-    let opened = Courier::open(place).map(|courier| courier.transport().describe());
+    let opened = open_mail(place).map(|way| way.describe());
     let opened = opened.map_err(|error| format!("{error:#}"));
     checks.push(doctor::way_out(&settings.email, opened));
+    let opened = open_signer(&settings.email).map(|_| ());
+    let opened = opened.map_err(|error| format!("{error:#}"));
+    checks.extend(doctor::signature(&settings.email, opened));
+    checks.extend(settings.email.webhooks.iter().map(|webhook| {
+        let opened = open_webhook(webhook).map(|way| way.describe());
+        doctor::webhook(webhook, opened.map_err(|error| format!("{error:#}")))
+    }));
     checks
 }
 

@@ -117,7 +117,9 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             AlertError::Address { .. }
             | AlertError::NoRecipient
             | AlertError::CaFile { .. }
-            | AlertError::Tls { .. } => Exit::Usage,
+            | AlertError::Tls { .. }
+            | AlertError::Header { .. }
+            | AlertError::DkimKey { .. } => Exit::Usage,
             AlertError::Write { .. } => Exit::NotDelivered,
             _ => Exit::Internal,
         });

@@ -4,22 +4,34 @@ use std::path::Path;
 
 use super::exit::Exit;
 use super::failure::UsageError;
-use super::output::Rows;
+use super::output::{Format, Rows};
 use super::terminal::Terminal;
 use super::{Global, print_rows};
 use crate::config::nearest;
 use crate::hunt::{Hunt, HuntSet};
+use crate::privacy::printable;
+
+/// Longest note shown, in characters.
+const MAX_NOTES: usize = 1000;
 
 pub fn list(dir: Option<&Path>, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
     let hunts = all(dir)?;
     let each = || hunts.iter();
-    let batch = Rows::new()
+    let mut rows = Rows::new()
         .text("name", each().map(|hunt| Some(hunt.id.clone())))
         .text("asks", each().map(|hunt| Some(hunt.title.clone())))
         .text("days", each().map(|hunt| Some(hunt.span())))
-        .text("parameters", each().map(|hunt| Some(hunt.signature())))
-        .batch()?;
-    print_rows(&batch, global, terminal)?;
+        .text("parameters", each().map(|hunt| Some(hunt.signature())));
+    let for_people = global.format.unwrap_or_default() == Format::Table;
+    if !for_people {
+        rows = rows.text("notes", each().map(|hunt| Some(hunt.notes.clone())));
+    }
+    print_rows(&rows.batch()?, global, terminal)?;
+    // A column of sentences would leave the others no room.
+    for hunt in each().filter(|hunt| for_people && !hunt.notes.is_empty()) {
+        let note = format!("{}: {}", hunt.id, hunt.notes);
+        terminal.say(&printable(&note, MAX_NOTES));
+    }
     Ok(Exit::Done)
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::told::MailHistory;
 use crate::alert::{
-    AlertError, Audience, Digest, DigestFinding, Invocation, Letterhead, Mail, RunHealth, compose,
+    AlertError, Audience, Digest, DigestFinding, Invocation, Letterhead, Outgoing, RunHealth,
     gather_news, rows_command, view_of,
 };
 use crate::config::Severity;
@@ -116,13 +116,13 @@ impl Mailer<'_> {
         }
     }
 
-    /// The mails of these digests, in the order in which they go: first what is critical, to
+    /// The mails and posts of these digests, in the order in which they go: first what is critical, to
     /// whomever it goes.
-    pub fn compose(&self, digests: &[Digest]) -> Result<Vec<(Digest, Mail)>, AlertError> {
+    pub fn compose(&self, digests: &[Digest]) -> Result<Vec<(Digest, Outgoing)>, AlertError> {
         let mut mails = Vec::new();
         for (audience, digest) in self.audiences.iter().zip(digests) {
             for part in digest.clone().into_mails() {
-                let mail = compose(&part, &audience.recipients, self.head)?;
+                let mail = audience.channel.compose(&part, self.head)?;
                 mails.push((part, mail));
             }
         }
@@ -291,7 +291,7 @@ fn value_text(value: &Value) -> Option<String> {
 }
 
 /// A composed digest as an outbox entry that remembers what it told.
-fn to_outbox(mail: Mail, digest: &Digest) -> OutboxMail {
+fn to_outbox(mail: Outgoing, digest: &Digest) -> OutboxMail {
     let line = |key: &str, severity: Severity, count: u64| format!("{key} {severity} {count}");
     let told = digest.news.iter().flat_map(|news| {
         let finding = &news.finding;

@@ -16,6 +16,10 @@ use crate::detect::{Coverage, Origin, Rule, Window, bindings, rfc3339};
 use crate::engine::{Params, Session};
 use crate::hunt::Hunt;
 use crate::lake::Lake;
+use crate::privacy::printable;
+
+/// Longest note shown, in characters.
+const MAX_NOTES: usize = 1000;
 
 pub enum Question {
     Plain(String),
@@ -94,6 +98,9 @@ impl Question {
                 let (first, last) = days()?;
                 let (times, others) = Times::of(given, hunt.window(first, last), now)?;
                 times.tell(&format!("hunt {}", hunt.id), session, place);
+                if !hunt.notes.is_empty() {
+                    place.terminal.say(&printable(&hunt.notes, MAX_NOTES));
+                }
                 let mut params = Params::new()
                     .with_time("window_start", times.window.from)
                     .with_time("window_end", times.window.to)

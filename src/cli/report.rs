@@ -1,4 +1,5 @@
-//! `orgwatch report`: what the lake and its ledger tell of some days, as one page.
+//! `orgwatch report`: what the lake and its ledger tell of some days, as one page, or its findings
+//! in the formats of other programs.
 
 mod facts;
 mod told;
@@ -14,6 +15,7 @@ use clap::Args;
 use super::detect::parse_day;
 use super::exit::Exit;
 use super::failure::UsageError;
+use super::findings::print_list;
 use super::output::{Destination, Format};
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
@@ -21,9 +23,10 @@ use super::{EngineFlags, Global, HiddenNow, RuleFlags};
 use crate::catalog::Catalog;
 use crate::config::UserRef;
 use crate::detect::RuleSet;
-use crate::lake::Lake;
-use crate::registry::Registry;
+use crate::lake::{Finding, Lake};
+use crate::registry::{Registry, Resolution};
 use crate::report::html::{self, Period, Tonight};
+use crate::words::counted;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -32,10 +35,13 @@ Examples:
   orgwatch report --since 2026-01-01 --until 2026-01-31 --output january.html
   orgwatch report --user erp@example.com --output erp.html
   orgwatch report > report.html
+  orgwatch report --format ocsf --days 7 --output week.ocsf.jsonl
+                                               findings of these days: ocsf, sarif, jsonl, json, csv,
+                                               markdown, parquet, arrow
 
 `orgwatch run` writes the page each night where the config names a file (`html` in [report]).
 
-Exit codes: 0 the page is written, whatever it tells; 2 usage or configuration; 3 a file of the lake is
+Exit codes: 0 it is written, whatever it tells; 2 usage or configuration; 3 a file of the lake is
 damaged; 70 it could not be written. Where it is not written, what was there before is still there.";
 
 /// Days of a report where nobody says which.
@@ -69,14 +75,15 @@ pub struct ReportArgs {
 }
 
 pub fn run(args: &ReportArgs, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
-    if !matches!(global.format, None | Some(Format::Html)) {
+    let format = global.format.unwrap_or(Format::Html);
+    if matches!(format, Format::Table | Format::Junit) {
         return Err(UsageError::new(
-            "`report` writes a page, as `html`",
-            "`orgwatch findings list` has the findings in every format",
+            "`report` writes a page, as `html`, or findings for other programs",
+            "choose html, ocsf, sarif, jsonl, json, csv, markdown, parquet or arrow; `orgwatch findings list` has a table",
         )
         .into());
     }
-    if args.output.is_none() && terminal.out_is_terminal() {
+    if format == Format::Html && args.output.is_none() && terminal.out_is_terminal() {
         return Err(UsageError::new(
             "a page is not for a terminal",
             "name a file with `--output`, or send the page on with `>`",
@@ -105,11 +112,29 @@ pub fn run(args: &ReportArgs, global: &Global, terminal: &Terminal) -> anyhow::R
         is_open: args.until.is_none(),
         user: args.user.as_ref(),
     };
+    if format != Format::Html {
+        let listed = findings(&subject, &scope)?;
+        terminal.say(&counted(listed.len(), "finding"));
+        print_list(&listed, &lake, &place, global, args.output.as_deref())?;
+        return Ok(Exit::Done);
+    }
     // A result that cannot be written is found before the work, not after it.
     let destination = Destination::open(args.output.as_deref(), Format::Html, terminal)?;
     let page = html::render(&facts::content(&subject, &scope, None)?)?;
     write(destination, &page, terminal)?;
     Ok(Exit::Done)
+}
+
+/// The findings that the page of these days tells of, and those that it counts.
+fn findings(subject: &Subject<'_>, scope: &Scope<'_>) -> anyhow::Result<Vec<Finding>> {
+    let lake = subject.lake;
+    let resolution = Resolution::new(subject.registry, lake.ledger().usernames()?);
+    let keys = scope.user.map(|user| resolution.keys_of(user));
+    let findings = told::stored(subject, scope, keys.as_deref())?;
+    if let (Some(user), true) = (scope.user, findings.is_empty()) {
+        facts::check_known(user, lake, &resolution)?;
+    }
+    Ok(findings)
 }
 
 /// What a report is made from.

@@ -1,10 +1,10 @@
-//! `orgwatch run`: the nightly job, from log files to findings and a mail.
+//! `orgwatch run`: the nightly job, from log files to findings and alerts.
 
 use chrono::{DateTime, Days, Utc};
 use clap::Args;
 
 use super::account::quarantine_reasons;
-use super::delivery::{Courier, Deliveries, heartbeats_due};
+use super::delivery::{Courier, Deliveries, heartbeats_due, letterhead};
 use super::exit::Exit;
 use super::failure::UsageError;
 use super::mailing::{Mailer, Teller};
@@ -19,7 +19,7 @@ use super::terminal::Terminal;
 use super::told::MailHistory;
 use super::workplace::{Flags, Workplace};
 use super::{EngineFlags, Global, InputFlags, RuleFlags, WatchFlags, watch};
-use crate::alert::{Audiences, Letterhead};
+use crate::alert::Audiences;
 use crate::detect::Windows;
 use crate::lake::{FindingFilter, FindingRow, Lake, LakeError, Status};
 use crate::registry::Resolution;
@@ -41,7 +41,7 @@ Exit codes:
                                           report not written
   4 alerts not delivered                75 another run holds the lock";
 
-/// Days for which mails tell of another mail that was refused.
+/// Days for which alerts tell of another that was refused.
 const REFUSED_DAYS: u64 = 7;
 
 #[derive(Debug, Args)]
@@ -89,7 +89,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let rules = place.rules()?;
     let email = &place.settings.email;
     let mut audiences = Audiences::of(email, &registry, place.clock.now())?;
-    let head = Letterhead::of(email)?;
+    let head = letterhead(&place)?;
     let mut courier = Courier::open(&place)?;
     let inputs = place.inputs()?;
     let known = place.enrichment()?.indicators_digest();
@@ -139,7 +139,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         ));
     }
     remarks.extend(audiences.remarks.iter().cloned());
-    remarks.extend(mail_remarks(&lake, &deliveries, at)?);
+    remarks.extend(alert_remarks(&lake, &deliveries, at)?);
     audiences.resolve(&Resolution::new(&registry, lake.ledger().usernames()?));
     let history = MailHistory::read(&lake)?;
     let mailer = Mailer {
@@ -227,8 +227,8 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     Ok(exit)
 }
 
-/// What became of the mails of earlier nights, as far as it was not well.
-fn mail_remarks(
+/// What became of the alerts of earlier nights, as far as it was not well.
+fn alert_remarks(
     lake: &Lake,
     deliveries: &Deliveries,
     at: DateTime<Utc>,
@@ -237,7 +237,7 @@ fn mail_remarks(
     if deliveries.waiting > 0 {
         remarks.push(format!(
             "{} of earlier nights still to be delivered: {}",
-            counted(deliveries.waiting, "mail"),
+            counted(deliveries.waiting, "alert"),
             deliveries.reasons.join("; ")
         ));
     }
@@ -246,7 +246,7 @@ fn mail_remarks(
     if refused > 0 {
         remarks.push(format!(
             "{} refused for good within {REFUSED_DAYS} days: see `orgwatch alert list --state failed`",
-            counted(refused, "mail")
+            counted(refused, "alert")
         ));
     }
     Ok(remarks)

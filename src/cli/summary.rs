@@ -196,7 +196,7 @@ impl NightSummary<'_> {
                 "new": case_count(&self.changes.new),
                 "open": self.open_cases,
             },
-            "mail": self.deliveries.to_json(*self.place.settings.email.transport),
+            "mail": self.deliveries.to_json(),
             "report": match &self.page {
                 None => Value::Null,
                 Some(Ok(path)) => json!({"written": path.display().to_string()}),
@@ -326,8 +326,7 @@ impl NightSummary<'_> {
     }
 
     fn write_mail(&self, out: &mut String) -> std::fmt::Result {
-        let transport = *self.place.settings.email.transport;
-        self.deliveries.write(out, transport)?;
+        self.deliveries.write(out)?;
         if self.deliveries.is_empty() {
             let told = self.digests.iter().map(|digest| digest.still_active.len());
             let why = match told.max().unwrap_or(0) {

@@ -144,10 +144,6 @@ pub(super) fn read(
         }
     }
     if let Some(table) = section("alert", &["email", "group", "webhook"])? {
-        if let Some(item) = table.get("webhook") {
-            let hint = "alerts go to [alert.email] for now";
-            return Err(not_available(&item, "[[alert.webhook]]", hint));
-        }
         file.email = alert::read(&table, folder)?;
     }
     if let Some(report) = section("report", &["html"])? {

@@ -20,8 +20,9 @@ mod value;
 mod tests;
 
 pub use alert::{
-    AlertGroup, DEFAULT_GROUP, Email, PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, SecretError, Server,
-    TlsMode, TransportKind, smtp_password,
+    AlertGroup, DEFAULT_GROUP, Dkim, Email, HookUrl, PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, Scope,
+    SecretError, Server, TlsMode, TransportKind, Webhook, WebhookFormat, dkim_key, smtp_password,
+    webhook_secrets,
 };
 pub use document::{Document, Item, Section};
 pub use environment::find_file;

@@ -11,6 +11,7 @@ mod documents;
 mod mail;
 mod refusals;
 mod suppressions;
+mod webhooks;
 
 fn now() -> DateTime<Utc> {
     "2026-01-31T03:00:00Z".parse().unwrap()

@@ -10,8 +10,8 @@ mod setup;
 
 pub use enrichment::enrichment;
 pub use logs::{data_sets, gaps, inputs};
-pub use mail::{outbox, recipients, way_out};
-pub use places::places;
+pub use mail::{outbox, recipients, signature, way_out, webhook};
+pub use places::{output, places};
 pub use runs::{lake, last_run};
 pub use setup::{registry, rules, settings};
 
@@ -41,7 +41,7 @@ impl Verdict {
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// `config`, `files`, `registry`, `enrich`, `inputs`, `lake`, `rules` or `mail`.
+    /// `config`, `files`, `registry`, `enrich`, `inputs`, `lake`, `rules`, `mail` or `webhook`.
     pub area: &'static str,
     /// What was looked at.
     pub name: String,

@@ -106,11 +106,36 @@ fn judge(name: &str, path: &Path, _kind: Kind) -> Option<Check> {
     })
 }
 
+/// Whether a file that each run writes anew can be: it is written aside, into the same folder.
+pub fn output(name: &'static str, path: &Path) -> Check {
+    let shown = path.display();
+    if path.is_dir() {
+        let what = format!("{shown}: it is a folder");
+        return Check::fail("files", name, what, "name a file in it");
+    }
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    match probe(folder) {
+        Ok(_) => Check::pass("files", name, format!("{shown}: its folder takes a file")),
+        Err(error) => Check::fail(
+            "files",
+            name,
+            format!("{}: {error}", folder.display()),
+            "make the folder, and let the user of the nightly job write into it",
+        ),
+    }
+}
+
+/// A file that goes as it came.
+fn probe(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::Builder::new();
+    file.prefix(".doctor-").tempfile_in(folder)
+}
+
 fn writable(data_dir: &Path) -> Check {
-    match tempfile::Builder::new()
-        .prefix(".doctor-")
-        .tempfile_in(data_dir)
-    {
+    match probe(data_dir) {
         Ok(_) => Check::pass("files", "room to write", "a file could be made and removed"),
         Err(error) => Check::fail(
             "files",
@@ -170,6 +195,25 @@ mod tests {
                     ("configuration".to_owned(), verdict)
                 ]
             );
+        }
+    }
+
+    #[test]
+    fn what_a_run_is_to_write_passes_where_its_folder_takes_a_file_and_leaves_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let page = dir.path().join("page.html");
+        assert_eq!(output("report", &page).verdict, Verdict::Pass);
+        fs::write(&page, "last night's").unwrap();
+        assert_eq!(output("report", &page).verdict, Verdict::Pass);
+        assert_eq!(fs::read_to_string(&page).unwrap(), "last night's");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        for nowhere in [
+            dir.path(),
+            &page.join("x"),
+            &dir.path().join("none/page.html"),
+        ] {
+            let check = output("report", nowhere);
+            assert!(check.verdict == Verdict::Fail && !check.fix.is_empty());
         }
     }
 

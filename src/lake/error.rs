@@ -122,15 +122,15 @@ pub enum LakeError {
         hint: &'static str,
     },
 
-    #[error("no mail has the number {id}: see `orgwatch alert list`")]
+    #[error("no alert has the number {id}: see `orgwatch alert list`")]
     NoMail { id: i64 },
 
     #[error(
-        "mail {id} was not refused: `orgwatch alert list --state failed` shows those that were"
+        "alert {id} was not refused: `orgwatch alert list --state failed` shows those that were"
     )]
     MailNotFailed { id: i64 },
 
-    #[error("cannot prepare the mails of this run: {source}")]
+    #[error("cannot prepare the alerts of this run: {source}")]
     Mail {
         source: Box<dyn std::error::Error + Send + Sync>,
     },

@@ -45,6 +45,22 @@ fn every_ready_question_answers_and_in_the_same_order_whatever_the_threads() {
 }
 
 #[test]
+fn what_one_has_to_know_to_read_an_answer_stands_in_the_list_and_beside_the_answer() {
+    let dir = &WholeNight::get().dir;
+    let note = "the same digest stands in every table";
+    let listed = orgwatch(dir, &["sql", "--hunts", "--format", "jsonl"]);
+    let listed = expect(0, listed);
+    let mut lines = listed.lines();
+    let line = lines.find(|line| line.contains("token-in-two-networks"));
+    assert!(line.unwrap().contains(note), "{listed}");
+    let for_people = orgwatch(dir, &["sql", "--hunts"]);
+    assert!(stderr(&for_people).contains(note));
+    let asked = orgwatch(dir, &["sql", "--hunt", "token-in-two-networks"]);
+    assert!(stderr(&asked).contains(note), "{}", stderr(&asked));
+    assert!(!expect(0, asked).contains(note));
+}
+
+#[test]
 fn a_hunt_asks_about_its_own_days_or_those_given() {
     let days = |text: &str| -> Vec<String> {
         let days = text.lines().skip(1).map(|line| line[..10].to_owned());

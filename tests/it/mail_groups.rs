@@ -178,7 +178,7 @@ fn a_mail_that_reached_nobody_has_told_nobody() {
         parsed.subject()
     );
     let text = parsed.body_text(0).unwrap().replace('\n', " ");
-    assert!(text.contains("1 mail refused for good"), "{text}");
+    assert!(text.contains("1 alert refused for good"), "{text}");
 }
 
 #[test]

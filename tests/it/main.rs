@@ -7,10 +7,12 @@ mod command_line;
 mod corpus;
 mod deploy;
 mod deployed_night;
+mod dkim;
 mod enrich;
 mod evaluate;
 mod exports;
 mod findings_lake;
+mod hook_server;
 mod hostile;
 mod hunts;
 mod ingest;
@@ -42,6 +44,8 @@ mod smtp_server;
 mod suggest;
 mod traps;
 mod watch;
+mod webhook;
+mod webhook_faults;
 mod workbench;
 
 /// The program's own allocator: planning is mostly small allocations.

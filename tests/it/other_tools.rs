@@ -26,12 +26,17 @@ pub fn call(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A Python with what `tests/requirements.txt` pins; made once per build folder.
+/// A Python with what `tests/requirements.txt` and `tests/requirements-source.txt` pin; made once
+/// per build folder.
 pub fn python() -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock();
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let wanted = fs::read_to_string(tests.join("requirements.txt")).unwrap();
+    let lists = ["requirements.txt", "requirements-source.txt"].map(|name| tests.join(name));
+    let wanted = lists
+        .each_ref()
+        .map(|list| fs::read_to_string(list).unwrap());
+    let wanted = wanted.concat();
     let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("it-venv");
     let python = venv.join("bin/python");
     let installed = venv.join("installed.txt");
@@ -43,20 +48,25 @@ pub fn python() -> PathBuf {
             .args(["-m", "venv", "--clear"])
             .arg(&venv),
     );
-    call(
-        Command::new(&python)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .args(["--require-hashes", "--only-binary=:all:", "-r"])
-            .arg(tests.join("requirements.txt")),
-    );
+    let [wheels, sources] = lists;
+    install(&python, &["--only-binary=:all:"], &wheels);
+    let own_tools = ["--no-binary=:all:", "--no-build-isolation", "--no-deps"];
+    install(&python, &own_tools, &sources);
     fs::write(installed, wanted).unwrap();
     python
+}
+
+fn install(python: &Path, how: &[&str], list: &Path) {
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ];
+    let mut pip_install = Command::new(python);
+    pip_install.args(pip).arg("--require-hashes").args(how);
+    call(pip_install.arg("-r").arg(list));
 }
 
 fn ask(dir: &Path, query: &str) -> Vec<Value> {

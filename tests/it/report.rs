@@ -155,7 +155,14 @@ fn a_file_appears_whole_and_private_or_not_at_all() {
 fn what_cannot_be_reported_is_a_usage_error_with_a_hint() {
     let night = WholeNight::get();
     for (arguments, says) in [
-        (vec!["report", "--format", "csv"], "`report` writes a page"),
+        (
+            vec!["report", "--format", "table"],
+            "`report` writes a page",
+        ),
+        (
+            vec!["report", "--format", "csv", "--user", "nobody@example.com"],
+            "the logs do not know",
+        ),
         (
             vec!["report", "--since", "2026-02-01", "--until", "2026-01-01"],
             "comes after",
@@ -178,6 +185,52 @@ fn what_cannot_be_reported_is_a_usage_error_with_a_hint() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains(says), "{}", stderr(&output));
         assert_eq!(stdout(&output), "");
+    }
+}
+
+#[test]
+fn the_findings_of_a_reports_days_leave_in_every_format_that_a_list_has() {
+    let night = WholeNight::get();
+    let folder = tempfile::tempdir().unwrap();
+    let days = [
+        "--since",
+        "2026-01-20",
+        "--until",
+        "2026-01-25",
+        "--now",
+        NOW,
+    ];
+    for format in [
+        "ocsf", "sarif", "jsonl", "json", "csv", "markdown", "parquet", "arrow",
+    ] {
+        let bytes = |command: &[&str]| {
+            let arguments = [command, &["--format", format], &days].concat();
+            let output = orgwatch(&night.dir, &arguments);
+            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+            assert!(stderr(&output).contains(" findings"), "{}", stderr(&output));
+            output.stdout
+        };
+        let listed = bytes(&["findings", "list"]);
+        assert!(listed.len() > 1000, "{format}");
+        assert!(bytes(&["report"]) == listed, "{format}");
+        let file = folder.path().join(format);
+        let name = file.to_str().unwrap();
+        assert_eq!(bytes(&["report", "--output", name]), b"");
+        assert!(fs::read(&file).unwrap() == listed, "{format}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 8);
+    let of_user = [
+        "report",
+        "--format",
+        "jsonl",
+        "--user",
+        "docs.archive@example.com",
+    ];
+    let lines = expect(0, orgwatch(&night.dir, &of_user));
+    assert!(!lines.is_empty());
+    for line in lines.lines() {
+        let finding: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(finding["username"], "docs.archive@example.com");
     }
 }
 

@@ -156,7 +156,7 @@ impl Server {
 }
 
 /// An authority, and a server's TLS with a certificate of it.
-fn authority(kind: Certificate) -> (String, Arc<ServerConfig>) {
+pub fn authority(kind: Certificate) -> (String, Arc<ServerConfig>) {
     let (ca, certificate, key) = certified(kind);
     let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));

@@ -8,7 +8,7 @@ use crate::alert::audience::tests::letterhead;
 use crate::alert::digest::DigestFinding;
 use crate::alert::digest::tests::{at, finding};
 
-fn header(mail: &Mail, name: &'static str) -> Option<String> {
+fn header(mail: &Outgoing, name: &'static str) -> Option<String> {
     let parsed = MessageParser::default().parse(&mail.bytes).expect("a mail");
     let value = parsed.header_raw(name);
     value.map(|value| value.trim().to_owned())
@@ -93,7 +93,7 @@ fn what_is_critical_takes_along_the_news_of_its_subject_from_the_nights_next_to_
 fn the_configuration_gives_the_answers_address_the_domain_and_the_one_link() {
     let head = Letterhead {
         reply_to: Some("Team <team@example.com>".parse().expect("mailbox")),
-        domain: Some("alerts.example.com".into()),
+        domain: "alerts.example.com".into(),
         link: Some("https://wiki.example.com/orgwatch?a=1&b=2".into()),
         threading: false,
         max_shown: 1,

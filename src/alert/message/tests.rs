@@ -54,7 +54,7 @@ pub(super) fn recipients() -> Recipients {
     Recipients::parse("orgwatch <orgwatch@example.com>", &to).expect("addresses")
 }
 
-pub(super) fn mail(digest: &Digest) -> Mail {
+pub(super) fn mail(digest: &Digest) -> Outgoing {
     compose(digest, &recipients(), &letterhead()).expect("compose")
 }
 
@@ -120,7 +120,7 @@ fn a_parser_reads_back_exactly_what_was_addressed_and_said() {
 fn names_from_logs_add_no_header_and_no_recipient() {
     let harmless = mail(&one());
     let attacked = mail(&digest(vec![evil(finding("f1", "k1", Severity::High))]));
-    let names = |mail: &Mail| -> Vec<String> {
+    let names = |mail: &Outgoing| -> Vec<String> {
         let parsed = MessageParser::default().parse(&mail.bytes).expect("a mail");
         parsed
             .parts
@@ -178,7 +178,7 @@ fn elements_and_text(html: &str) -> (Vec<String>, String) {
     (elements, text)
 }
 
-pub(super) fn body(mail: &Mail, html: bool) -> String {
+pub(super) fn body(mail: &Outgoing, html: bool) -> String {
     let parsed = MessageParser::default().parse(&mail.bytes).expect("a mail");
     let body = if html {
         parsed.body_html(0)

@@ -1,4 +1,4 @@
-//! Ways for a mail to leave. What an attempt came to is one of three things, and what happens
+//! Ways for an alert to leave. What an attempt came to is one of three things, and what happens
 //! next follows from it alone:
 //!
 //! ```text
@@ -11,6 +11,7 @@
 mod file;
 mod sendmail;
 mod smtp;
+mod webhook;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 pub use file::FileTransport;
 use sendmail::SendmailTransport;
 use smtp::SmtpTransport;
+pub use webhook::WebhookTransport;
 
 use super::AlertError;
 use super::message::address_of;
@@ -28,16 +30,16 @@ use crate::privacy::{Secret, printable};
 /// Longest answer of a server that is kept, in characters.
 const MAX_ANSWER: usize = 300;
 
-/// A mail as it goes over the wire.
+/// An alert as it goes over the wire.
 #[derive(Debug, Clone, Copy)]
 pub struct Letter<'a> {
     pub message_id: &'a str,
-    /// Bare addresses.
+    /// As the outbox knows them.
     pub to: &'a [String],
     pub bytes: &'a [u8],
 }
 
-/// Why a mail did not leave, where that is no fault of the mail.
+/// Why an alert did not leave, where that is no fault of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// In printable words; no secret.
@@ -54,7 +56,7 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// The configured way out.
+/// The configured way of mails.
 pub enum Transport {
     File(FileTransport),
     Smtp(SmtpTransport),

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use lettre::Address;
 
 use super::{Letter, MAX_ANSWER, Trouble, verdicts};
-use crate::config::PASSWORD_VARIABLE;
 use crate::lake::{MailState, Verdict};
 use crate::privacy::printable;
 
@@ -48,10 +47,16 @@ impl SendmailTransport {
             fix: "check `sendmail` in [alert.email] and the log of the mail system".to_owned(),
             is_passing,
         };
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        for (name, _) in std::env::vars_os() {
+            // Passwords and keys stand in variables of ours.
+            if name.as_encoded_bytes().starts_with(b"ORGWATCH_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
             .args(["-i", "-f", self.from.as_ref(), "--"])
             .args(letter.to)
-            .env_remove(PASSWORD_VARIABLE)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

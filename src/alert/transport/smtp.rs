@@ -369,6 +369,7 @@ fn tls_parameters(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, A
         TlsParameters::builder(host.to_owned()).set_min_tls_version(TlsVersion::Tlsv12);
     if let Some(path) = ca_file {
         let unreadable = |source| AlertError::CaFile {
+            section: SECTION.to_owned(),
             path: path.to_owned(),
             source,
         };
@@ -384,10 +385,12 @@ fn tls_parameters(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, A
             .add_root_certificate(certificate);
     }
     builder.build().map_err(|error| AlertError::Tls {
+        section: SECTION.to_owned(),
         what: printable(&error.to_string(), MAX_ANSWER),
     })
 }
 
+const SECTION: &str = "[alert.email]";
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 fn client_id(name: &str) -> ClientId {

@@ -109,7 +109,7 @@ pub fn content(
 }
 
 /// A slip of the pen must not read as a user of whom there is nothing to tell.
-fn check_known(user: &UserRef, lake: &Lake, resolution: &Resolution) -> anyhow::Result<()> {
+pub fn check_known(user: &UserRef, lake: &Lake, resolution: &Resolution) -> anyhow::Result<()> {
     let aliases = resolution.aliases(&resolution.keys_of(user));
     let mut known = lake.ledger().usernames()?.into_iter();
     if known.any(|(id, name)| aliases.contains(&id) || aliases.contains(&name.to_lowercase())) {

@@ -11,7 +11,7 @@ use crate::cli::mailing::{Teller, who};
 use crate::cli::telling::short;
 use crate::config::Severity;
 use crate::detect::controls;
-use crate::lake::{Finding as Stored, FindingFilter, FindingRow, Status};
+use crate::lake::{Finding as Stored, FindingFilter, FindingRow, LakeError, Status};
 use crate::report::html::{Finding, Gathers, Past};
 
 /// What was found of a period.
@@ -25,11 +25,12 @@ pub struct Told {
     pub of_users: BTreeMap<String, (BTreeMap<NaiveDate, Severity>, usize)>,
 }
 
-pub fn told(
+/// The findings of a period, whatever became of them, the gravest first.
+pub fn stored(
     subject: &Subject<'_>,
     scope: &Scope<'_>,
     keys: Option<&[String]>,
-) -> anyhow::Result<Told> {
+) -> Result<Vec<Stored>, LakeError> {
     let until = match scope.is_open {
         true => scope.period.told_until.max(scope.period.last),
         false => scope.period.last,
@@ -42,6 +43,15 @@ pub fn told(
     if let Some(keys) = keys {
         stored.retain(|finding| is_of(&finding.row, keys));
     }
+    Ok(stored)
+}
+
+pub fn told(
+    subject: &Subject<'_>,
+    scope: &Scope<'_>,
+    keys: Option<&[String]>,
+) -> anyhow::Result<Told> {
+    let stored = stored(subject, scope, keys)?;
     let is_open = |f: &&Stored| !matches!(f.status, Status::Resolved | Status::Suppressed);
     let open: BTreeMap<&str, &Stored> = stored
         .iter()

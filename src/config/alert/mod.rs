@@ -1,7 +1,9 @@
-//! Where alerts go: the mail server, the groups of people, and what each of them asked for.
+//! Where alerts go: the mail server, the groups of people, the webhooks, and what each of them
+//! asked for.
 
 mod read;
 mod secret;
+mod webhook;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,13 +11,16 @@ use std::path::PathBuf;
 
 use chrono::Weekday;
 
+use super::Severity;
 use super::fault::Position;
 use super::origin::{Origin, Setting};
-use super::value::UserRef;
-use super::{Family, Severity};
 
+pub use read::Scope;
 pub(super) use read::{FileEmail, read};
-pub use secret::{PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, SecretError, smtp_password};
+pub use secret::{
+    PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, SecretError, dkim_key, smtp_password, webhook_secrets,
+};
+pub use webhook::{HookUrl, Webhook, WebhookFormat};
 
 /// The group of `to` in `[alert.email]`.
 pub const DEFAULT_GROUP: &str = "default";
@@ -81,12 +86,13 @@ impl fmt::Display for TlsMode {
     }
 }
 
-/// `[alert.email]` and the groups beside it.
+/// `[alert.email]`, with the groups and webhooks beside it. What it says of the rhythm of mails
+/// (`quiet_days`, `heartbeat`, `max_shown`, `link`, `domain`) holds for webhooks too.
 #[derive(Debug, Clone)]
 pub struct Email {
     pub transport: Setting<TransportKind>,
     pub from: Setting<String>,
-    /// The group [`DEFAULT_GROUP`]; empty where only groups are named.
+    /// The group [`DEFAULT_GROUP`]; empty where only others are named.
     pub to: Setting<Vec<String>>,
     /// Findings below it are counted, not listed. `low` by default.
     pub min_severity: Setting<Severity>,
@@ -107,7 +113,11 @@ pub struct Email {
     pub server: Server,
     /// The program of transport `sendmail`.
     pub sendmail: Setting<PathBuf>,
+    /// Who signs mails; nobody where None.
+    pub dkim: Option<Dkim>,
     pub groups: Vec<AlertGroup>,
+    /// Services beside the groups of people.
+    pub webhooks: Vec<Webhook>,
 }
 
 /// The mail server of transport `smtp`.
@@ -128,6 +138,18 @@ pub struct Server {
     pub helo: Setting<Option<String>>,
 }
 
+/// `[alert.email.dkim]`: mails are signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dkim {
+    /// Who signs. Lower case.
+    pub domain: String,
+    /// Name of the key in DNS: `<selector>._domainkey.<domain>`.
+    pub selector: String,
+    /// The private key in PEM; None where a credential or the environment holds it.
+    pub key_file: Option<PathBuf>,
+    pub at: Position,
+}
+
 /// One `[[alert.group]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertGroup {
@@ -137,12 +159,7 @@ pub struct AlertGroup {
     pub to: Vec<String>,
     /// Each owner in the registry gets the findings of the accounts that it answers for.
     pub owners: bool,
-    /// That of `[alert.email]` where None.
-    pub min_severity: Option<Severity>,
-    /// All where empty.
-    pub families: Vec<Family>,
-    /// All where empty.
-    pub users: Vec<UserRef>,
+    pub scope: Scope,
     pub at: Position,
 }
 
@@ -153,11 +170,12 @@ impl Email {
             TlsMode::Implicit => IMPLICIT_TLS_PORT,
             TlsMode::Starttls | TlsMode::None => SUBMISSION_PORT,
         };
-        let only_groups = !given.groups.is_empty();
+        // Whoever names groups, or webhooks and no mail at all, has said who is told.
+        let others = !given.groups.is_empty() || (!given.webhooks.is_empty() && !given.is_given);
         Self {
             transport: Setting::from_file(given.transport, || TransportKind::File),
             from: Setting::from_file(given.from, || DEFAULT_MAILBOX.to_owned()),
-            to: Setting::from_file(given.to, || match only_groups {
+            to: Setting::from_file(given.to, || match others {
                 true => Vec::new(),
                 false => vec![DEFAULT_MAILBOX.to_owned()],
             }),
@@ -182,7 +200,9 @@ impl Email {
                 helo: Setting::from_file(given.helo, || None),
             },
             sendmail: Setting::from_file(given.sendmail, || PathBuf::from(DEFAULT_SENDMAIL)),
+            dkim: given.dkim,
             groups: given.groups,
+            webhooks: given.webhooks,
         }
     }
 
@@ -245,6 +265,10 @@ impl Email {
                 row("alert.email.helo", &server.helo, text),
             ]),
         }
+        rows.extend(self.dkim.iter().map(|dkim| {
+            let shown = format!("{}._domainkey.{}", dkim.selector, dkim.domain);
+            ("alert.email.dkim", shown, Origin::File(dkim.at))
+        }));
         rows.extend(self.groups.iter().map(|group| {
             let to = match group.owners {
                 true => "the owners in the registry".to_owned(),
@@ -252,6 +276,10 @@ impl Email {
             };
             let shown = format!("{}: {to}", group.name);
             ("alert.group", shown, Origin::File(group.at))
+        }));
+        rows.extend(self.webhooks.iter().map(|webhook| {
+            let origin = Origin::File(webhook.at);
+            ("alert.webhook", webhook.describe(), origin)
         }));
         rows
     }

@@ -1,17 +1,18 @@
-//! `[alert.email]` and `[[alert.group]]` of the configuration file.
+//! `[alert]` of the configuration file.
 
 use std::path::{Path, PathBuf};
 
 use chrono::Weekday;
 
-use super::{AlertGroup, DEFAULT_GROUP, TlsMode, TransportKind, WEEKDAYS, is_loopback};
+use super::webhook::{self, Webhook};
+use super::{AlertGroup, DEFAULT_GROUP, Dkim, TlsMode, TransportKind, WEEKDAYS, is_loopback};
 use crate::config::document::{Item, Section};
 use crate::config::fault::Fault;
 use crate::config::file::{Given, given, parse_severity};
 use crate::config::value::{BadValue, UserRef, parse_mailbox, quoted};
 use crate::config::{Family, Severity};
 
-/// What the file says of mails.
+/// What the file says of mails and webhooks.
 #[derive(Debug, Default)]
 pub(in crate::config) struct FileEmail {
     pub transport: Given<TransportKind>,
@@ -35,9 +36,24 @@ pub(in crate::config) struct FileEmail {
     pub helo: Given<Option<String>>,
     pub sendmail: Given<PathBuf>,
     pub groups: Vec<AlertGroup>,
+    pub webhooks: Vec<Webhook>,
+    pub dkim: Option<Dkim>,
+    /// Whether there is an `[alert.email]`.
+    pub is_given: bool,
 }
 
-const EMAIL: [&str; 20] = [
+/// Whose findings, and which of them, a group or a webhook is told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scope {
+    /// That of `[alert.email]` where None.
+    pub min_severity: Option<Severity>,
+    /// All where empty.
+    pub families: Vec<Family>,
+    /// All where empty.
+    pub users: Vec<UserRef>,
+}
+
+const EMAIL: [&str; 21] = [
     "transport",
     "from",
     "to",
@@ -58,6 +74,7 @@ const EMAIL: [&str; 20] = [
     "timeout_seconds",
     "helo",
     "sendmail",
+    "dkim",
 ];
 
 const GROUP: [&str; 6] = ["name", "to", "owners", "min_severity", "families", "users"];
@@ -75,7 +92,21 @@ pub(in crate::config) fn read(alert: &Section<'_>, folder: &Path) -> Result<File
             file.groups.push(group);
         }
     }
+    if let Some(webhooks) = alert.get("webhook") {
+        for entry in webhooks.tables("in [[alert.webhook]]", &webhook::KEYS)? {
+            let webhook = webhook::read(&entry, folder)?;
+            let name = &webhook.name;
+            let is_taken = file.groups.iter().any(|group| group.name == *name)
+                || file.webhooks.iter().any(|other| other.name == *name);
+            if is_taken {
+                let message = format!("two groups or webhooks are called {}", quoted(name));
+                return Err(entry.fault(message, Some("give each its own name".into())));
+            }
+            file.webhooks.push(webhook);
+        }
+    }
     if let Some(item) = alert.get("email") {
+        file.is_given = true;
         let email = item.table("in [alert.email]", &EMAIL)?;
         read_email(&email, folder, &mut file)?;
         check(&email, &file)?;
@@ -120,7 +151,25 @@ fn read_email(email: &Section<'_>, folder: &Path, file: &mut FileEmail) -> Resul
     file.timeout_seconds = given(email, "timeout_seconds", |item| number(item, 1..=600))?;
     file.helo = given(email, "helo", |item| item.parsed(parse_host).map(Some))?;
     file.sendmail = given(email, "sendmail", path)?;
+    if let Some(item) = email.get("dkim") {
+        let dkim = item.table("in [alert.email.dkim]", &["domain", "selector", "key_file"])?;
+        file.dkim = Some(read_dkim(&dkim, folder)?);
+    }
     Ok(())
+}
+
+fn read_dkim(dkim: &Section<'_>, folder: &Path) -> Result<Dkim, Fault> {
+    let domain = dkim.require("domain", "who signs, as in domain = \"example.com\"")?;
+    let hint = "the name of the key in DNS, as in selector = \"orgwatch\"";
+    let selector = dkim.require("selector", hint)?;
+    let key_file = dkim.get("key_file");
+    let key_file = key_file.map(|item| item.text().map(|text| folder.join(text)));
+    Ok(Dkim {
+        domain: domain.parsed(parse_labels)?,
+        selector: selector.parsed(parse_labels)?,
+        key_file: key_file.transpose()?,
+        at: dkim.position(),
+    })
 }
 
 /// What only several keys together show to be wrong.
@@ -188,6 +237,16 @@ fn read_group(entry: &Section<'_>) -> Result<AlertGroup, Fault> {
             mailboxes(&entry.require("to", hint)?)?
         }
     };
+    Ok(AlertGroup {
+        name,
+        to,
+        owners,
+        scope: scope(entry)?,
+        at: entry.position(),
+    })
+}
+
+pub(super) fn scope(entry: &Section<'_>) -> Result<Scope, Fault> {
     let list = |key: &str| entry.get(key).map(|item| item.list()).transpose();
     let words = Family::ALL.map(Family::as_str);
     let families = list("families")?.unwrap_or_default();
@@ -198,17 +257,13 @@ fn read_group(entry: &Section<'_>) -> Result<AlertGroup, Fault> {
         .iter()
         .map(|item| item.parsed(str::parse::<UserRef>))
         .collect::<Result<_, _>>()?;
-    Ok(AlertGroup {
-        name,
-        to,
-        owners,
+    Ok(Scope {
         min_severity: entry
             .get("min_severity")
             .map(|item| item.parsed(parse_severity))
             .transpose()?,
         families: families.into_iter().filter_map(Family::from_word).collect(),
         users,
-        at: entry.position(),
     })
 }
 
@@ -227,7 +282,7 @@ fn mailboxes(item: &Item<'_>) -> Result<Vec<String>, Fault> {
     Ok(to)
 }
 
-fn choice<T: Copy>(
+pub(super) fn choice<T: Copy>(
     item: &Item<'_>,
     all: &[T],
     word_of: impl Fn(T) -> &'static str,
@@ -241,13 +296,16 @@ fn choice<T: Copy>(
         .ok_or_else(|| item.fault("an unknown word", None))
 }
 
-fn number(item: &Item<'_>, allowed: std::ops::RangeInclusive<u32>) -> Result<u32, Fault> {
+pub(super) fn number(
+    item: &Item<'_>,
+    allowed: std::ops::RangeInclusive<u32>,
+) -> Result<u32, Fault> {
     let (low, high) = (i64::from(*allowed.start()), i64::from(*allowed.end()));
     // The range makes the conversion lossless.
     Ok(item.integer(low..=high)? as u32)
 }
 
-fn parse_group_name(text: &str) -> Result<String, BadValue> {
+pub(super) fn parse_group_name(text: &str) -> Result<String, BadValue> {
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if text.len() > 40 || !text.bytes().all(fits) {
         let message = format!("{} is no name for a group", quoted(text));
@@ -270,6 +328,19 @@ fn parse_host(text: &str) -> Result<String, BadValue> {
         return Err(BadValue::new(message, hint));
     }
     Ok(text.to_owned())
+}
+
+/// A name as DNS has it, without anything that ends a tag of a signature.
+fn parse_labels(text: &str) -> Result<String, BadValue> {
+    let fits = |label: &str| {
+        let all = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+        !label.is_empty() && label.len() <= 63 && label.bytes().all(all)
+    };
+    if text.len() > 253 || !text.split('.').all(fits) {
+        let message = format!("{} is no name in DNS", quoted(text));
+        return Err(BadValue::new(message, "as in example.com"));
+    }
+    Ok(text.to_ascii_lowercase())
 }
 
 fn parse_link(text: &str) -> Result<String, BadValue> {

@@ -1,5 +1,5 @@
-//! The mail server's password: from the environment, a private file or a systemd credential,
-//! and from nowhere else.
+//! What opens a door to others: passwords, addresses and keys come from the environment, a private
+//! file or a systemd credential, and from nowhere else.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -7,40 +7,58 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Email;
+use super::{Dkim, Email, HookUrl, Webhook};
 use crate::privacy::Secret;
 
-/// The environment variable that wins over all else.
+/// The environment variable of the mail server's password, which wins over all else.
 pub const PASSWORD_VARIABLE: &str = "ORGWATCH_SMTP_PASSWORD";
-/// Name of the systemd credential (`LoadCredential=smtp_password:/path`).
+/// Name of its systemd credential (`LoadCredential=smtp_password:/path`).
 pub const PASSWORD_CREDENTIAL: &str = "smtp_password";
+/// The environment variable and the systemd credential of the key that signs mails.
+const DKIM_VARIABLE: &str = "ORGWATCH_DKIM_KEY";
+const DKIM_CREDENTIAL: &str = "dkim_key";
 /// The folder that systemd names in the environment of a service with credentials.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// Longest secret, in bytes.
 const MAX_BYTES: u64 = 4096;
+/// Longest key, in bytes.
+const MAX_KEY_BYTES: u64 = 16_384;
 
-/// Why there is no password. Says where it was looked for, never what was found.
+/// Why there is no secret. Says where it was looked for, never what was found.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error(
-        "[alert.email] has a `username` but no password\nhint: set `password_file`, the systemd credential `{PASSWORD_CREDENTIAL}` or {PASSWORD_VARIABLE}"
+        "{section} has no {noun}\nhint: set `{key}`, the systemd credential `{credential}` or {variable}"
     )]
-    Missing,
-    #[error("cannot read the password file `{}`: {source}\nhint: check `password_file` in [alert.email], and that this user may read it", path.display())]
+    Missing {
+        section: String,
+        noun: &'static str,
+        key: &'static str,
+        credential: String,
+        variable: String,
+    },
+    #[error("cannot read the {noun} file `{}`: {source}\nhint: check `{key}` in {section}, and that this user may read it", path.display())]
     Unreadable {
+        section: String,
+        noun: &'static str,
+        key: &'static str,
         path: PathBuf,
         source: std::io::Error,
     },
     #[error(
-        "the password file `{}` can be read by others (mode {mode:04o})\nhint: chmod 600 it, and change the password if the machine has other users", path.display()
+        "the {noun} file `{}` can be read by others (mode {mode:04o})\nhint: chmod 600 it, and change the {noun} if the machine has other users", path.display()
     )]
-    NotPrivate { path: PathBuf, mode: u32 },
-    #[error(
-        "the password in {place} {problem}\nhint: write the password alone, in one line of UTF-8"
-    )]
+    NotPrivate {
+        noun: &'static str,
+        path: PathBuf,
+        mode: u32,
+    },
+    #[error("the {noun} in {place} {problem}\nhint: {hint}")]
     Unusable {
+        noun: &'static str,
         place: String,
-        problem: &'static str,
+        problem: String,
+        hint: &'static str,
     },
 }
 
@@ -52,63 +70,190 @@ pub fn smtp_password(
     if email.server.username.is_none() {
         return Ok(None);
     }
-    if let Some(value) = env(PASSWORD_VARIABLE).filter(|value| !value.is_empty()) {
-        return usable(value.into_encoded_bytes(), PASSWORD_VARIABLE.to_owned()).map(Some);
-    }
-    if let Some(path) = &email.server.password_file.value {
-        // Neither the group nor others.
-        return from_file(path, 0o077).map(Some);
-    }
-    if let Some(folder) = env(CREDENTIALS).filter(|value| !value.is_empty()) {
-        let path = Path::new(&folder).join(PASSWORD_CREDENTIAL);
-        if path.exists() {
-            // systemd may let the service's own group read.
-            return from_file(&path, 0o037).map(Some);
-        }
-    }
-    Err(SecretError::Missing)
+    let hiding = Hiding {
+        section: "[alert.email]".to_owned(),
+        noun: "password",
+        key: "password_file",
+        variable: PASSWORD_VARIABLE.to_owned(),
+        credential: PASSWORD_CREDENTIAL.to_owned(),
+        file: email.server.password_file.as_deref(),
+        form: Form::Line,
+    };
+    hiding.read(env).map(|(secret, _)| Some(secret))
 }
 
-fn from_file(path: &Path, forbidden: u32) -> Result<Secret, SecretError> {
-    let unreadable = |source| SecretError::Unreadable {
-        path: path.to_owned(),
-        source,
+/// Where a webhook is, and what its `secret_header` says; no second where that is not set.
+pub fn webhook_secrets(
+    webhook: &Webhook,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<(HookUrl, Option<Secret>), SecretError> {
+    let hiding = |noun, key, what: &str, file| Hiding {
+        section: format!("[[alert.webhook]] {}", webhook.name),
+        noun,
+        key,
+        variable: webhook.variable(what),
+        credential: format!("webhook_{}_{what}", webhook.name),
+        file,
+        form: Form::Line,
     };
-    let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(unreadable(std::io::Error::other("it is no file")));
+    let url = match &webhook.url {
+        Some(url) => url.clone(),
+        None => {
+            let hiding = hiding("address", "url_file", "url", webhook.url_file.as_deref());
+            let (url, place) = hiding.read(env)?;
+            HookUrl::parse(url.expose(), webhook.plaintext).map_err(|bad| {
+                SecretError::Unusable {
+                    noun: "address",
+                    place,
+                    problem: bad.message,
+                    hint: "write the service's whole https:// address, in one line",
+                }
+            })?
+        }
+    };
+    if webhook.secret_header.is_none() {
+        return Ok((url, None));
     }
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & forbidden != 0 {
-        return Err(SecretError::NotPrivate {
-            path: path.to_owned(),
-            mode,
+    let file = webhook.secret_file.as_deref();
+    let (secret, place) = hiding("secret", "secret_file", "secret", file).read(env)?;
+    if !secret.expose().bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return Err(SecretError::Unusable {
+            noun: "secret",
+            place,
+            problem: "cannot stand in a header".to_owned(),
+            hint: "write the header's whole value in ASCII, as the service gave it",
         });
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    usable(bytes, format!("`{}`", path.display()))
+    Ok((url, Some(secret)))
 }
 
-fn usable(bytes: Vec<u8>, place: String) -> Result<Secret, SecretError> {
-    let unusable = |problem| SecretError::Unusable { place, problem };
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(unusable("is too long"));
-    }
-    let Ok(text) = String::from_utf8(bytes) else {
-        return Err(unusable("is not UTF-8"));
+/// The private key that signs mails, as its file holds it.
+pub fn dkim_key(
+    dkim: &Dkim,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Secret, SecretError> {
+    let hiding = Hiding {
+        section: "[alert.email.dkim]".to_owned(),
+        noun: "key",
+        key: "key_file",
+        variable: DKIM_VARIABLE.to_owned(),
+        credential: DKIM_CREDENTIAL.to_owned(),
+        file: dkim.key_file.as_deref(),
+        form: Form::Lines,
     };
-    // An editor ends the file with a line break.
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.is_empty() {
-        return Err(unusable("is empty"));
+    hiding.read(env).map(|(key, _)| key)
+}
+
+/// What a secret looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Line,
+    /// PEM.
+    Lines,
+}
+
+/// All places of one secret.
+struct Hiding<'a> {
+    section: String,
+    noun: &'static str,
+    /// Of the file.
+    key: &'static str,
+    variable: String,
+    credential: String,
+    file: Option<&'a Path>,
+    form: Form,
+}
+
+impl Hiding<'_> {
+    /// The secret, and where it was.
+    fn read(
+        &self,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<(Secret, String), SecretError> {
+        if let Some(value) = env(&self.variable).filter(|value| !value.is_empty()) {
+            return self.usable(value.into_encoded_bytes(), self.variable.clone());
+        }
+        if let Some(path) = self.file {
+            // Neither the group nor others.
+            return self.from_file(path, 0o077);
+        }
+        if let Some(folder) = env(CREDENTIALS).filter(|value| !value.is_empty()) {
+            let path = Path::new(&folder).join(&self.credential);
+            if path.exists() {
+                // systemd may let the service's own group read.
+                return self.from_file(&path, 0o037);
+            }
+        }
+        Err(SecretError::Missing {
+            section: self.section.clone(),
+            noun: self.noun,
+            key: self.key,
+            credential: self.credential.clone(),
+            variable: self.variable.clone(),
+        })
     }
-    if text.chars().any(char::is_control) {
-        return Err(unusable("has several lines or holds a control character"));
+
+    fn from_file(&self, path: &Path, forbidden: u32) -> Result<(Secret, String), SecretError> {
+        let unreadable = |source| SecretError::Unreadable {
+            section: self.section.clone(),
+            noun: self.noun,
+            key: self.key,
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(unreadable(std::io::Error::other("it is no file")));
+        }
+        let mode = metadata.permissions().mode() & 0o7777;
+        if mode & forbidden != 0 {
+            return Err(SecretError::NotPrivate {
+                noun: self.noun,
+                path: path.to_owned(),
+                mode,
+            });
+        }
+        let mut bytes = Vec::new();
+        file.take(self.most() + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        self.usable(bytes, format!("`{}`", path.display()))
     }
-    Ok(Secret::new(text.to_owned()))
+
+    fn most(&self) -> u64 {
+        match self.form {
+            Form::Line => MAX_BYTES,
+            Form::Lines => MAX_KEY_BYTES,
+        }
+    }
+
+    fn usable(&self, bytes: Vec<u8>, place: String) -> Result<(Secret, String), SecretError> {
+        let unusable = |problem: &str| SecretError::Unusable {
+            noun: self.noun,
+            place: place.clone(),
+            problem: problem.to_owned(),
+            hint: match self.form {
+                Form::Line => "write it alone, in one line of UTF-8",
+                Form::Lines => "give the private key alone, in PEM",
+            },
+        };
+        if bytes.len() as u64 > self.most() {
+            return Err(unusable("is too long"));
+        }
+        let Ok(text) = String::from_utf8(bytes) else {
+            return Err(unusable("is not UTF-8"));
+        };
+        // An editor ends the file with a line break.
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if text.is_empty() {
+            return Err(unusable("is empty"));
+        }
+        let ends_line = |c: char| self.form == Form::Lines && matches!(c, '\r' | '\n');
+        if text.chars().any(|c| c.is_control() && !ends_line(c)) {
+            return Err(unusable("has several lines or holds a control character"));
+        }
+        Ok((Secret::new(text.to_owned()), place))
+    }
 }

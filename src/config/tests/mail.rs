@@ -36,9 +36,9 @@ fn every_key_of_a_mail_server_and_its_groups_is_read() {
     let [managers, owners] = email.groups.as_slice() else {
         panic!("two groups");
     };
-    assert_eq!(managers.min_severity, Some(Severity::Critical));
-    assert_eq!(managers.families, [Family::Attack]);
-    assert_eq!(managers.users[0].as_str(), "erp@example.com");
+    assert_eq!(managers.scope.min_severity, Some(Severity::Critical));
+    assert_eq!(managers.scope.families, [Family::Attack]);
+    assert_eq!(managers.scope.users[0].as_str(), "erp@example.com");
     assert!(owners.owners && owners.to.is_empty());
     let listed = s.listing();
     let value = |key: &str| listed.iter().find(|row| row.0 == key).unwrap().1.clone();
