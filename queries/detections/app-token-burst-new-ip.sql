@@ -4,24 +4,27 @@ title = "Many users' tokens of one app are used from one network that the app ne
 family = "attack"
 severity = "critical"
 status = "active"
-version = 1
+version = 2
 control = ["S3.4", "S3.5"]
 attack = ["T1199", "T1528", "T1550.001"]
 description = """
 Who steals the tokens that a vendor keeps for his customers uses them all from his own machine: users who have \
-nothing in common but the app come from one network within hours (Salesloft Drift, Klue, Gainsight). Per app: \
-within 24 hours, from one /24 or /48 on which the app was not seen in the 60 days before, distinct users of at \
-least a fifth of those of the last 30 days, at least 3 and at most 25. The finding belongs to the UTC day on which \
-that number is reached and names the users until that day's end; it is told once, however long the network stays. \
-A thief who tries one token some days before is not known by that: what was first seen within the last 7 days is \
-still new. Networks that the registry declares for a user do not count for that user. Where on a later day the new \
-network has carried at least 90 % of the app for two whole days and the old ones 5 % at most, a second finding says \
-so at medium; the first one stays critical, for attackers work beside the vendor as well as after him. Networks, \
-not autonomous systems, are compared. An app that was not in use more than 7 days ago is new itself and left to \
-`first-seen-app`; two users on a new address are left to `integration-unexpected-ip-api`."""
+nothing in common but the app come from one network within hours (Salesloft Drift, Klue, Gainsight). Per app: within \
+24 hours, from one /24 or /48 on which the app was not seen in the 60 days before, distinct users of at least a fifth \
+of those of the last 30 days, at least 3 and at most 25. The finding belongs to the UTC day on which that number is \
+reached and names the users until that day's end; it is told once, however long the network stays, and again when the \
+network comes back after a day on which as many users used the app, and none of them from there. A thief who tries \
+one token some days before is not known by that: what was first seen within the last 7 days is still new. Nor do his \
+waves make him known: a network from which only bursts came, on fewer than 5 days, stays new. Networks that the \
+registry declares for a user do not count for that user. Where on a later day the new network has carried at least 90 \
+% of the app for two whole days and the old ones 5 % at most, a second finding says so at medium; the first one stays \
+critical, for attackers work beside the vendor as well as after him. Networks, not autonomous systems, are compared. \
+An app that was not in use more than 7 days ago is new itself and left to `first-seen-app`; two users on a new \
+address are left to `integration-unexpected-ip-api`."""
 false_positives = [
   "The vendor moves his way out: let him confirm it by another way than e-mail, then declare the new range for the users",
   "A new office or gateway, and an app that people use: declare the network, or wait for it to be seven days old",
+  "A place where the app's people meet once in some weeks: declare the network",
 ]
 response = [
   "Block the app and revoke its tokens of all users now (Connected Apps OAuth Usage), then ask the vendor whether the network is his",
@@ -61,6 +64,11 @@ meaning = "how far back a network counts as one of the app's"
 type = "duration"
 default = "7d"
 meaning = "how long a network that shows up is still new, and a burst from it not told again"
+
+[params.known_days]
+type = "int"
+default = 5
+meaning = "days with a burst from a network after which it counts as one of the app's all the same"
 
 [params.user_period]
 type = "duration"
@@ -112,16 +120,23 @@ judged_days AS (
     GROUP BY d.day
     HAVING count(*) >= $min_covered_days
 ),
--- After so long a silence a network is new again: each spell has a first day.
+-- After so long a silence a network is new again: each spell has a first day, and a first one without a burst.
 spells AS (
-    SELECT *, min(day) OVER (PARTITION BY app_key, network, spell) AS first_day
+    SELECT
+        *,
+        min(day) OVER (PARTITION BY app_key, network, spell) AS first_day,
+        min(CASE WHEN day_users < $min_users THEN day END) OVER (PARTITION BY app_key, network, spell) AS first_calm_day,
+        dense_rank() OVER (PARTITION BY app_key, network, spell ORDER BY day) - 1 AS days_before
     FROM (
         SELECT
             *,
             sum(CASE WHEN day - CAST($learn_period AS INTERVAL) > day_before THEN 1 ELSE 0 END)
                 OVER (PARTITION BY app_key, network ORDER BY day, user_key) AS spell
         FROM (
-            SELECT *, lag(day) OVER (PARTITION BY app_key, network ORDER BY day, user_key) AS day_before
+            SELECT
+                *,
+                lag(day) OVER (PARTITION BY app_key, network ORDER BY day, user_key) AS day_before,
+                count(*) OVER (PARTITION BY app_key, network, day) AS day_users
             FROM seen
         ) l
     ) n
@@ -135,10 +150,14 @@ counted AS (
             RANGE BETWEEN INTERVAL '86399999 milliseconds' PRECEDING AND CURRENT ROW
         ) AS users_now
     FROM (
-        SELECT app_key, network, day, first_day, user_key, unnest(make_array(first_at, last_at)) AS at
-        FROM spells
-        WHERE day >= CAST($window_start - $settle_period AS DATE) - INTERVAL '1 day'
-          AND day <= first_day + CAST($settle_period AS INTERVAL)
+        SELECT s.app_key, s.network, s.day, s.first_day, s.user_key, unnest(make_array(s.first_at, s.last_at)) AS at
+        FROM spells s
+        LEFT JOIN judged_days j ON j.day = s.first_day
+        WHERE s.day >= CAST($window_start - $settle_period AS DATE) - INTERVAL '1 day'
+          AND (s.day <= s.first_day + CAST($settle_period AS INTERVAL)
+               -- Its first burst could be told, and nothing else came from there.
+               OR j.day IS NOT NULL AND s.days_before < $known_days
+                  AND coalesce(s.first_calm_day >= s.day - CAST($settle_period AS INTERVAL), true))
     ) p
 ),
 candidates AS (
@@ -169,7 +188,8 @@ before AS (
 crossings AS (
     SELECT
         c.app_key, c.network, c.day, c.at, b.threshold, b.users_before, b.known_networks, b.old_events, b.old_last_at,
-        lag(c.at) OVER (PARTITION BY c.app_key, c.network ORDER BY c.at, c.day, c.users_now) AS told_before
+        lag(c.at) OVER (PARTITION BY c.app_key, c.network ORDER BY c.at, c.day, c.users_now) AS told_before,
+        CAST(lag(c.day) OVER (PARTITION BY c.app_key, c.network ORDER BY c.at, c.day, c.users_now) AS DATE) AS day_told_before
     FROM candidates c
     JOIN (
         SELECT *, greatest($min_users, least($max_users, CAST(ceil($share * users_before) AS BIGINT))) AS threshold
@@ -178,6 +198,16 @@ crossings AS (
     ) b ON b.app_key = c.app_key AND b.network = c.network AND b.day = c.day
     JOIN judged_days j ON j.day = c.day
     WHERE c.users_now >= b.threshold
+),
+-- Between two of them the network may have been away while the app was in use as before.
+away AS (
+    SELECT DISTINCT c.app_key, c.network, c.at
+    FROM crossings c
+    JOIN (SELECT app_key, day, count(DISTINCT user_key) AS users FROM seen GROUP BY app_key, day) u
+      ON u.app_key = c.app_key AND u.day > c.day_told_before AND u.day < c.day AND u.users >= c.threshold
+    LEFT JOIN (SELECT DISTINCT app_key, network, day FROM seen) n
+      ON n.app_key = c.app_key AND n.network = c.network AND n.day = u.day
+    WHERE n.day IS NULL
 ),
 -- Who carries the app, day by day: the new network, or those that were there before it?
 shares AS (
@@ -221,11 +251,13 @@ moves AS (
 ),
 told AS (
     SELECT
-        'burst' AS kind, app_key, network, day, at AS occurred_at, at - INTERVAL '86399999 milliseconds' AS from_at,
-        threshold, users_before, known_networks, old_events, old_last_at, CAST(NULL AS DATE) AS since
-    FROM crossings
-    WHERE at >= $window_start AND at < $window_end
-      AND (told_before IS NULL OR told_before < at - CAST($settle_period AS INTERVAL))
+        'burst' AS kind, c.app_key, c.network, c.day, c.at AS occurred_at,
+        c.at - INTERVAL '86399999 milliseconds' AS from_at,
+        c.threshold, c.users_before, c.known_networks, c.old_events, c.old_last_at, CAST(NULL AS DATE) AS since
+    FROM crossings c
+    LEFT JOIN away w ON w.app_key = c.app_key AND w.network = c.network AND w.at = c.at
+    WHERE c.at >= $window_start AND c.at < $window_end
+      AND (c.told_before IS NULL OR c.told_before < c.at - CAST($settle_period AS INTERVAL) OR w.at IS NOT NULL)
     UNION ALL
     SELECT
         'move' AS kind, app_key, network, day, first_at AS occurred_at, first_at AS from_at,

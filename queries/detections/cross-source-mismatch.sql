@@ -4,7 +4,7 @@ title = "Two records of the same thing disagree"
 family = "coverage"
 severity = "high"
 status = "active"
-version = 1
+version = 2
 control = ["S4.8"]
 attack = ["T1562.008", "T1070"]
 description = """
@@ -52,6 +52,11 @@ meaning = "how long before a call its login may lie"
 type = "duration"
 default = "24h"
 meaning = "silence of a user after which no session can still be alive"
+
+[params.pair_reach]
+type = "duration"
+default = "10s"
+meaning = "how near another login of the user may have given its record to this one"
 */
 WITH
 tries AS (
@@ -207,7 +212,19 @@ ghosts AS (
       AND NOT EXISTS (SELECT 1 FROM roster r WHERE r.user_key = t.user_key)
     GROUP BY t.user_key, t.day
 ),
--- An odd value opens no door, and is told by `unmapped-value`.
+-- An odd value opens no door, and is told by `unmapped-value`. Of logins within seconds the records may be
+-- paired crosswise: where LoginHistory has the type of this one beside it, nothing disagrees.
+two_typed AS (
+    SELECT *
+    FROM tries t
+    WHERE t.occurred_at >= $window_start AND t.merge_quality IN ('exact', 'nearest')
+      AND t.type_path <> 'unmapped' AND t.lh_type_path <> 'unmapped' AND t.type_path <> t.lh_type_path
+      AND NOT EXISTS (
+          SELECT 1 FROM tries o
+          WHERE o.user_key = t.user_key AND o.lh_type_path = t.type_path
+            AND o.occurred_at >= t.occurred_at - CAST($pair_reach AS INTERVAL)
+            AND o.occurred_at <= t.occurred_at + CAST($pair_reach AS INTERVAL))
+),
 two_types AS (
     SELECT
         t.user_key, t.day,
@@ -216,9 +233,7 @@ two_types AS (
         'login of two types' AS mismatch,
         count(*) AS seen, count(*) AS alone, CAST(0 AS BIGINT) AS only_elf, CAST(0 AS BIGINT) AS only_history,
         min(t.occurred_at) AS first_at, max(t.occurred_at) AS last_at
-    FROM tries t
-    WHERE t.occurred_at >= $window_start AND t.merge_quality = 'exact'
-      AND t.type_path <> 'unmapped' AND t.lh_type_path <> 'unmapped' AND t.type_path <> t.lh_type_path
+    FROM two_typed t
     GROUP BY t.user_key, t.day
 ),
 mismatches AS (
@@ -235,12 +250,14 @@ behind AS (
     LEFT JOIN (
         SELECT user_key, occurred_at, file_id, line_no, false AS is_call,
             merge_quality IN ('elf_only', 'lh_only') AS is_alone, outcome = 'success' AS is_success,
-            merge_quality = 'exact' AND type_path <> 'unmapped' AND lh_type_path <> 'unmapped'
-                AND type_path <> lh_type_path AS has_two_types
+            false AS has_two_types
         FROM tries
         UNION ALL
         SELECT user_key, occurred_at, file_id, line_no, true, false, false, false
         FROM calls
+        UNION ALL
+        SELECT user_key, occurred_at, file_id, line_no, false, false, false, true
+        FROM two_typed
     ) r
       ON r.user_key = m.user_key AND r.occurred_at >= m.first_at AND r.occurred_at <= m.last_at
      AND CASE m.mismatch

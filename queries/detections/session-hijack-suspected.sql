@@ -4,7 +4,7 @@ title = "One session is in use from two networks and by two clients at the same 
 family = "attack"
 severity = "high"
 status = "active"
-version = 1
+version = 2
 control = ["S3.4"]
 attack = ["T1539", "T1185", "T1550.004"]
 description = """
@@ -15,12 +15,18 @@ here, Firefox on Linux there. A phone that changes from Wi-Fi to LTE keeps its c
 of a machine with declared networks the client does not matter: inside and outside under one session is enough \
 (the same theft as integration-unexpected-ip-api tells; that rule names the address, this one the session, and both \
 are one case). Critical for machines and privileged users. The finding belongs to the day on which a session first \
-shows all of this, and is told once. A network is the provider (ASN) where a database of addresses is given, else \
-the /24 or /48 around the address; there an IPv4 and an IPv6 network only count as two where the clients differ. A \
-client is the browser and system of the user agent, or the API client's name, library or number; pages without a \
-user agent (URI) fit any browser."""
+shows all of this, and is told once. A thief may show the victim's own client. So a session whose owner is in a \
+network that he or three others used before, and which is used besides from one where he never was nor three others \
+(60 days; nor did he log in there meanwhile), is told where only the new network has a further kind of client \
+(a script beside the pages), and at medium where nothing differs, but the session comes to the new network for the \
+third time and no phone is used there. Without five earlier days of the user nothing is new, and a machine on a new \
+network is told by integration-unexpected-ip-api. A network is the provider (ASN) where a database of addresses is \
+given, else the /24 or /48 around the address; there an IPv4 and an IPv6 network only count as two where the clients \
+differ. A client is the browser and system of the user agent, or the API client's name, library or number; pages \
+without a user agent (URI) fit any browser."""
 false_positives = [
   "A proxy that sends pages and API calls of one browser out by different addresses",
+  "A computer that changes between two connections all the time, one of which is new (medium)",
   "A machine whose workers share one token from several networks: declare all of them",
 ]
 response = [
@@ -34,7 +40,10 @@ references = [
   "https://attack.mitre.org/techniques/T1550/004/",
 ]
 # Who is privileged is told by the registry's role and, where there is a roster, by permissions.
-inputs = ["RestApi | API | ApexRestApi | BulkApi | BulkApi2 | BulkApiRequest | ui_activity", "permissions?", "asn?"]
+inputs = [
+  "RestApi | API | ApexRestApi | BulkApi | BulkApi2 | BulkApiRequest | ui_activity", "sightings?", "logins?",
+  "permissions?", "asn?",
+]
 dedupe = ["user_key"]
 bucket = "day"
 
@@ -42,6 +51,26 @@ bucket = "day"
 type = "duration"
 default = "30m"
 meaning = "longest time between the last event in one network and the first in the next for them to overlap"
+
+[params.learn_period]
+type = "duration"
+default = "60d"
+meaning = "how far back a network counts as known"
+
+[params.min_user_days]
+type = "int"
+default = 5
+meaning = "earlier days of a user before a network can be new to him"
+
+[params.common_users]
+type = "int"
+default = 3
+meaning = "other users from whom on a network is known to everybody"
+
+[params.returns]
+type = "int"
+default = 3
+meaning = "times that a session has to come to a new network when nothing else differs"
 
 [params.privileged_permissions]
 type = "text_list"
@@ -115,24 +144,89 @@ split_sessions AS (
     GROUP BY user_id, coalesce(session_key, login_key)
     HAVING min(ip) <> max(ip)
 ),
+-- Where each user came from before, and where others did.
+network_users AS (
+    SELECT value AS network, user_key, min(day) AS first_day
+    FROM sightings
+    WHERE day >= CAST($window_start - $learn_period AS DATE) AND day < CAST($window_end AS DATE)
+      AND kind = 'network'
+    GROUP BY value, user_key
+),
+-- The day from which on others know a network: one more of them where the user himself is one.
+common_networks AS (
+    SELECT
+        network,
+        min(CASE WHEN n = $common_users THEN first_day END) AS common_day,
+        min(CASE WHEN n = $common_users + 1 THEN first_day END) AS common_day_of_its_users
+    FROM (SELECT *, row_number() OVER (PARTITION BY network ORDER BY first_day, user_key) AS n FROM network_users) u
+    WHERE n <= $common_users + 1
+    GROUP BY network
+),
+-- The day from which on enough is known of a user.
+user_days AS (
+    SELECT user_key, day AS ready_day
+    FROM (
+        SELECT user_key, day, row_number() OVER (PARTITION BY user_key ORDER BY day) AS n
+        FROM (
+            SELECT DISTINCT user_key, day
+            FROM sightings
+            WHERE day >= CAST($window_start - $learn_period AS DATE) AND day < CAST($window_end AS DATE)
+              AND kind = 'network'
+        ) d
+    ) r
+    WHERE n = $min_user_days
+),
+own_logins AS (
+    SELECT user_key, network_of(ip) AS network, min(day) AS login_day
+    FROM logins
+    WHERE occurred_at >= $window_start - INTERVAL '1 day' AND occurred_at < $window_end
+      AND outcome = 'success' AND ip_kind = 'public'
+    GROUP BY user_key, network_of(ip)
+),
 uses AS (
-    SELECT *, in_networks(user_id, ip, first_at) AS inside, ua_family(agent) AS ua
+    SELECT
+        u.*, in_networks(u.user_id, u.ip, u.first_at) AS inside, ua_family(u.agent) AS ua,
+        -- NULL: of a user who is new himself nothing can be said.
+        CASE WHEN d.ready_day < u.event_day
+             THEN coalesce(n.first_day < u.event_day, false)
+                  OR coalesce(CASE WHEN n.user_key IS NULL THEN c.common_day ELSE c.common_day_of_its_users END
+                              <= u.event_day, false)
+                  OR coalesce(l.login_day <= u.event_day, false)
+        END AS is_known
     FROM (
         SELECT
-            s.user_id, m.split_session AS session, CAST(s.occurred_at AS DATE) AS event_day,
-            s.ip, s.is_api, s.agent, s.program,
-            min(s.occurred_at) AS first_at, max(s.occurred_at) AS last_at, count(*) AS events,
-            min(s.file_id || ':' || s.line_no) AS proof
-        FROM split_sessions m
-        JOIN seen s ON s.user_id = m.split_user AND coalesce(s.session_key, s.login_key) = m.split_session
-        WHERE s.ip_kind = 'public'
-        GROUP BY s.user_id, m.split_session, CAST(s.occurred_at AS DATE), s.ip, s.is_api, s.agent, s.program
+            user_id, session, CAST(occurred_at AS DATE) AS event_day, ip, is_api, agent, program,
+            min(occurred_at) AS first_at, max(occurred_at) AS last_at, count(*) AS events,
+            min(CASE WHEN arrivals >= $returns THEN occurred_at END) AS back_at,
+            min(file_id || ':' || line_no) AS proof
+        FROM (
+            SELECT
+                *,
+                sum(CASE WHEN origin IS DISTINCT FROM origin_before THEN 1 ELSE 0 END) OVER (
+                    PARTITION BY user_id, session, origin ORDER BY occurred_at, file_id, line_no) AS arrivals
+            FROM (
+                SELECT
+                    s.user_id, m.split_session AS session, s.occurred_at, s.ip, s.is_api, s.agent, s.program,
+                    s.file_id, s.line_no, origin_of(s.ip) AS origin,
+                    lag(origin_of(s.ip)) OVER (
+                        PARTITION BY s.user_id, m.split_session ORDER BY s.occurred_at, s.file_id, s.line_no
+                    ) AS origin_before
+                FROM split_sessions m
+                JOIN seen s ON s.user_id = m.split_user AND coalesce(s.session_key, s.login_key) = m.split_session
+                WHERE s.ip_kind = 'public'
+            ) steps
+        ) visits
+        GROUP BY user_id, session, CAST(occurred_at AS DATE), ip, is_api, agent, program
     ) u
+    LEFT JOIN user_days d ON d.user_key = u.user_id
+    LEFT JOIN network_users n ON n.user_key = u.user_id AND n.network = network_of(u.ip)
+    LEFT JOIN common_networks c ON c.network = network_of(u.ip)
+    LEFT JOIN own_logins l ON l.user_key = u.user_id AND l.network = network_of(u.ip)
 ),
 -- A day is judged by the session's events of that day and of the day before.
 placed AS (
     SELECT
-        user_id, session, event_day, first_at, last_at, events, ip, is_api, inside, proof,
+        user_id, session, event_day, first_at, last_at, back_at, events, ip, is_api, inside, is_known, proof,
         unnest([event_day, CAST(event_day + INTERVAL '1 day' AS DATE)]) AS day,
         -- A declared network may be smaller than the one around the address.
         origin_of(ip) || CASE WHEN inside IS FALSE THEN ' (undeclared)' ELSE '' END AS place,
@@ -167,7 +261,7 @@ clients AS (
         min(first_at) FILTER (WHERE event_day = day) AS first_today,
         max(last_at) FILTER (WHERE event_day < day) AS last_yesterday,
         max(last_at) AS last_at, sum(events) AS events,
-        bool_or(inside) AS inside, bool_and(is_api) AS only_api,
+        bool_or(inside) AS inside, bool_and(is_api) AS only_api, bool_or(is_known) AS is_known, min(back_at) AS back_at,
         array_slice(array_agg(DISTINCT ip ORDER BY ip), 1, 3) AS ips, min(proof) AS proof
     FROM placed
     WHERE day >= CAST($window_start AS DATE) AND day < $window_end
@@ -190,7 +284,8 @@ sessions AS (
             'is_phone', coalesce(client LIKE '% on iOS' OR client LIKE '% on Android', false),
             'first_at', first_at, 'place_first_at', place_first_at, 'place_first_today', place_first_today,
             'place_last_yesterday', place_last_yesterday, 'place_last_at', place_last_at,
-            'place_only_api', place_only_api) ORDER BY first_at, place, client)
+            'place_only_api', place_only_api, 'place_is_known', place_is_known, 'place_back_at', place_back_at,
+            'place_has_phone', place_has_phone) ORDER BY first_at, place, client)
             -- Rows without a client's name are of the client that other rows of the network name.
             FILTER (WHERE client IS NOT NULL OR NOT place_names_it) AS users
     FROM (
@@ -199,6 +294,8 @@ sessions AS (
             min(first_at) OVER in_place AS place_first_at, min(first_today) OVER in_place AS place_first_today,
             max(last_yesterday) OVER in_place AS place_last_yesterday, max(last_at) OVER in_place AS place_last_at,
             bool_and(only_api) OVER in_place AS place_only_api,
+            bool_or(is_known) OVER in_place AS place_is_known, min(back_at) OVER in_place AS place_back_at,
+            coalesce(bool_or(client LIKE '% on iOS' OR client LIKE '% on Android') OVER in_place, false) AS place_has_phone,
             bool_or(client IS NOT NULL) OVER (PARTITION BY user_id, session, day, place, family) AS place_names_it
         FROM clients
         WINDOW in_place AS (PARTITION BY user_id, session, day, place)
@@ -217,6 +314,9 @@ pairs AS (
             OR (b['is_phone'] AND a['family'] = 'program' AND NOT a['is_library']) AS alike,
         coalesce(a['inside'] <> b['inside'], false) AND a['place_only_api'] AND b['place_only_api']
             AND (a['place'] LIKE '%:%') = (b['place'] LIKE '%:%') AS crosses_the_border,
+        -- The owner was there before, and is there still; nobody knows the second one.
+        coalesce(a['place_is_known'] AND NOT b['place_is_known'], false) AND a['place_last_at'] > b['place_first_at']
+            AND (a['place'] LIKE '%:%') = (b['place'] LIKE '%:%') AS goes_astray,
         CASE
             -- Both were there yesterday, or the second came at once after the first.
             WHEN b['place_first_at'] <= a['place_last_yesterday'] + CAST($overlap AS INTERVAL) THEN b['place_first_at']
@@ -240,11 +340,15 @@ judged AS (
         first_value(proof ORDER BY place_a) AS proof,
         max(met_at) AS met_at, bool_or(crosses_the_border) AS crosses_the_border,
         bool_or(NOT a_has_like) AND bool_or(NOT b_has_like) AS clients_differ,
+        bool_or(NOT b_has_like AND goes_astray) AS stranger_has_more,
+        bool_or(goes_astray AND b_back_at IS NOT NULL AND NOT b_has_phone) AS stranger_returns,
+        greatest(max(met_at), min(b_back_at)) AS returned_at,
         greatest(max(met_at), min(a_first_at) FILTER (WHERE NOT a_has_like), min(b_first_at) FILTER (WHERE NOT b_has_like))
             AS differ_at
     FROM (
         SELECT
             *, a['place'] AS place_a, b['place'] AS place_b, a['first_at'] AS a_first_at, b['first_at'] AS b_first_at,
+            b['place_back_at'] AS b_back_at, b['place_has_phone'] AS b_has_phone,
             bool_or(alike) OVER (
                 PARTITION BY user_id, session, day, a['place'], b['place'], a['family'], a['client'], a['is_library']
             ) AS a_has_like,
@@ -263,8 +367,13 @@ hijacked AS (
         first_value(sequence ORDER BY place_a) AS sequence, first_value(networks ORDER BY place_a) AS networks,
         first_value(clients ORDER BY place_a) AS clients, first_value(ips ORDER BY place_a) AS ips,
         first_value(proof ORDER BY place_a) AS proof,
-        bool_or(clients_differ) AS clients_differ,
-        min(CASE WHEN is_machine AND crosses_the_border THEN met_at ELSE differ_at END) AS first_at
+        bool_or(clients_differ) AS clients_differ, bool_or(is_machine AND crosses_the_border) AS crosses_the_border,
+        bool_or(NOT is_machine AND stranger_has_more) AS stranger_has_more,
+        min(CASE
+            WHEN is_machine AND crosses_the_border THEN met_at
+            WHEN clients_differ OR stranger_has_more THEN differ_at
+            ELSE returned_at
+        END) AS first_at
     FROM (SELECT *, role IN ('integration', 'internal_system', 'ci') AS is_machine FROM (
         SELECT
             j.*, r.system, r.owner,
@@ -275,14 +384,17 @@ hijacked AS (
         LEFT JOIN registry_users r
           ON r.user_key = j.user_id AND j.met_at >= r.valid_from AND j.met_at < r.valid_to
     ) s) s
-    WHERE role <> 'guest' AND (clients_differ OR (is_machine AND crosses_the_border))
+    WHERE role <> 'guest'
+      AND (clients_differ OR (is_machine AND crosses_the_border)
+           OR (NOT is_machine AND (stranger_has_more OR stranger_returns)))
     GROUP BY user_id, session, day, username, role, role_source, system, owner
 ),
 by_user AS (
     SELECT
         user_id, day, username, role, role_source, system, owner,
         min(first_at) AS first_at, max(last_at) AS last_at, sum(events) AS events, count(*) AS session_count,
-        bool_or(clients_differ) AS clients_differ,
+        bool_or(clients_differ) AS clients_differ, bool_or(crosses_the_border) AS crosses_the_border,
+        bool_or(stranger_has_more) AS stranger_has_more,
         first_value(sequence ORDER BY first_at, session) AS sequence,
         array_distinct(flatten(array_agg(arrow_cast(networks, 'List(Utf8)') ORDER BY first_at, session))) AS networks,
         array_distinct(flatten(array_agg(arrow_cast(clients, 'List(Utf8)') ORDER BY first_at, session))) AS clients,
@@ -304,6 +416,7 @@ SELECT
     u.first_at AS occurred_at,
     u.user_id AS user_key, u.user_id, u.username,
     CASE
+        WHEN NOT (u.clients_differ OR u.crosses_the_border OR u.stranger_has_more) THEN 'medium'
         WHEN u.role = 'integration' AND u.role_source = 'inferred' THEN 'high'
         WHEN u.role IN ('integration', 'internal_system', 'ci', 'human_admin') OR p.user_key IS NOT NULL THEN 'critical'
         ELSE 'high'
@@ -312,11 +425,16 @@ SELECT
     u.last_at,
     'A session stays with one client: it may change the network, and does not jump between two' AS expected,
     u.session_count || CASE WHEN u.session_count = 1 THEN ' session' ELSE ' sessions' END || ' in two networks at once'
-        || CASE WHEN u.clients_differ THEN ', with different clients: ' ELSE ', one of them not declared: ' END
+        || CASE
+            WHEN u.clients_differ THEN ', with different clients: '
+            WHEN u.crosses_the_border THEN ', one of them not declared: '
+            WHEN u.stranger_has_more THEN ', one of them new and with a client more: '
+            ELSE ', one of them new: '
+        END
         || array_to_string(array_slice(u.sequence, 1, 5), '; ') AS observed,
     u.role, u.role_source, u.system, u.owner,
     p.user_key IS NOT NULL OR u.role IN ('human_admin', 'ci') AS is_privileged,
-    u.sessions, u.session_count, u.clients_differ,
+    u.sessions, u.session_count, u.clients_differ, u.stranger_has_more AS new_network_has_more,
     array_slice(u.networks, 1, 20) AS networks, array_slice(u.clients, 1, 20) AS clients, u.sequence,
     array_slice(u.ips, 1, 20) AS ips,
     u.proof

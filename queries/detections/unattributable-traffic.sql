@@ -4,7 +4,7 @@ title = "Traffic we cannot tie to user, app, login or address"
 family = "coverage"
 severity = "medium"
 status = "active"
-version = 1
+version = 2
 control = ["S0.1"]
 attack = ["T1562"]
 description = """
@@ -14,9 +14,10 @@ is missing, the share of such rows is taken: of each machine with at least 100 r
 share rises against the median of the last four weeks (three times its spread, three times what chance makes of as \
 many rows, and five points) or the log is new. A log whose share is higher because those who always lack something \
 were a larger part of the day, as on a weekend without people, does not rise. A thief who makes few calls drowns in \
-such shares. So two more things are told at medium, however small the share: the first row without address or app of \
-a machine, or of the people in a log, where 300 rows on 14 days or more of the last four weeks had it and none \
-lacked it; and ten or more users of a log who lack it on one day, more than three times as many as on any day of the \
+such shares. So more is told at medium, however small the share: the first row without address or app of a machine, or \
+of the people in a log, where 300 rows on 14 days or more of the last four weeks had it and none lacked it; each later \
+day with ten or more such rows that are five points above the usual share, while days with any are a fifth at most, \
+for a thief's first night must not make his second one usual; and ten or more users of a log who lack it on one day, more than three times as many as on any day of the \
 last four weeks. The people of a log are not told beside the log itself, nor a log beside those who explain half of \
 what it lacks. An app counts as known when the row names it or the login behind its key does: External Client Apps \
 leave it out. Logins are asked for their app only on days for which LoginHistory is there, else that is \
@@ -67,6 +68,16 @@ meaning = "days of a period in which a habit is told once"
 type = "int"
 default = 300
 meaning = "earlier rows of a machine, or of the people in a log, that all had it before a first row without is told"
+
+[params.rare_share]
+type = "float"
+default = 0.2
+meaning = "part of the earlier days that may have lacked it while a day that lacks it is still told"
+
+[params.rows_again]
+type = "int"
+default = 10
+meaning = "rows without it from which such a later day is told"
 
 [params.many_users]
 type = "int"
@@ -226,8 +237,8 @@ usual AS (
         *,
         count(*) OVER before AS history_days,
         sum(asked) OVER before AS rows_before,
-        max(lacking) OVER before AS most_lacking,
         max(users) OVER before AS most_users,
+        coalesce(sum(CASE WHEN lacking > 0 THEN 1 ELSE 0 END) OVER before, 0) AS lacking_days,
         -- In the same period, on a day that had enough rows to tell it.
         coalesce(sum(CASE WHEN rows >= $min_rows AND share >= $user_share THEN 1 ELSE 0 END) OVER (
             PARTITION BY log, missing, scope, machine, CAST(day AS INT) / $report_every_days ORDER BY day
@@ -257,7 +268,10 @@ judged AS (
         -- It was always there, and now it is not: one row is enough.
         u.scope IN ('user', 'people') AND u.missing IN ('address', 'app')
             AND u.history_days >= 2 * $min_history_days AND u.rows_before >= $rows_before
-            AND u.most_lacking = 0 AS is_first,
+            AND (u.lacking_days = 0
+                 -- Nor does it come to be usual by the few days that lacked it since.
+                 OR u.lacking_days <= $rare_share * u.history_days AND u.lacking >= $rows_again
+                    AND u.share >= u.expected_share + $min_rise) AS is_rare,
         u.scope = 'log' AND u.missing IN ('address', 'app') AND u.history_days >= 2 * $min_history_days
             AND u.users >= $many_users AND u.users > 3 * u.most_users AS more_users
     FROM (
@@ -278,18 +292,18 @@ kept AS (
     SELECT
         *,
         -- The user that is reported explains its log.
-        max(CASE WHEN scope = 'user' AND ((share >= $user_share AND rising) OR is_first)
-                   OR scope = 'people' AND users = 1 AND is_first THEN lacking ELSE 0 END)
+        max(CASE WHEN scope = 'user' AND ((share >= $user_share AND rising) OR is_rare)
+                   OR scope = 'people' AND users = 1 AND is_rare THEN lacking ELSE 0 END)
             OVER (PARTITION BY log, day, missing) AS explained_rows
     FROM judged
-    WHERE (scope = 'user' AND ((rows >= $min_rows AND share >= $user_share) OR is_first))
+    WHERE (scope = 'user' AND ((rows >= $min_rows AND share >= $user_share) OR is_rare))
        OR (scope = 'log' AND (rising OR new_log OR more_users))
-       OR (scope = 'people' AND is_first)
+       OR (scope = 'people' AND is_rare)
 ),
 told AS (
     SELECT
         *,
-        rising OR new_log OR is_first OR more_users AS is_new,
+        rising OR new_log OR is_rare OR more_users AS is_new,
         -- Where the whole log is told, its people are not told besides.
         bool_or(scope = 'log') OVER (PARTITION BY log, day, missing) AS log_is_told
     FROM kept
@@ -317,14 +331,15 @@ SELECT
         || ' lack the ' || missing
         || CASE WHEN more_users THEN '; ' || users || ' users do, where ' || most_users || ' did on any day before'
                 ELSE '' END
-        || CASE WHEN is_first THEN ', for the first time after ' || rows_before || ' rows that had it'
+        || CASE WHEN is_rare AND lacking_days = 0 THEN ', for the first time after ' || rows_before || ' rows that had it'
+                WHEN is_rare THEN ', as on ' || lacking_days || ' of the ' || history_days || ' days before'
                 WHEN rising THEN ', and that is new'
                 WHEN more_users THEN ''
                 WHEN new_log THEN '; the log came for the first time'
                 ELSE ', as usual or without a history' END AS observed,
     CASE WHEN users = 1 THEN role END AS role, CASE WHEN users = 1 THEN role_source END AS role_source, system, owner,
     log, missing, scope, rows, lacking, round(share, 4) AS share, round(usual_share, 4) AS usual_share, history_days,
-    rising, is_first AS first_time, users,
+    rising, is_rare AND lacking_days = 0 AS first_time, lacking_days, users,
     [sample_row] AS proof
 FROM told
 WHERE NOT (scope = 'people' AND log_is_told AND users > 1)
