@@ -11,20 +11,21 @@ use crate::config::nearest;
 use crate::hunt::{Hunt, HuntSet};
 
 pub fn list(dir: Option<&Path>, global: &Global, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let hunts = all(dir)?;
+    print_rows(&rows(&all(dir)?).batch()?, global, terminal)?;
+    Ok(Exit::Done)
+}
+
+/// What each asks, over which days and with which parameters.
+pub fn rows(hunts: &HuntSet) -> Rows {
     let each = || hunts.iter();
-    let batch = Rows::new()
+    Rows::new()
         .text("name", each().map(|hunt| Some(hunt.id.clone())))
         .text("asks", each().map(|hunt| Some(hunt.title.clone())))
         .text("days", each().map(|hunt| Some(hunt.span())))
         .text("parameters", each().map(|hunt| Some(hunt.signature())))
-        .batch()?;
-    print_rows(&batch, global, terminal)?;
-    Ok(Exit::Done)
 }
 
-pub fn one(dir: Option<&Path>, name: &str) -> anyhow::Result<Hunt> {
-    let hunts = all(dir)?;
+pub fn one(hunts: &HuntSet, name: &str) -> Result<Hunt, UsageError> {
     if let Some(hunt) = hunts.get(name) {
         return Ok(hunt.clone());
     }
@@ -32,10 +33,11 @@ pub fn one(dir: Option<&Path>, name: &str) -> anyhow::Result<Hunt> {
     let hint = near.map_or("`orgwatch sql --hunts` lists them".to_owned(), |near| {
         format!("did you mean `{near}`?")
     });
-    Err(UsageError::new(format!("there is no hunt `{name}`"), hint).into())
+    Err(UsageError::new(format!("there is no hunt `{name}`"), hint))
 }
 
-fn all(dir: Option<&Path>) -> anyhow::Result<HuntSet> {
+/// The hunts compiled in, and those of a folder.
+pub fn all(dir: Option<&Path>) -> anyhow::Result<HuntSet> {
     let hunts = HuntSet::embedded()?;
     Ok(match dir {
         Some(dir) => hunts.with_dir(dir)?,
