@@ -165,9 +165,10 @@ fn serve(mut wire: impl Read + Write, state: &Mutex<State>) -> std::io::Result<(
             return Ok(());
         }
     };
+    // Before the client can know: it may be gone when the answer is out.
+    state.lock().unwrap().posts[at].acknowledged = say.starts_with("HTTP/1.1 200");
     wire.write_all(say.as_bytes())?;
     wire.flush()?;
-    state.lock().unwrap().posts[at].acknowledged = say.starts_with("HTTP/1.1 200");
     // Until the client has read it all.
     let _ = wire.read(&mut byte);
     Ok(())
