@@ -24,7 +24,10 @@ pub fn list(dir: Option<&Path>, global: &Global, terminal: &Terminal) -> anyhow:
         false => rows(&hunts).text("notes", notes()),
     };
     print_rows(&rows.batch()?, global, terminal)?;
-    for hunt in hunts.iter().filter(|hunt| for_people && !hunt.notes.is_empty()) {
+    for hunt in hunts
+        .iter()
+        .filter(|hunt| for_people && !hunt.notes.is_empty())
+    {
         let note = format!("{}: {}", hunt.id, hunt.notes);
         terminal.say(&printable(&note, MAX_NOTES));
     }
