@@ -463,7 +463,7 @@ mod tests {
             parse(&words).map_or_else(|e| usage(&e, &words), |_| Exit::Done)
         };
         assert_eq!(code("orgwatch run --no-such-flag"), Exit::Usage);
-        assert_eq!(code("orgwatch sql"), Exit::Usage);
+        assert_eq!(code("orgwatch findings show"), Exit::Usage);
         assert_eq!(code("orgwatch --version"), Exit::Done);
     }
 }

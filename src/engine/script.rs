@@ -56,7 +56,8 @@ pub fn statements(text: &str) -> Vec<ScriptStatement> {
 /// Whether `text` ends with the `;` of its last statement, or holds no statement at all.
 pub fn is_complete(text: &str) -> bool {
     let (tokens, is_whole) = tokens(text);
-    let last = tokens.iter().rev().find(|t| t.kind != TokenKind::Blank);
+    let says_nothing = |kind| matches!(kind, TokenKind::Blank | TokenKind::Comment);
+    let last = tokens.iter().rev().find(|t| !says_nothing(t.kind));
     is_whole && last.is_none_or(|token| token.kind == TokenKind::End)
 }
 

