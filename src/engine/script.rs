@@ -225,7 +225,7 @@ mod tests {
         );
         assert_eq!(parts("/* a */ SELECT 1 -- b\n; -- c"), ["SELECT 1"]);
         assert_eq!(parts("SELECT 1"), ["SELECT 1"]);
-        assert_eq!(parts(" -- nothing\n;;"), [String::new(); 0]);
+        assert!(parts(" -- nothing\n;;").is_empty());
     }
 
     #[test]

@@ -175,13 +175,13 @@ impl Hiding<'_> {
         }
         if let Some(path) = self.file {
             // Neither the group nor others.
-            return self.from_file(path, 0o077);
+            return self.in_file(path, 0o077);
         }
         if let Some(folder) = env(CREDENTIALS).filter(|value| !value.is_empty()) {
             let path = Path::new(&folder).join(&self.credential);
             if path.exists() {
                 // systemd may let the service's own group read.
-                return self.from_file(&path, 0o037);
+                return self.in_file(&path, 0o037);
             }
         }
         Err(SecretError::Missing {
@@ -193,7 +193,7 @@ impl Hiding<'_> {
         })
     }
 
-    fn from_file(&self, path: &Path, forbidden: u32) -> Result<(Secret, String), SecretError> {
+    fn in_file(&self, path: &Path, forbidden: u32) -> Result<(Secret, String), SecretError> {
         let unreadable = |source| SecretError::Unreadable {
             section: self.section.clone(),
             noun: self.noun,
