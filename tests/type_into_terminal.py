@@ -17,7 +17,7 @@ import termios
 import time
 from fcntl import ioctl
 
-PATIENCE = 60
+PATIENCE = 240
 ESCAPES = re.compile(r"\x1b\[[0-9;?<>=!]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|\x1b[@-Z\\-_]|\x1b[()][A-Z0-9]|\x1b[=>78]")
 
 job = json.load(sys.stdin)

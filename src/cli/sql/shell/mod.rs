@@ -107,6 +107,12 @@ fn editor(names: &Arc<Names>, terminal: &Terminal) -> Reedline {
         KeyCode::BackTab,
         ReedlineEvent::MenuPrevious,
     );
+    // Enter, typed while an answer was still coming and the terminal not yet the shell's.
+    keys.add_binding(
+        KeyModifiers::CONTROL,
+        KeyCode::Char('j'),
+        ReedlineEvent::Enter,
+    );
     let menu = ColumnarMenu::default()
         .with_name(MENU)
         .with_input_mode(InputMode::FullBuffer);
