@@ -52,6 +52,13 @@ pub fn report(error: &anyhow::Error, terminal: &Terminal) -> Exit {
     exit
 }
 
+/// Tells of an error that does not end the program, and says which exit code it means.
+pub fn tell(error: &anyhow::Error, terminal: &Terminal) -> Exit {
+    let (message, hints) = describe(error);
+    terminal.error(&message, &hints);
+    exit_of(error)
+}
+
 /// The error and its causes in one line (lists keep their lines), and the hints.
 fn describe(error: &anyhow::Error) -> (String, Vec<String>) {
     let (mut lines, mut hints): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
@@ -187,7 +194,9 @@ fn of_engine(error: &EngineError) -> Exit {
         EngineError::Query { .. }
         | EngineError::ReadOnly { .. }
         | EngineError::MissingParameter { .. }
+        | EngineError::TimedOut { .. }
         | EngineError::Execution { .. } => Exit::Usage,
+        EngineError::Stopped => Exit::Interrupted,
         EngineError::DamagedPart { .. } => Exit::Partial,
         EngineError::Lake(error) => of_lake(error),
         EngineError::BuiltIn { .. } | EngineError::OutOfMemory { .. } | EngineError::Start(_) => {
@@ -197,7 +206,7 @@ fn of_engine(error: &EngineError) -> Exit {
 }
 
 /// The reader of stdout went away (`orgwatch sql … | head`): it has what it wanted.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let io = match cause.downcast_ref::<OutputError>() {
             Some(OutputError::Io(io)) => Some(io),

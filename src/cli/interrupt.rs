@@ -1,13 +1,17 @@
-//! Ctrl-C and SIGTERM: the program ends at once with [`Exit::Interrupted`].
+//! Ctrl-C and SIGTERM: the program ends at once with [`Exit::Interrupted`]. Only the shell of
+//! `orgwatch sql` has another use for Ctrl-C: it stops the query.
 //!
 //! A lake needs no farewell: what was not committed is swept by the next writer. Only what lies
 //! outside of it (a folder of `sql --from`, an unfinished `--output`) is removed on the way out.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::exit::Exit;
 
+type OnInterrupt = Box<dyn Fn() + Send>;
+
+static DIVERTED: Mutex<Option<OnInterrupt>> = Mutex::new(None);
 static LEFTOVERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Removed when dropped, and when the program is interrupted before.
@@ -31,6 +35,21 @@ impl Drop for Leftover {
     }
 }
 
+/// As long as it lives, Ctrl-C does something else than end the program.
+pub struct Diversion(());
+
+/// Has Ctrl-C call `instead`.
+pub fn divert(instead: impl Fn() + Send + 'static) -> Diversion {
+    *locked(&DIVERTED) = Some(Box::new(instead));
+    Diversion(())
+}
+
+impl Drop for Diversion {
+    fn drop(&mut self) {
+        *locked(&DIVERTED) = None;
+    }
+}
+
 /// Listens for the signals from now on.
 pub fn watch() {
     let listen = || {
@@ -50,11 +69,19 @@ pub fn watch() {
     drop(spawned);
 }
 
+/// Returns when the program is to end.
 async fn signal() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => match &*locked(&DIVERTED) {
+                Some(instead) => instead(),
+                None => return Ok(()),
+            },
+        }
     }
 }
 
@@ -67,8 +94,10 @@ fn remove(path: &Path) {
     };
 }
 
-fn leftovers() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {
-    LEFTOVERS
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+fn leftovers() -> MutexGuard<'static, Vec<PathBuf>> {
+    locked(&LEFTOVERS)
+}
+
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -25,7 +25,6 @@ mod man;
 mod metrics;
 mod night;
 pub mod output;
-mod question;
 mod record;
 mod registry;
 mod report;
@@ -40,6 +39,7 @@ mod terminal;
 mod told;
 mod watch;
 mod workplace;
+mod xdg;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -191,7 +191,7 @@ enum Command {
     /// Asks the rules of what the lake holds and prints the findings
     #[command(after_help = detect::EXAMPLES)]
     Detect(detect::DetectArgs),
-    /// Asks one question in SQL, of the lake or of log files
+    /// Asks in SQL, of the lake or of log files; without a query, a shell
     #[command(after_help = sql::EXAMPLES)]
     Sql(Box<sql::SqlArgs>),
     /// Lists and shows findings
@@ -463,7 +463,7 @@ mod tests {
             parse(&words).map_or_else(|e| usage(&e, &words), |_| Exit::Done)
         };
         assert_eq!(code("orgwatch run --no-such-flag"), Exit::Usage);
-        assert_eq!(code("orgwatch sql"), Exit::Usage);
+        assert_eq!(code("orgwatch findings show"), Exit::Usage);
         assert_eq!(code("orgwatch --version"), Exit::Done);
     }
 }

@@ -306,7 +306,7 @@ pub fn release_canaries(
 }
 
 /// Names this build of the program and the operator's extension of the catalogue.
-fn program_and_catalog(place: &Workplace<'_>) -> String {
+pub fn program_and_catalog(place: &Workplace<'_>) -> String {
     let program = std::env::current_exe().and_then(std::fs::metadata);
     let build = program.ok().map(|file| (file.len(), file.modified().ok()));
     let catalog = place.settings.catalog_file.value.as_ref();

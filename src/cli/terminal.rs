@@ -152,6 +152,25 @@ impl Terminal {
         }
     }
 
+    /// Whether a person sits at it: input, output and messages are a terminal that can move its
+    /// cursor.
+    pub fn is_for_people(&self) -> bool {
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        let all = self.out_is_terminal && self.err_is_terminal && io::stdin().is_terminal();
+        all && !is_dumb && !self.log.is_json()
+    }
+
+    /// Whether what is typed may be coloured.
+    pub fn colours_messages(&self) -> bool {
+        self.colours(self.err_is_terminal)
+    }
+
+    /// Lines of the terminal behind stdout; none when stdout is a pipe or a file.
+    pub fn out_height(&self) -> Option<usize> {
+        let asked = || terminal_size::terminal_size_of(io::stdout()).map(|(_, h)| usize::from(h.0));
+        self.out_is_terminal.then(asked).flatten()
+    }
+
     pub fn verbose(&self) -> u8 {
         self.talk.verbose
     }

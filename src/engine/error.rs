@@ -1,11 +1,13 @@
 //! What can go wrong between a question and its answer, told so that a person can act on it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::common::{Column, DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
 
+use super::script::{SqlToken, TokenKind, tokens};
 use crate::lake::LakeError;
 
 /// Error of the engine. Messages may repeat the query's own text, never a row of the lake,
@@ -40,6 +42,12 @@ pub enum EngineError {
     OutOfMemory { message: String },
     #[error("the query failed: {message}")]
     Execution { message: String },
+    /// It did not end within the time that was given to it.
+    #[error("the query was stopped after {}", seconds(.limit))]
+    TimedOut { limit: Duration },
+    /// Somebody stopped it ([`super::Stop`]).
+    #[error("the query was cancelled")]
+    Stopped,
     #[error("the query engine could not start: {0}")]
     Start(#[source] std::io::Error),
     #[error(transparent)]
@@ -74,13 +82,38 @@ impl EngineError {
             DataFusionError::SchemaError(schema, _) => schema_message(schema),
             DataFusionError::Plan(message) => match unknown_table(message) {
                 Some(name) => unknown_table_message(name, tables),
-                None => message.clone(),
+                None => plan_message(message),
             },
             DataFusionError::SQL(error, _) => {
-                format!("the query does not parse: {}", parser_message(error))
+                let (message, told) = without_place(&parser_message(error));
+                let message = format!("the query does not parse: {message}");
+                let place = place.or(told);
+                return Self::Query { message, place };
             }
-            other => other.strip_backtrace(),
+            other => plan_message(&other.strip_backtrace()),
         };
+        Self::Query { message, place }
+    }
+
+    /// The same for a statement that begins at `start` of a longer text: the place is one in that
+    /// text. What has no place gets one where the statement tells it: its end, the call that
+    /// does not fit.
+    pub fn placed_in(self, statement: &str, start: SqlPlace) -> Self {
+        let Self::Query { message, place } = self else {
+            return self;
+        };
+        let place = place
+            .or_else(|| place_of(&message, statement))
+            .map(|place| match place.line {
+                1 => SqlPlace {
+                    line: start.line,
+                    column: start.column + place.column - 1,
+                },
+                line => SqlPlace {
+                    line: start.line + line - 1,
+                    column: place.column,
+                },
+            });
         Self::Query { message, place }
     }
 
@@ -111,6 +144,94 @@ fn without_quoted(message: &str) -> String {
         _ => message.to_owned(),
     };
     first_line(&cut)
+}
+
+/// The message of the planner without what is meant for the developers of the engine: its advice to
+/// report a bug, and all but the head of a list of attempts.
+fn plan_message(message: &str) -> String {
+    const NO_MATCH: &str = "No function matches the given name and argument types '";
+    let (head, rest) = message.split_once(NO_MATCH).unwrap_or((message, ""));
+    if let Some((call, rest)) = rest.split_once('\'') {
+        let mut shapes: Vec<&str> = rest
+            .lines()
+            .filter_map(|line| line.strip_prefix('\t'))
+            .collect();
+        shapes.retain(|shape| *shape != "Candidate functions:");
+        let wants = match shapes.as_slice() {
+            [] => String::new(),
+            [one] => format!("; it is {one}"),
+            many => format!("; there are {}", many.join(", ")),
+        };
+        return format!("no function matches {call}{wants}");
+    }
+    let told: Vec<&str> = head
+        .lines()
+        .take_while(|line| !line.starts_with("This issue was likely caused by a bug"))
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let told = told.join(" ");
+    let told = told.strip_prefix("Internal error: ").unwrap_or(&told);
+    let told = told.strip_prefix("Error during planning: ").unwrap_or(told);
+    match told
+        .strip_prefix("Invalid function '")
+        .and_then(|rest| rest.split_once("'."))
+    {
+        Some((name, hint)) => format!("there is no function {name}{}", suggestion(hint)),
+        None => told.to_owned(),
+    }
+}
+
+fn suggestion(hint: &str) -> String {
+    let near = hint.trim().strip_prefix("Did you mean '");
+    let near = near.and_then(|rest| rest.split_once('\''));
+    near.map_or(String::new(), |(name, _)| format!("; did you mean {name}?"))
+}
+
+/// A message of the parser parted from its ` at Line: 1, Column: 8`.
+fn without_place(message: &str) -> (String, Option<SqlPlace>) {
+    let parted = || {
+        let (said, place) = message.rsplit_once(" at Line: ")?;
+        let (line, column) = place.split_once(", Column: ")?;
+        let place = SqlPlace {
+            line: line.parse().ok()?,
+            column: column.trim().parse().ok()?,
+        };
+        Some((said.to_owned(), place))
+    };
+    match parted() {
+        Some((said, place)) => (said, Some(place)),
+        None => (message.to_owned(), None),
+    }
+}
+
+/// Where in the statement a message without a place belongs.
+fn place_of(message: &str, statement: &str) -> Option<SqlPlace> {
+    let (tokens, _) = tokens(statement);
+    if message.ends_with("found: EOF") {
+        let last = tokens.iter().rfind(|token| token.kind != TokenKind::Blank);
+        return last.map(|token| token.end(statement));
+    }
+    let (name, _) = message
+        .strip_prefix("no function matches ")?
+        .split_once('(')?;
+    let is_call = |pair: &[SqlToken]| {
+        statement[pair[0].bytes.clone()].eq_ignore_ascii_case(name)
+            && &statement[pair[1].bytes.clone()] == "("
+    };
+    tokens
+        .windows(2)
+        .find(|pair| is_call(pair))
+        .map(|pair| pair[0].place)
+}
+
+fn seconds(limit: &Duration) -> String {
+    match limit.subsec_millis() {
+        0 => crate::words::counted(
+            usize::try_from(limit.as_secs()).unwrap_or(usize::MAX),
+            "second",
+        ),
+        _ => format!("{} s", limit.as_secs_f64()),
+    }
 }
 
 fn parser_message(error: &ParserError) -> String {
@@ -203,6 +324,48 @@ mod tests {
         ] {
             assert_eq!(without_quoted(message), shown);
         }
+    }
+
+    #[test]
+    fn the_engines_own_words_to_its_developers_are_left_out() {
+        let internal = "Internal error: Function 'sum' failed to match any signature, errors: \
+             Error during planning: Function 'sum' requires Decimal, but received String.\n\
+             This issue was likely caused by a bug in DataFusion's code. Please report. \
+             No function matches the given name and argument types 'sum(Utf8View)'. You might \
+             need to add explicit type casts.\n\tCandidate functions:\n\tsum(Decimal)\n\tsum(UInt64)";
+        assert_eq!(
+            plan_message(internal),
+            "no function matches sum(Utf8View); there are sum(Decimal), sum(UInt64)"
+        );
+        assert_eq!(
+            plan_message("Invalid function 'cont'.\nDid you mean 'count'?"),
+            "there is no function cont; did you mean count?"
+        );
+    }
+
+    #[test]
+    fn an_error_points_into_the_whole_text() {
+        let placed = |message: &str, place: Option<(u64, u64)>, statement: &str| {
+            let place = place.map(|(line, column)| SqlPlace { line, column });
+            let message = message.to_owned();
+            let start = SqlPlace { line: 5, column: 3 };
+            match (EngineError::Query { message, place }).placed_in(statement, start) {
+                EngineError::Query { place, .. } => place.map(|p| (p.line, p.column)),
+                other => panic!("{other}"),
+            }
+        };
+        assert_eq!(placed("x", Some((1, 8)), ""), Some((5, 10)));
+        assert_eq!(placed("x", Some((2, 8)), ""), Some((6, 8)));
+        assert_eq!(
+            placed("Expected: y, found: EOF", None, "SELECT 1 +  "),
+            Some((5, 13))
+        );
+        let call = "SELECT 1,\n  SUM (a), sum(b)";
+        assert_eq!(
+            placed("no function matches sum(Utf8)", None, call),
+            Some((6, 12))
+        );
+        assert_eq!(placed("something else", None, call), None);
     }
 
     #[test]

@@ -10,16 +10,21 @@ mod functions;
 mod lake_table;
 mod lazy;
 mod params;
+mod patience;
 mod prune;
+mod read_only;
 mod rollup_schema;
+pub mod script;
 mod session;
 mod small_files;
 mod tables;
 mod views;
+mod workers;
 
 pub use error::{EngineError, SqlPlace};
 pub use functions::{app_name_key, login, network_around};
 pub use params::Params;
+pub use patience::Stop;
 pub use rollup_schema::{
     ACTIVITY_COUNTS, ACTIVITY_DISTINCT, ROLLUP_ACTIVITY, ROLLUP_LOGINS, ROLLUP_SIGHTINGS,
     activity_schema, login_attempt_schema, sighting_schema,

@@ -15,13 +15,12 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
-use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
-use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use futures::StreamExt;
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 
 use super::damage::damaged_file;
 use super::error::EngineError;
@@ -30,8 +29,10 @@ use super::functions::{KnownMachines, KnownUsers};
 use super::lake_table::days_since_epoch;
 use super::lazy::{LazyTables, Slot};
 use super::params::Params;
+use super::patience::{Patience, Stop};
 use super::rollup_schema::ROLLUP_ACTIVITY;
-use super::{functions, prune, tables, views};
+use super::workers::Workers;
+use super::{functions, prune, read_only, tables, views};
 use crate::catalog::Catalog;
 use crate::enrich::Enrichment;
 use crate::lake::{Lake, LedgerTable};
@@ -66,7 +67,14 @@ pub struct EngineOptions {
 pub struct Session {
     context: SessionContext,
     lazy: Arc<LazyTables>,
-    runtime: Runtime,
+    workers: Workers,
+    patience: Patience,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.abandon_what_was_given_up();
+    }
 }
 
 impl Session {
@@ -171,12 +179,7 @@ impl Session {
         catalog: &Arc<Catalog>,
         options: &EngineOptions,
     ) -> Result<Self, EngineError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(options.threads.max(1))
-            .thread_name("orgwatch-engine")
-            .enable_time()
-            .build()
-            .map_err(EngineError::Start)?;
+        let workers = Workers::start(options.threads)?;
         let context = context(options)?;
         let lazy = Arc::new(LazyTables::new(&context, Arc::clone(catalog)));
         if let Some(ours) = context.catalog(CATALOG_NAME) {
@@ -187,7 +190,8 @@ impl Session {
         let session = Self {
             context,
             lazy,
-            runtime,
+            workers,
+            patience: Patience::default(),
         };
         let names = lake.ledger().usernames()?;
         tables::register_usernames(&session.context, &names)?;
@@ -239,17 +243,23 @@ impl Session {
     ) -> Result<BatchStream<'_>, EngineError> {
         let schema = Arc::clone(logical.schema().inner());
         let plan = self
-            .runtime
-            .block_on(state.create_physical_plan(&logical))
+            .wait(state.create_physical_plan(&logical))?
             .map_err(|error| self.explain(&error))?;
+        let workers = self.workers.handle();
         let batches = {
             // Operators spawn their tasks on the runtime that is entered here.
-            let _entered = self.runtime.enter();
-            execute_stream(Arc::clone(&plan), self.context.task_ctx())
-                .map_err(|error| run_error(&error, &plan))?
+            let _entered = workers.enter();
+            let batches = execute_stream(Arc::clone(&plan), self.context.task_ctx())
+                .map_err(|error| run_error(&error, &plan))?;
+            match self.patience.has_limits() {
+                // On a thread of its own, so that who waits can leave at any moment.
+                true => spawn_buffered(batches, 1),
+                false => batches,
+            }
         };
         Ok(BatchStream {
-            runtime: &self.runtime,
+            workers,
+            patience: &self.patience,
             schema,
             plan,
             batches,
@@ -259,8 +269,7 @@ impl Session {
     /// Plans a query without running it: its result columns, or what is wrong with it.
     pub fn plan(&self, sql: &str, params: &Params) -> Result<SchemaRef, EngineError> {
         let logical = self.logical_plan(sql, params)?;
-        self.runtime
-            .block_on(self.context.state().create_physical_plan(&logical))
+        self.wait(self.context.state().create_physical_plan(&logical))?
             .map_err(|error| self.explain(&error))?;
         Ok(Arc::clone(logical.schema().inner()))
     }
@@ -269,8 +278,7 @@ impl Session {
     pub fn physical_plan(&self, sql: &str, params: &Params) -> Result<String, EngineError> {
         let logical = self.logical_plan(sql, params)?;
         let plan = self
-            .runtime
-            .block_on(self.context.state().create_physical_plan(&logical))
+            .wait(self.context.state().create_physical_plan(&logical))?
             .map_err(|error| self.explain(&error))?;
         Ok(displayable(plan.as_ref()).indent(false).to_string())
     }
@@ -280,20 +288,58 @@ impl Session {
         self.lazy.table_names()
     }
 
+    /// The columns of a table or view; none where there is no such name.
+    pub fn columns(&self, table: &str) -> Result<Option<SchemaRef>, EngineError> {
+        let found = self.wait(self.lazy.table(table))?;
+        let found = found.map_err(|error| self.explain(&error))?;
+        Ok(found.map(|table| table.schema()))
+    }
+
+    /// Names of all functions that a query can call, sorted.
+    pub fn functions(&self) -> Vec<String> {
+        let state = self.context.state();
+        let plain = state.scalar_functions().keys();
+        let others = state.aggregate_functions().keys();
+        let names = plain.chain(others).chain(state.window_functions().keys());
+        let names: BTreeSet<String> = names.cloned().collect();
+        names.into_iter().collect()
+    }
+
+    /// Begins a question: all that the session does from now on may take so long in all.
+    pub fn begin(&self, limit: Option<std::time::Duration>) {
+        self.abandon_what_was_given_up();
+        self.patience.begin(limit);
+    }
+
+    /// An operator that was given up may be in the middle of a large step: nobody waits for it.
+    fn abandon_what_was_given_up(&self) {
+        if self.patience.gave_up() {
+            self.workers.abandon();
+        }
+    }
+
+    /// What stops a running query, for another thread. It holds until the next [`Session::begin`].
+    pub fn stop(&self) -> Stop {
+        self.patience.stop()
+    }
+
+    fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, EngineError> {
+        self.patience.wait(&self.workers.handle(), work)
+    }
+
     fn logical_plan(&self, sql: &str, params: &Params) -> Result<LogicalPlan, EngineError> {
         let state = self.context.state();
         let dialect = state.config_options().sql_parser.dialect;
         let statement = state
             .sql_to_statement(sql, &dialect)
             .map_err(|error| self.explain(&error))?;
-        if let Some(what) = changing(&statement) {
+        if let Some(what) = read_only::changing_verb(&statement) {
             return Err(EngineError::ReadOnly { what });
         }
         let plan = self
-            .runtime
-            .block_on(state.statement_to_plan(statement))
+            .wait(state.statement_to_plan(statement))?
             .map_err(|error| self.explain(&error))?;
-        read_only()
+        read_only::questions()
             .verify_plan(&plan)
             .map_err(|error| EngineError::ReadOnly {
                 what: error.strip_backtrace(),
@@ -337,7 +383,8 @@ fn app_ids(lake: &Lake) -> Result<Slot, EngineError> {
 
 /// A running query. Dropping it stops the query.
 pub struct BatchStream<'a> {
-    runtime: &'a Runtime,
+    workers: Handle,
+    patience: &'a Patience,
     schema: SchemaRef,
     plan: Arc<dyn ExecutionPlan>,
     batches: SendableRecordBatchStream,
@@ -363,7 +410,7 @@ impl BatchStream<'_> {
             Ok::<_, DataFusionError>(all)
         };
         let all = async { tokio::time::timeout(limit, all).await };
-        match self.runtime.block_on(all) {
+        match self.workers.block_on(all) {
             Ok(all) => all.map(Some).map_err(|error| run_error(&error, &self.plan)),
             Err(_) => Ok(None),
         }
@@ -374,7 +421,10 @@ impl Iterator for BatchStream<'_> {
     type Item = Result<RecordBatch, EngineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.runtime.block_on(self.batches.next())?;
+        let next = match self.patience.wait(&self.workers, self.batches.next()) {
+            Ok(next) => next?,
+            Err(given_up) => return Some(Err(given_up)),
+        };
         Some(next.map_err(|error| run_error(&error, &self.plan)))
     }
 }
@@ -416,34 +466,6 @@ fn told_by_us(error: &DataFusionError) -> Option<EngineError> {
     }
 }
 
-/// The verb of a statement that is no question. Told before planning, so that the answer to
-/// `INSERT` is not that its columns do not fit.
-fn changing(statement: &Statement) -> Option<String> {
-    let plain = match statement {
-        Statement::Statement(plain) => plain,
-        Statement::Explain(explain) => return changing(&explain.statement),
-        other => return Some(verb(&other.to_string())),
-    };
-    match plain.as_ref() {
-        SqlStatement::Query(_) | SqlStatement::Explain { .. } => None,
-        other => Some(verb(&other.to_string())),
-    }
-}
-
-fn verb(sql: &str) -> String {
-    sql.split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_uppercase()
-}
-
-fn read_only() -> SQLOptions {
-    SQLOptions::new()
-        .with_allow_ddl(false)
-        .with_allow_dml(false)
-        .with_allow_statements(false)
-}
-
 fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
     let threads = options.threads.max(1);
     let pool_bytes = (options.memory_bytes / POOL_SHARE).max(POOL_BYTES_MIN);
@@ -459,6 +481,8 @@ fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
     settings.execution.planning_concurrency = threads;
     // Rows, not bytes, are what our filters skip; see the crate notes on late materialisation.
     settings.execution.parquet.pushdown_filters = false;
+    // It stops reading before `lead` has seen the row behind the last one, and answers NULL there.
+    settings.optimizer.enable_window_limits = false;
 
     create_private_dir(&options.temp_dir).map_err(EngineError::Start)?;
     let disk = DiskManagerBuilder::default()

@@ -90,6 +90,14 @@ impl Input {
         !matches!(self.place, Place::Stdin | Place::Refused(_))
     }
 
+    /// The file that it is, or is in; none of standard input and of what is not to be read.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Plain(path) | Place::Gzip(path) | Place::ZipEntry { path, .. } => Some(path),
+            Place::Stdin | Place::Refused(_) => None,
+        }
+    }
+
     /// The CSV's bytes.
     ///
     /// # Errors

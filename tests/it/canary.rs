@@ -296,6 +296,7 @@ fn record_data_and_tokens_reach_no_output() {
     call(&["sql", &format!("SELECT '{}' FROM nowhere", "x")]);
     let mut files = vec![];
     files_below(&org.lake_dir(), &mut files);
+    files_below(&org.path(".cache"), &mut files);
     assert!(
         files
             .iter()

@@ -73,7 +73,7 @@ fn a_mistyped_command_line_ends_with_2_and_one_hint() {
         (&["run", "--threads", "none"], "--threads"),
         (&["run", "--now", "yesterday"], "--now"),
         (&["run", "--fail-on", "severe"], "unknown severity"),
-        (&["sql"], "QUERY"),
+        (&["sql", "--hunt"], "--hunt"),
         (&["findings", "list", "--format", "xml"], "jsonl"),
     ] {
         let output = orgwatch(dir.path(), arguments);

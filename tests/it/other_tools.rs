@@ -129,3 +129,37 @@ fn duckdb_reads_every_row_of_the_lake() {
     assert!(ours.len() > 20);
     assert_eq!(ours, theirs);
 }
+
+#[test]
+fn the_printed_sql_opens_the_same_rows_in_duckdb() {
+    let night = WholeNight::get();
+    let sql = expect(0, orgwatch(&night.dir, &["sql", "--duckdb"]));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/open_with_duckdb.py");
+    let snippet = night.dir.join("lake.sql");
+    fs::write(&snippet, sql).unwrap();
+    let read = call(Command::new(python()).arg(script).arg(&snippet));
+    let read: BTreeMap<String, u64> = serde_json::from_str(&read).unwrap();
+    assert!(read.len() > 8, "{read:?}");
+    for (table, rows) in &read {
+        let ours = ask(&night.dir, &format!("SELECT count(*) AS n FROM {table}"));
+        assert_eq!(ours[0]["n"].as_u64(), Some(*rows), "{table}");
+    }
+}
+
+#[test]
+fn the_printed_python_is_python_and_names_every_file() {
+    let night = WholeNight::get();
+    let python_text = expect(0, orgwatch(&night.dir, &["sql", "--polars"]));
+    let parse = "import ast, sys; ast.parse(sys.stdin.read())";
+    let mut parser = Command::new("python3")
+        .args(["-c", parse])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut parser.stdin.take().unwrap(), python_text.as_bytes()).unwrap();
+    assert!(parser.wait().unwrap().success(), "{python_text}");
+    let duckdb = expect(0, orgwatch(&night.dir, &["sql", "--duckdb"]));
+    let files = |text: &str| text.matches(".parquet").count();
+    assert!(files(&python_text) > 100);
+    assert_eq!(files(&python_text), files(&duckdb));
+}

@@ -16,6 +16,7 @@ pub fn command(dir: &Path, arguments: &[&str]) -> Command {
         .env("HOME", dir)
         .env("XDG_STATE_HOME", dir.join("state"))
         .env("XDG_CONFIG_HOME", dir.join("config"))
+        .env_remove("XDG_CACHE_HOME")
         // What they prove is proved once, not in each of hundreds of runs.
         .env("ORGWATCH_CANARIES", "false")
         .args(arguments);

@@ -322,7 +322,15 @@ fn a_question_needs_no_lake_and_leaves_none() {
     let org = Org::new();
     org.file("logins.csv", login_file(&[login(1, 1), login(2, 2)]));
     let query = "SELECT count(*) AS n, count(DISTINCT user_key) AS users FROM logins";
-    let arguments = ["sql", "--from", "logins.csv", "--format", "csv", query];
+    let arguments = [
+        "sql",
+        "--from",
+        "logins.csv",
+        "--no-cache",
+        "--format",
+        "csv",
+        query,
+    ];
     assert_eq!(
         expect(0, orgwatch(&org.path(""), &arguments)),
         "n,users\r\n2,2\r\n"
@@ -331,4 +339,140 @@ fn a_question_needs_no_lake_and_leaves_none() {
     let output = orgwatch(&org.path(""), &["sql", query]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("no lake"));
+}
+
+/// Asks the log twice, and says whether the second answer came from what the first had read.
+fn is_remembered(org: &Org, more: &[&str]) -> bool {
+    let query = "SELECT count(*) AS n FROM elf_login";
+    let words = ["sql", "-v", "--from", "logins.csv", "--format", "csv"];
+    let words = [&words[..], more, &[query]].concat();
+    expect(0, orgwatch(&org.path(""), &words));
+    stderr(&orgwatch(&org.path(""), &words)).contains("from the cache")
+}
+
+#[test]
+fn files_are_read_once_as_long_as_their_content_and_their_reading_stay_the_same() {
+    let org = Org::new();
+    org.file("logins.csv", login_file(&[login(1, 1), login(2, 2)]));
+    assert!(is_remembered(&org, &[]));
+    let count = |more: &[&str]| {
+        let words = ["sql", "-v", "--from", "logins.csv", "--format", "csv"];
+        let words = [&words[..], more, &["SELECT count(*) AS n FROM elf_login"]].concat();
+        let output = orgwatch(&org.path(""), &words);
+        let told = stderr(&output).contains("from the cache");
+        (expect(0, output), told)
+    };
+    // Other rows under the same name, of the same length; another zone of local times.
+    org.file("logins.csv", login_file(&[login(1, 1), login(1, 2)]));
+    assert_eq!(count(&[]), ("n\r\n2\r\n".into(), false));
+    assert!(!count(&["--timezone", "Europe/Berlin"]).1);
+    assert!(count(&[]).1);
+    assert!(!count(&["--no-cache"]).1);
+}
+
+#[test]
+fn what_was_wrong_with_a_file_is_said_again_when_it_comes_from_the_cache() {
+    let org = Org::new();
+    org.file("refused.csv", "a,b\n1,2\n");
+    let call = || {
+        let query = "SELECT 1 AS a";
+        orgwatch(&org.path(""), &["sql", "--from", "refused.csv", query])
+    };
+    let (first, second) = (call(), call());
+    assert_eq!(first.status.code(), Some(3));
+    assert_eq!(second.status.code(), Some(3));
+    assert_eq!(stderr(&first), stderr(&second));
+    assert!(!stderr(&first).is_empty());
+}
+
+#[test]
+fn several_at_once_read_the_same_files_and_none_of_them_fails() {
+    let org = Org::new();
+    let rows: Vec<_> = (0..200).map(|n| login(n % 9, n)).collect();
+    org.file("logins.csv", login_file(&rows));
+    let words = [
+        "sql",
+        "--from",
+        "logins.csv",
+        "--format",
+        "csv",
+        "SELECT count(*) AS n FROM elf_login",
+    ];
+    let calls: Vec<_> = (0..6)
+        .map(|_| {
+            let mut call = crate::program::command(&org.path(""), &words);
+            call.stdout(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for call in calls {
+        let output = call.wait_with_output().unwrap();
+        assert_eq!(expect(0, output), "n\r\n200\r\n");
+    }
+    let kept = fs::read_dir(org.path(".cache/orgwatch/from")).unwrap();
+    assert_eq!(kept.count(), 1);
+}
+
+#[test]
+fn of_several_statements_the_one_that_fails_is_named_and_the_others_are_answered() {
+    let org = org();
+    org.file(
+        "script.sql",
+        "SELECT 1 AS a;\n-- next\nSELECT usr_id\n  FROM elf_login;\nSELECT 3 AS c;\n",
+    );
+    let output = orgwatch(
+        &org.path(""),
+        &["sql", "--file", "script.sql", "--format", "csv"],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(
+        said.contains("statement 2 of 3 (line 3): there is no column usr_id"),
+        "{said}"
+    );
+    assert!(
+        said.contains("(line 3, column 8)\n3 | SELECT usr_id\n  |        ^\n"),
+        "{said}"
+    );
+    assert_eq!(crate::program::stdout(&output), "a\r\n1\r\nc\r\n3\r\n");
+    // A file appears whole or not at all.
+    let words = [
+        "sql",
+        "--file",
+        "script.sql",
+        "--format",
+        "csv",
+        "--output",
+        "out.csv",
+    ];
+    assert_eq!(orgwatch(&org.path(""), &words).status.code(), Some(2));
+    assert!(!org.path("out.csv").exists());
+    let binary = ["sql", "--format", "arrow", "SELECT 1; SELECT 2"];
+    assert_eq!(orgwatch(&org.path(""), &binary).status.code(), Some(2));
+}
+
+#[test]
+fn time_and_rows_of_a_question_have_limits() {
+    let org = org();
+    let cross = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 10000000) b \
+                 WHERE a.value + b.value < 0";
+    let began = std::time::Instant::now();
+    let output = orgwatch(&org.path(""), &["sql", "--timeout", "1s", cross]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("stopped after 1 second"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(began.elapsed() < std::time::Duration::from_secs(20));
+    let rows = [
+        "sql",
+        "--max-rows",
+        "2",
+        "--format",
+        "csv",
+        "SELECT line_no FROM elf_login ORDER BY 1",
+    ];
+    let output = orgwatch(&org.path(""), &rows);
+    assert!(stderr(&output).contains("--max-rows"));
+    assert_eq!(expect(0, output).lines().count(), 3);
 }

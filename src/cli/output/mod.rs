@@ -12,6 +12,7 @@ mod json;
 mod markdown;
 mod rows;
 mod table;
+mod tsv;
 
 use std::io::Write;
 
@@ -32,6 +33,8 @@ pub enum Format {
     Table,
     /// Comma-separated values (RFC 4180) that a spreadsheet does not execute
     Csv,
+    /// Tab-separated values, a line per row whatever the cells hold
+    Tsv,
     /// One JSON array of objects
     Json,
     /// One JSON object per line
@@ -141,6 +144,7 @@ pub fn writer<'w>(
     Ok(match format {
         Format::Table => Box::new(table::TableWriter::new(schema, layout.width, sink)),
         Format::Csv => Box::new(csv::CsvWriter::new(&schema, layout.to_terminal, sink)?),
+        Format::Tsv => Box::new(tsv::TsvWriter::new(&schema, layout.to_terminal, sink)?),
         Format::Json => Box::new(json::JsonWriter::array(sink)),
         Format::Jsonl => Box::new(json::JsonWriter::lines(sink)),
         Format::Parquet => Box::new(columnar::ParquetWriter::new(schema, sink)?),

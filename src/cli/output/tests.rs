@@ -92,7 +92,14 @@ const ATTACKS: [(&str, &str); 8] = [
 #[test]
 fn no_attack_reaches_a_terminal_in_any_text_format() {
     for (attack, payload) in ATTACKS {
-        for format in [Format::Table, Format::Csv, Format::Json, Format::Jsonl] {
+        for format in [
+            Format::Table,
+            Format::Csv,
+            Format::Tsv,
+            Format::Json,
+            Format::Jsonl,
+            Format::Markdown,
+        ] {
             let shown = on_terminal(format, 60, &names(&[payload]));
             let unsafe_character =
                 |c: char| !matches!(c, '\n' | '\r') && crate::privacy::is_unsafe_to_show(c);
@@ -100,10 +107,9 @@ fn no_attack_reaches_a_terminal_in_any_text_format() {
                 !shown.contains(unsafe_character),
                 "{attack} in {format:?}: {shown:?}"
             );
-            let lines = if format == Format::Csv || format == Format::Table {
-                3
-            } else {
-                1
+            let lines = match format {
+                Format::Json | Format::Jsonl => 1,
+                _ => 3,
             };
             assert!(
                 shown.lines().count() <= lines,
@@ -176,12 +182,26 @@ fn no_csv_cell_is_a_formula_and_numbers_stay_numbers() {
 }
 
 #[test]
+fn a_row_of_tsv_is_one_line_with_one_tab_between_its_cells() {
+    let cells = ["a\tb", "c\nd\re", "f\\t", "=1+1", ""];
+    assert_eq!(
+        text(Format::Tsv, &names(&cells)),
+        "name\na\\tb\nc\\nd\\re\nf\\\\t\n'=1+1\n\n"
+    );
+    assert_eq!(
+        text(Format::Tsv, &mixed()),
+        "occurred_at\tn\tshare\tip_key\n2026-01-30T02:01:00Z\t-5\t0.5\t00ff\n\t\tNaN\t\n"
+    );
+}
+
+#[test]
 fn an_empty_result_keeps_its_header_or_its_brackets() {
     let schema = mixed().schema();
     let empty = |format| {
         String::from_utf8(bytes(format, Layout::default(), &[], schema.clone())).expect("UTF-8")
     };
     assert_eq!(empty(Format::Csv), "occurred_at,n,share,ip_key\r\n");
+    assert_eq!(empty(Format::Tsv), "occurred_at\tn\tshare\tip_key\n");
     assert_eq!(empty(Format::Json), "[]\n");
     assert_eq!(empty(Format::Jsonl), "");
     assert!(empty(Format::Table).starts_with("occurred_at  n  share  ip_key\n"));

@@ -5,15 +5,16 @@ use std::io::Read;
 
 use chrono::{DateTime, Utc};
 
-use super::failure::UsageError;
-use super::hunts;
-use super::rules::{ParamFlag, one, param::moment};
-use super::sql::SqlArgs;
-use super::workplace::Workplace;
+use super::{SqlArgs, excerpt};
 use crate::catalog::Catalog;
+use crate::cli::failure::UsageError;
+use crate::cli::hunts;
+use crate::cli::rules::{ParamFlag, one, param::moment};
+use crate::cli::workplace::Workplace;
 use crate::config::nearest;
 use crate::detect::{Coverage, Origin, Rule, Window, bindings, rfc3339};
-use crate::engine::{Params, Session};
+use crate::engine::script::{self, ScriptStatement};
+use crate::engine::{Params, Session, SqlPlace};
 use crate::hunt::Hunt;
 use crate::lake::Lake;
 use crate::privacy::printable;
@@ -34,7 +35,7 @@ impl Question {
             return Ok(Question::Rule(Box::new(one(&rules, id)?.clone())));
         }
         if let Some(name) = &args.hunt {
-            let hunt = hunts::one(args.hunts_dir.as_deref(), name)?;
+            let hunt = hunts::one(&hunts::all(args.hunts_dir.as_deref())?, name)?;
             return Ok(Question::Hunt(Box::new(hunt)));
         }
         let text = query(args)?;
@@ -60,6 +61,28 @@ impl Question {
             Question::Rule(rule) => &rule.sql,
             Question::Hunt(hunt) => &hunt.sql,
         }
+    }
+
+    /// The statements, each of which parses and changes nothing: one that does not is told before
+    /// any of them is asked.
+    pub fn checked(&self) -> anyhow::Result<Vec<ScriptStatement>> {
+        let statements = match self {
+            Question::Plain(text) => script::statements(text),
+            // A rule or a hunt is one, its head a comment.
+            Question::Rule(_) | Question::Hunt(_) => vec![ScriptStatement {
+                sql: self.sql().to_owned(),
+                place: SqlPlace { line: 1, column: 1 },
+            }],
+        };
+        if statements.is_empty() {
+            return Err(UsageError::new("there is no statement", "write a SELECT").into());
+        }
+        for (n, statement) in statements.iter().enumerate() {
+            let number = (statements.len() > 1).then_some((n + 1, statements.len()));
+            script::check(statement)
+                .map_err(|error| excerpt::failed(error, self.sql(), statement, number))?;
+        }
+        Ok(statements)
     }
 
     /// The values to bind.
@@ -126,6 +149,18 @@ fn plain(sql: &str, given: &[ParamFlag]) -> Result<Params, UsageError> {
         params.set(flag.name.clone(), flag.scalar());
     }
     Ok(params)
+}
+
+/// Of the values given to a shell those that this text has a place for.
+pub fn of_text(sql: &str, given: &[ParamFlag]) -> Params {
+    let sql = sql.to_lowercase();
+    let mut params = Params::new();
+    for flag in given {
+        if sql.contains(&format!("${}", flag.name.to_lowercase())) {
+            params.set(flag.name.clone(), flag.scalar());
+        }
+    }
+    params
 }
 
 /// The values of a hunt: those given, else its defaults.
@@ -217,7 +252,7 @@ fn query(args: &SqlArgs) -> anyhow::Result<String> {
         (Some(path), _) => {
             std::fs::read_to_string(path).map_err(unreadable(format!("`{}`", path.display())))?
         }
-        (None, Some("-")) => {
+        (None, Some("-") | None) => {
             let mut text = String::new();
             std::io::stdin()
                 .read_to_string(&mut text)
@@ -225,7 +260,6 @@ fn query(args: &SqlArgs) -> anyhow::Result<String> {
             text
         }
         (None, Some(query)) => query.to_owned(),
-        (None, None) => String::new(),
     };
     if text.trim().is_empty() {
         return Err(
