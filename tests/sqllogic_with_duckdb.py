@@ -254,8 +254,10 @@ def answer(con, query):
         for n, kind in enumerate(types, 1)
     ]
     found = con.execute(f"SELECT {', '.join(shown)} FROM ({query.sql})").fetchall()
-    rows = [normal(" ".join(cell(value) for value in row)) for row in found]
-    return sorted(rows) if query.sort == "rowsort" else rows
+    rows = [[cell(value) for value in row] for row in found]
+    if query.sort == "rowsort":
+        rows.sort()
+    return [normal(" ".join(row)) for row in rows]
 
 
 def main(arguments):

@@ -1,9 +1,13 @@
 """Sits at a terminal in front of a program, as a person would.
 
-Reads one JSON object from stdin: `argv`, `cwd`, `env`, `size` [rows, columns] and `steps`, each
-`{"type": TEXT}` or `{"wait": TEXT}` (until the program has shown the text since the last step) or
-`{"sleep": SECONDS}`. Prints a JSON object: `shown`, all that the program wrote, without escape sequences;
-`raw`, with them; `exit`, its exit code, or none where it had to be killed; `failed`, the wait that was in vain."""
+Reads one JSON object from stdin: `argv`, `cwd`, `env`, `size` [rows, columns] and `steps`. A step is
+  {"type": TEXT}                  types
+  {"wait": TEXT}                  until the program has shown the text since something was last typed
+  {"ready": true}                 until it reads lines (again) since something was last typed
+  {"asked": true}                 until it has taken what was typed, and reads no more
+  {"press": KEY, "until": TEXT}   now and then, until it has shown the text
+Prints a JSON object: `shown`, all that the program wrote, without escape sequences; `raw`, with them; `exit`,
+its exit code, or none where it had to be killed; `failed`, the step that was in vain."""
 
 import json
 import os
@@ -52,15 +56,29 @@ def read(seconds):
     return bool(piece)
 
 
-def wait(text):
-    global seen
-    until = time.monotonic() + PATIENCE
+# A shell that reads lines says so: only then a pasted text is told from a typed one.
+READS = "\x1b[?2004h"
+READS_NO_MORE = "\x1b[?2004l"
+
+
+def wait(is_there, press=None):
+    """Until it is there. Whoever presses a key does so every few seconds: it may come too early."""
+    began = time.monotonic()
+    pressed = 0
     alive = True
-    while text not in plain(raw[seen:]):
-        if not alive or time.monotonic() > until:
+    while not is_there():
+        waited = time.monotonic() - began
+        if not alive or waited > PATIENCE:
             return False
+        if press and waited > 1 + 5 * pressed:
+            os.write(terminal, press.encode())
+            pressed += 1
         alive = read(0.2)
     return True
+
+
+def shows(text):
+    return lambda: text in plain(raw[seen:])
 
 
 failed = None
@@ -68,12 +86,17 @@ for step in job["steps"]:
     if "type" in step:
         seen = len(raw)
         os.write(terminal, step["type"].encode())
-    elif "sleep" in step:
-        until = time.monotonic() + step["sleep"]
-        while time.monotonic() < until:
-            read(0.05)
-    elif not wait(step["wait"]):
-        failed = step["wait"]
+        continue
+    if "press" in step:
+        done = wait(shows(step["until"]), step["press"])
+    elif "ready" in step:
+        done = wait(lambda: READS in raw[seen:])
+    elif "asked" in step:
+        done = wait(lambda: READS_NO_MORE in raw[seen:])
+    else:
+        done = wait(shows(step["wait"]))
+    if not done:
+        failed = step
         break
 
 code = None

@@ -9,6 +9,7 @@ pub(crate) mod fixture;
 mod functions;
 mod lake_table;
 mod lazy;
+mod limits;
 mod params;
 mod patience;
 mod prune;

@@ -28,6 +28,7 @@ use super::expected::EXPECTED_ACTIVITY;
 use super::functions::{KnownMachines, KnownUsers};
 use super::lake_table::days_since_epoch;
 use super::lazy::{LazyTables, Slot};
+use super::limits::LimitAboveWindow;
 use super::params::Params;
 use super::patience::{Patience, Stop};
 use super::rollup_schema::ROLLUP_ACTIVITY;
@@ -481,8 +482,6 @@ fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
     settings.execution.planning_concurrency = threads;
     // Rows, not bytes, are what our filters skip; see the crate notes on late materialisation.
     settings.execution.parquet.pushdown_filters = false;
-    // It stops reading before `lead` has seen the row behind the last one, and answers NULL there.
-    settings.optimizer.enable_window_limits = false;
 
     create_private_dir(&options.temp_dir).map_err(EngineError::Start)?;
     let disk = DiskManagerBuilder::default()
@@ -494,7 +493,9 @@ fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
         .with_metadata_cache_limit(options.memory_bytes / FOOTER_SHARE)
         .build_arc()
         .map_err(|error| EngineError::Start(std::io::Error::other(error.strip_backtrace())))?;
-    Ok(SessionContext::new_with_config_rt(config, environment))
+    let context = SessionContext::new_with_config_rt(config, environment);
+    context.add_optimizer_rule(Arc::new(LimitAboveWindow));
+    Ok(context)
 }
 
 /// What is spilled is as private as the lake itself.
