@@ -60,8 +60,8 @@ assert (files["read"] == files["kept"] + files["duplicate"] + files["quarantined
 assert files["quarantined"].sum() == 8  # planted: a User-Agent that breaks the quoting
 
 # %% [markdown]
-# The lake is plain Parquet. `orgwatch sql --duckdb` and `--polars` print what opens its files there, under the same
-# names; so one and the same question goes to three engines.
+# The lake is plain Parquet, and the ledger names the files that are visible. DuckDB and Polars open these, here under
+# the names that they have in `orgwatch sql`; so one and the same question goes to three engines.
 
 # %%
 lake, duck = desk.in_polars(), desk.in_duckdb()

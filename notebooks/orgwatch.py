@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -118,17 +119,41 @@ class Desk:
         answer = self._call(["sql", "--quiet", "--format", "arrow", *given, *query], 0)
         return pl.read_ipc(io.BytesIO(answer))
 
+    def files(self) -> dict[str, list[str]]:
+        """The Parquet files that are visible, by table: what the ledger names, no more."""
+        parts = self.sql("SELECT event_type, path FROM parts WHERE event_type NOT LIKE 'rollup_%' ORDER BY part_id")
+        data = next(self.path.glob("**/ledger.sqlite")).parent
+        files: dict[str, list[str]] = {}
+        for event_type, path in parts.iter_rows():
+            files.setdefault(_table(event_type), []).append(str(data / path))
+        return files
+
     def in_duckdb(self) -> duckdb.DuckDBPyConnection:
         """The lake's visible files in DuckDB, under the names that they have in `orgwatch sql`."""
         connection = duckdb.connect()
-        connection.execute(self._call(["sql", "--duckdb"], 0).decode())
+        connection.execute("SET TimeZone = 'UTC'")
+        for table, files in self.files().items():
+            connection.read_parquet(files, hive_partitioning=True, union_by_name=True).create_view(table)
         return connection
 
     def in_polars(self) -> dict[str, pl.LazyFrame]:
         """The lake's visible files in Polars: a lazy frame for each table."""
-        tables: dict = {}
-        exec(self._call(["sql", "--polars"], 0).decode(), tables)
-        return {name: frame for name, frame in tables.items() if isinstance(frame, pl.LazyFrame)}
+        return {
+            table: pl.scan_parquet(files, hive_partitioning=True, missing_columns="insert")
+            for table, files in self.files().items()
+        }
+
+
+ROSTER = re.compile(r"ConnectedApplication|LoginIpRange|OauthToken|PermissionSet.*|Profile|User|UserLogin")
+OF_ITS_OWN = {"LoginHistory", "SetupAuditTrail"}
+
+
+def _table(event_type: str) -> str:
+    """The table of an event type: its name in lower case, after what kind of log it is."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", event_type).lower()
+    if event_type in OF_ITS_OWN:
+        return name
+    return f"roster_{name}" if ROSTER.fullmatch(event_type) else f"elf_{name}"
 
 
 def agree(ours: pl.DataFrame, **others) -> pl.DataFrame:
