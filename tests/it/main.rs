@@ -28,6 +28,7 @@ mod mmdb;
 mod newcomer;
 mod night;
 mod night_faults;
+mod notebooks;
 mod operations;
 mod other_tools;
 mod postfix;

@@ -26,18 +26,18 @@ pub fn call(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A Python with what `tests/requirements.txt` and `tests/requirements-source.txt` pin; made once
-/// per build folder.
+/// A Python with what `tests/requirements.txt` pins.
 pub fn python() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    python_with(&tests.join("requirements.txt"), "it-venv")
+}
+
+/// A Python with what this file pins, in a folder of that name; made once per build folder.
+pub fn python_with(requirements: &Path, name: &str) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock();
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let lists = ["requirements.txt", "requirements-source.txt"].map(|name| tests.join(name));
-    let wanted = lists
-        .each_ref()
-        .map(|list| fs::read_to_string(list).unwrap());
-    let wanted = wanted.concat();
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("it-venv");
+    let wanted = fs::read_to_string(requirements).unwrap();
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name(name);
     let python = venv.join("bin/python");
     let installed = venv.join("installed.txt");
     if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
@@ -48,25 +48,20 @@ pub fn python() -> PathBuf {
             .args(["-m", "venv", "--clear"])
             .arg(&venv),
     );
-    let [wheels, sources] = lists;
-    install(&python, &["--only-binary=:all:"], &wheels);
-    let own_tools = ["--no-binary=:all:", "--no-build-isolation", "--no-deps"];
-    install(&python, &own_tools, &sources);
+    call(
+        Command::new(&python)
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .args(["--require-hashes", "--only-binary=:all:", "-r"])
+            .arg(requirements),
+    );
     fs::write(installed, wanted).unwrap();
     python
-}
-
-fn install(python: &Path, how: &[&str], list: &Path) {
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ];
-    let mut pip_install = Command::new(python);
-    pip_install.args(pip).arg("--require-hashes").args(how);
-    call(pip_install.arg("-r").arg(list));
 }
 
 fn ask(dir: &Path, query: &str) -> Vec<Value> {
