@@ -56,7 +56,7 @@ impl DB for Engine {
 fn cells(column: &dyn Array) -> Vec<String> {
     const SHOWN: FormatOptions<'static> = FormatOptions::new()
         .with_null("NULL")
-        .with_timestamp_format(Some("%Y-%m-%dT%H:%M:%S%.3fZ"));
+        .with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.3fZ"));
     let shown = ArrayFormatter::try_new(column, &SHOWN).unwrap();
     (0..column.len())
         .map(|row| match column.data_type() {
