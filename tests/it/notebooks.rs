@@ -16,7 +16,11 @@ fn notebooks() -> PathBuf {
 
 /// The program that executes notebooks, with its temporary files in `scratch`.
 fn make(scratch: &Path) -> Command {
-    let python = python_with(&notebooks().join("requirements.txt"), "notebooks-venv");
+    let python = python_with(
+        &notebooks().join("requirements.txt"),
+        None,
+        "notebooks-venv",
+    );
     let mut command = Command::new(python);
     command
         .arg(notebooks().join("make.py"))

@@ -26,17 +26,22 @@ pub fn call(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A Python with what `tests/requirements.txt` pins.
+/// A Python with what `tests/requirements.txt` and `tests/requirements-source.txt` pin.
 pub fn python() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    python_with(&tests.join("requirements.txt"), "it-venv")
+    let sources = tests.join("requirements-source.txt");
+    python_with(&tests.join("requirements.txt"), Some(&sources), "it-venv")
 }
 
-/// A Python with what this file pins, in a folder of that name; made once per build folder.
-pub fn python_with(requirements: &Path, name: &str) -> PathBuf {
+/// A Python with the wheels that one file pins and the sources that the other does, in a folder of
+/// that name; made once per build folder.
+pub fn python_with(wheels: &Path, sources: Option<&Path>, name: &str) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock();
-    let wanted = fs::read_to_string(requirements).unwrap();
+    let lists = [Some(wheels), sources].into_iter().flatten();
+    let wanted: String = lists
+        .map(|list| fs::read_to_string(list).unwrap())
+        .collect();
     let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name(name);
     let python = venv.join("bin/python");
     let installed = venv.join("installed.txt");
@@ -48,20 +53,26 @@ pub fn python_with(requirements: &Path, name: &str) -> PathBuf {
             .args(["-m", "venv", "--clear"])
             .arg(&venv),
     );
-    call(
-        Command::new(&python)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .args(["--require-hashes", "--only-binary=:all:", "-r"])
-            .arg(requirements),
-    );
+    install(&python, &["--only-binary=:all:"], wheels);
+    if let Some(sources) = sources {
+        let own_tools = ["--no-binary=:all:", "--no-build-isolation", "--no-deps"];
+        install(&python, &own_tools, sources);
+    }
     fs::write(installed, wanted).unwrap();
     python
+}
+
+fn install(python: &Path, how: &[&str], list: &Path) {
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ];
+    let mut pip_install = Command::new(python);
+    pip_install.args(pip).arg("--require-hashes").args(how);
+    call(pip_install.arg("-r").arg(list));
 }
 
 fn ask(dir: &Path, query: &str) -> Vec<Value> {
