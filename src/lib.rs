@@ -3,8 +3,8 @@
 //! Modules import only from the floors below them:
 //! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`], [`words`];
 //! floor 1 [`baseline`], [`registry`], [`enrich`],
-//! [`lake`];
-//! floor 2 [`ingest`], [`engine`]; floor 3 [`rollup`], [`detect`],
+//! [`lake`], [`salesforce`];
+//! floor 2 [`ingest`], [`engine`]; floor 3 [`fetch`], [`rollup`], [`detect`],
 //! [`suggest`], [`simulate`]; floor 4 [`alert`], [`doctor`],
 //! [`evaluate`], [`hunt`], [`metrics`], [`report`]; floor 5 [`cli`].
 
@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod engine;
 pub mod enrich;
 pub mod evaluate;
+pub mod fetch;
 pub mod hunt;
 pub mod ingest;
 pub mod lake;
@@ -27,6 +28,7 @@ pub mod privacy;
 pub mod registry;
 pub mod report;
 pub mod rollup;
+pub mod salesforce;
 pub mod simulate;
 pub mod suggest;
 pub mod words;

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::delivery::{open_mail, open_signer, open_webhook};
 use super::exit::Exit;
+use super::fetch::Org;
 use super::output::{Format, Rows};
 use super::rules::linted;
 use super::terminal::Terminal;
@@ -20,6 +21,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   orgwatch doctor
   orgwatch doctor --config orgwatch.toml
+  orgwatch doctor --offline                    without asking the org of [salesforce]
   orgwatch doctor --json                       for a monitor
 
 Exit codes:
@@ -33,6 +35,9 @@ pub struct DoctorArgs {
     /// One JSON array instead of lines for people (the same as --format json)
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
+    /// Do not sign in to the org
+    #[arg(long)]
+    pub offline: bool,
     #[command(flatten)]
     pub engine: EngineFlags,
     #[command(flatten)]
@@ -48,7 +53,7 @@ pub fn run(args: &DoctorArgs, global: &Global, terminal: &Terminal) -> anyhow::R
         ..Flags::default()
     };
     let checks = match Workplace::open(terminal, global, args.now.now, &flags) {
-        Ok(place) => examine(&place),
+        Ok(place) => examine(&place, args.offline),
         Err(error) => vec![broken("config", "file", &error)],
     };
     let format = if args.json {
@@ -66,7 +71,7 @@ pub fn run(args: &DoctorArgs, global: &Global, terminal: &Terminal) -> anyhow::R
 
 /// All checks in the order of a night: what people wrote, files, inputs, lake, rules, alerts. One
 /// that cannot be made fails, and the others are made.
-fn examine(place: &Workplace<'_>) -> Vec<Check> {
+fn examine(place: &Workplace<'_>, offline: bool) -> Vec<Check> {
     let now = place.clock.now();
     let settings = &place.settings;
     let mut checks = doctor::settings(settings, now);
@@ -99,7 +104,12 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
     ];
     let written = written.into_iter();
     checks.extend(written.filter_map(|(name, path)| Some(doctor::output(name, path?))));
-    checks.extend(doctor::inputs(&settings.inputs.paths.value));
+    if settings.salesforce.is_none() || !settings.inputs.paths.is_empty() {
+        checks.extend(doctor::inputs(&settings.inputs.paths.value));
+    }
+    if !offline {
+        checks.extend(of_org(place).unwrap_or_else(|e| vec![broken("org", "way in", &e)]));
+    }
 
     let lake = match Lake::open_reader(place.data_dir()) {
         Ok(lake) => Some(lake),
@@ -135,6 +145,17 @@ fn examine(place: &Workplace<'_>) -> Vec<Check> {
         doctor::webhook(webhook, opened.map_err(|error| format!("{error:#}")))
     }));
     checks
+}
+
+/// The org, where one is configured: signs in, asks each data set for one row, and signs out.
+fn of_org(place: &Workplace<'_>) -> anyhow::Result<Vec<Check>> {
+    let Some(org) = Org::of(place)? else {
+        return Ok(Vec::new());
+    };
+    Ok(match org.look()? {
+        Ok(seen) => doctor::org(&seen, place.clock.now()),
+        Err(error) => vec![Check::fail("org", "way in", error.to_string(), error.fix())],
+    })
 }
 
 fn of_lake(lake: &Lake, place: &Workplace<'_>) -> anyhow::Result<Vec<Check>> {

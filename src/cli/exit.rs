@@ -12,8 +12,9 @@ pub enum Exit {
     Findings = 1,
     /// The command line, the config, a registry or a rule file is wrong; nothing was done.
     Usage = 2,
-    /// Partial: input rejected or quarantined beyond the limit, a rule failed, or a rule went
-    /// blind that could see before; or the report or the metrics could not be written.
+    /// Partial: input rejected or quarantined beyond the limit, the org not fetched whole, a rule
+    /// failed, or a rule went blind that could see before; or the report or the metrics could not
+    /// be written.
     Partial = 3,
     /// Alerts not delivered; they wait in the outbox.
     NotDelivered = 4,

@@ -12,12 +12,14 @@ use crate::detect::RuleError;
 use crate::engine::EngineError;
 use crate::enrich::EnrichError;
 use crate::evaluate::EvaluateError;
+use crate::fetch::FetchError;
 use crate::ingest::IngestError;
 use crate::lake::LakeError;
 use crate::privacy::printable;
 use crate::registry::RegistryError;
 use crate::report::html::ReportError;
 use crate::rollup::RollupError;
+use crate::salesforce::{Class, SalesforceError};
 use crate::simulate::SimulateError;
 use crate::suggest::SuggestError;
 
@@ -63,6 +65,10 @@ pub fn tell(error: &anyhow::Error, terminal: &Terminal) -> Exit {
 fn describe(error: &anyhow::Error) -> (String, Vec<String>) {
     let (mut lines, mut hints): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for cause in error.chain() {
+        let fix = cause
+            .downcast_ref::<SalesforceError>()
+            .map(|error| error.fix().to_owned());
+        hints.extend(fix);
         let mut said = Vec::new();
         for line in cause.to_string().lines() {
             let line = printable(line, MAX_LINE);
@@ -97,6 +103,21 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             IngestError::Lake(error) => of_lake(error),
             IngestError::Input { .. } => Exit::Usage,
             IngestError::Damaged { .. } => Exit::Partial,
+            _ => Exit::Internal,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<SalesforceError>() {
+        return Some(match error.class() {
+            Class::Config => Exit::Usage,
+            Class::Local => Exit::Internal,
+            _ => Exit::Partial,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<FetchError>() {
+        return Some(match error {
+            FetchError::Lake(error) => of_lake(error),
+            FetchError::Ingest(IngestError::Lake(error)) => of_lake(error),
+            FetchError::OtherOrg { .. } => Exit::Usage,
             _ => Exit::Internal,
         });
     }

@@ -12,6 +12,8 @@ mod evaluate;
 mod exit;
 mod explain;
 mod failure;
+mod fetch;
+mod fetched;
 mod findings;
 mod gathering;
 mod glance;
@@ -188,6 +190,9 @@ enum Command {
     /// Reads log files into the lake
     #[command(after_help = ingest::EXAMPLES)]
     Ingest(ingest::IngestArgs),
+    /// Downloads what is new from the org: Event Log Files, histories and the roster
+    #[command(after_help = fetch::EXAMPLES)]
+    Fetch(Box<fetch::FetchArgs>),
     /// Asks the rules of what the lake holds and prints the findings
     #[command(after_help = detect::EXAMPLES)]
     Detect(detect::DetectArgs),
@@ -274,6 +279,7 @@ impl Cli {
             flags.metrics_file = match &self.command {
                 Command::Run(args) => args.watch.metrics_file.clone(),
                 Command::Ingest(args) => args.watch.metrics_file.clone(),
+                Command::Fetch(args) => args.watch.metrics_file.clone(),
                 Command::Detect(args) => args.watch.metrics_file.clone(),
                 _ => None,
             };
@@ -285,6 +291,7 @@ impl Cli {
         let (command, now) = match &self.command {
             Command::Run(args) => ("run", args.now),
             Command::Ingest(args) => ("ingest", args.now.now),
+            Command::Fetch(args) => ("fetch", args.now.now),
             Command::Detect(args) => ("detect", args.now),
             _ => return None,
         };
@@ -307,6 +314,7 @@ impl Cli {
         match &self.command {
             Command::Run(args) => run::run(args, global, terminal),
             Command::Ingest(args) => ingest::run(args, global, terminal),
+            Command::Fetch(args) => fetch::run(args, global, terminal),
             Command::Detect(args) => detect::run(args, global, terminal),
             Command::Sql(args) => sql::run(args, global, terminal),
             Command::Findings(command) => findings::run(command, global, terminal),
@@ -405,6 +413,7 @@ mod tests {
             EXAMPLES,
             run::EXAMPLES,
             ingest::EXAMPLES,
+            fetch::EXAMPLES,
             detect::EXAMPLES,
             sql::EXAMPLES,
             findings::EXAMPLES,

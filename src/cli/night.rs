@@ -320,7 +320,8 @@ pub fn program_and_catalog(place: &Workplace<'_>) -> String {
 }
 
 /// The bar on stderr as the ingest's progress.
-struct Bar(ProgressBar);
+/// What is read, or fetched, as a bar.
+pub struct Bar(pub ProgressBar);
 
 impl Progress for Bar {
     fn begin(&self, _files: usize, bytes: u64) {

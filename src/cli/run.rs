@@ -1,4 +1,4 @@
-//! `orgwatch run`: the nightly job, from log files to findings and alerts.
+//! `orgwatch run`: the nightly job, from the org's logs to findings and alerts.
 
 use chrono::{DateTime, Days, Utc};
 use clap::Args;
@@ -7,6 +7,8 @@ use super::account::quarantine_reasons;
 use super::delivery::{Courier, Deliveries, heartbeats_due, letterhead};
 use super::exit::Exit;
 use super::failure::UsageError;
+use super::fetch::Org;
+use super::fetched::Fetched;
 use super::mailing::{Mailer, Teller};
 use super::night::{
     Judges, apply, ask_rules, read_inputs, refresh_rollups, release_canaries, set_damaged_aside,
@@ -38,7 +40,7 @@ Examples:
 Exit codes:
   0 nothing at or above the threshold   1 findings at or above --fail-on
   2 usage or configuration              3 partial: input rejected, rule failed or blind,
-                                          report not written
+                                          org not fetched whole, report not written
   4 alerts not delivered                75 another run holds the lock";
 
 /// Days for which alerts tell of another that was refused.
@@ -53,6 +55,9 @@ pub struct RunArgs {
     /// Run as if it were this time (RFC 3339), to replay a night
     #[arg(long, value_name = "TIME")]
     pub now: Option<DateTime<Utc>>,
+    /// Download nothing from the org of [salesforce]: judge what is there
+    #[arg(long)]
+    pub no_fetch: bool,
     /// Do not begin with every rule's own positive case, which proves that the rule can still see
     #[arg(long)]
     pub no_canaries: bool,
@@ -91,7 +96,14 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let mut audiences = Audiences::of(email, &registry, place.clock.now())?;
     let head = letterhead(&place)?;
     let mut courier = Courier::open(&place)?;
-    let inputs = place.inputs()?;
+    let org = match args.no_fetch {
+        true => None,
+        false => Org::of(&place)?,
+    };
+    let inputs = match org.is_some() && place.settings.inputs.paths.is_empty() {
+        true => Vec::new(),
+        false => place.inputs()?,
+    };
     let known = place.enrichment()?.indicators_digest();
 
     let mut lake = Lake::open_writer(place.data_dir())?;
@@ -100,7 +112,14 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let mut deliveries = courier.deliver(&mut lake)?;
     let mut remarks = set_damaged_aside(&mut lake, run_id, &place)?;
     let damaged = !remarks.is_empty();
-    let ingest = read_inputs(&mut lake, &catalog, &inputs, run_id, &place)?;
+    let fetched = match &org {
+        Some(org) => Some(org.fetch(&mut lake, &catalog, run_id, None, &place)?),
+        None => None,
+    };
+    let mut ingest = read_inputs(&mut lake, &catalog, &inputs, run_id, &place)?;
+    if let Some(fetched) = &fetched {
+        ingest.join(&fetched.ingest);
+    }
     refresh_rollups(&mut lake, &catalog, run_id, &place)?;
 
     let coverage = place.coverage(&lake, &catalog)?;
@@ -123,6 +142,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
     let canaries = release_canaries(&mut lake, &rules, &catalog, &place)?;
     let report = ask_rules(&mut lake, &judges, &windows, &coverage, run_id, &place)?;
 
+    remarks.extend(fetched.iter().flat_map(|it| Fetched(it).remarks()));
     remarks.extend(unknown_machines(&lake, &registry, &place)?);
     remarks.extend(watch::expired(&report));
     remarks.extend(report.remarks.iter().cloned());
@@ -182,6 +202,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         run_id,
         at,
         input_files: inputs.len(),
+        fetched: fetched.as_ref(),
         open: open.len(),
         open_cases: case_count(&open),
         quarantine: quarantine_reasons(&lake, &ingest)?,

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::account::{ingest_troubles, reasons_of, write_ingest, write_quarantine, write_reasons};
 use super::delivery::Deliveries;
 use super::exit::Exit;
+use super::fetched::Fetched;
 use super::mailing::Mailer;
 use super::telling::{instant, write_news};
 use super::terminal::Terminal;
@@ -20,6 +21,7 @@ use super::workplace::Workplace;
 use crate::alert::{Digest, RunHealth, gather_news, wrap};
 use crate::config::Severity;
 use crate::detect::{DetectReport, RuleOutcome};
+use crate::fetch::FetchReport;
 use crate::ingest::IngestReport;
 use crate::lake::{FileState, FindingChanges, FindingRow, RuleStatus, RunId};
 use crate::privacy::printable;
@@ -36,6 +38,8 @@ pub struct NightSummary<'a> {
     pub run_id: RunId,
     pub at: DateTime<Utc>,
     pub input_files: usize,
+    /// None where no org is configured.
+    pub fetched: Option<&'a FetchReport>,
     /// Findings that are new or ongoing now, and the cases that hold them.
     pub open: usize,
     pub open_cases: usize,
@@ -114,7 +118,12 @@ impl NightSummary<'_> {
         }
         let ratio = *settings.limits.quarantine_ratio;
         let mut partial = ingest_troubles(self.ingest, ratio);
-        if self.input_files == 0 {
+        partial.extend(
+            self.fetched
+                .into_iter()
+                .flat_map(|it| Fetched(it).troubles()),
+        );
+        if self.input_files == 0 && self.fetched.is_none() {
             partial.push("no input file was found".to_owned());
         }
         if self.damaged {
@@ -167,6 +176,7 @@ impl NightSummary<'_> {
             "at": instant(self.at),
             "exit_code": self.exit().code(),
             "exit_reasons": self.reasons().into_iter().map(|(_, why)| why).collect::<Vec<_>>(),
+            "org": self.fetched.map(|it| Fetched(it).to_json()),
             "files": {
                 "read": health.files_read,
                 "known": health.files_known,
@@ -223,7 +233,14 @@ impl NightSummary<'_> {
             instant(self.at)
         )?;
         writeln!(out)?;
-        write_ingest(out, self.ingest, self.input_files, terminal)?;
+        if let Some(fetched) = self.fetched {
+            Fetched(fetched).write(out)?;
+        }
+        let files = match self.fetched {
+            Some(_) => self.input_files.max(1),
+            None => self.input_files,
+        };
+        write_ingest(out, self.ingest, files, terminal)?;
         write_quarantine(out, &self.quarantine)?;
         let verbose = terminal.verbose() > 0;
         self.write_rules(out)?;

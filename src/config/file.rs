@@ -10,6 +10,7 @@ use super::alert::{self, FileEmail};
 use super::document::{Document, Item, Section};
 use super::fault::{Fault, Position};
 use super::operations::{LogFormat, parse_log_format};
+use super::salesforce::{self, Salesforce};
 use super::suppress::{self, Suppression, check_rule_id};
 use super::value::{
     BadValue, ByteSize, parse_fail_on, parse_id, parse_memory, parse_timezone, quoted,
@@ -43,6 +44,7 @@ pub(super) struct FileSettings {
     pub suppressions: Vec<Suppression>,
     pub email: FileEmail,
     pub report_html: Given<Option<PathBuf>>,
+    pub salesforce: Option<Salesforce>,
     pub memory: Given<ByteSize>,
     pub threads: Given<usize>,
     pub quarantine_ratio: Given<f64>,
@@ -76,10 +78,6 @@ pub(super) fn read(
 ) -> Result<FileSettings, Fault> {
     let table = doc.parse()?;
     let top = doc.root(&table, &TOP)?;
-    if let Some(item) = top.get("salesforce") {
-        let hint = "download the logs and name their folder in [inputs] paths";
-        return Err(not_available(&item, "[salesforce]", hint));
-    }
     let path = |item: &Item<'_>| item.text().map(|text| folder.join(text));
     let paths = |item: &Item<'_>| item.list()?.iter().map(path).collect::<Result<Vec<_>, _>>();
     let section = |name: &str, keys: &[&str]| {
@@ -148,6 +146,9 @@ pub(super) fn read(
     }
     if let Some(report) = section("report", &["html"])? {
         file.report_html = given(&report, "html", |item| path(item).map(Some))?;
+    }
+    if let Some(salesforce) = section("salesforce", &salesforce::KEYS)? {
+        file.salesforce = Some(salesforce::read(&salesforce, folder)?);
     }
     if let Some(limits) = section("limits", &["memory", "threads", "quarantine_ratio"])? {
         file.memory = given(&limits, "memory", |item| item.parsed(parse_memory))?;
@@ -232,11 +233,4 @@ pub(super) fn given<'a, T>(
         return Ok(None);
     };
     Ok(Some((read(&item)?, item.position())))
-}
-
-fn not_available(item: &Item<'_>, what: &str, hint: &str) -> Fault {
-    item.key_fault(
-        format!("{what} is not available in this release"),
-        Some(hint.to_owned()),
-    )
 }

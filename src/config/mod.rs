@@ -11,6 +11,8 @@ mod network;
 mod operations;
 mod origin;
 mod rule;
+mod salesforce;
+mod secret;
 mod settings;
 mod severity;
 mod suppress;
@@ -20,9 +22,8 @@ mod value;
 mod tests;
 
 pub use alert::{
-    AlertGroup, DEFAULT_GROUP, Dkim, Email, HookUrl, PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, Scope,
-    SecretError, Server, TlsMode, TransportKind, Webhook, WebhookFormat, dkim_key, smtp_password,
-    webhook_secrets,
+    AlertGroup, DEFAULT_GROUP, Dkim, Email, HookUrl, Scope, Server, TlsMode, TransportKind,
+    Webhook, WebhookFormat,
 };
 pub use document::{Document, Item, Section};
 pub use environment::find_file;
@@ -32,6 +33,11 @@ pub use network::parse_network;
 pub use operations::{Glance, LogFormat, Operations, parse_log_format};
 pub use origin::{Origin, Setting};
 pub use rule::{ParamValue, RuleParam, RuleSetting, RuleStatus};
+pub use salesforce::{Flow, Intervals, Mtls, MtlsPair, Salesforce, SalesforceSecrets};
+pub use secret::{
+    PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, SecretError, dkim_key, salesforce_secrets,
+    smtp_password, webhook_secrets,
+};
 pub use settings::{ConfigError, Detect, Enrich, Inputs, Limits, Org, Overrides, Settings, Store};
 pub use severity::Severity;
 pub use suppress::{LONGEST_SUPPRESSION_DAYS, Suppression};

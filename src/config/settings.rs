@@ -16,6 +16,7 @@ use super::file::{self, FileSettings};
 use super::operations::{LogFormat, Operations};
 use super::origin::{Origin, Setting};
 use super::rule::RuleSetting;
+use super::salesforce::Salesforce;
 use super::suppress::Suppression;
 use super::value::{BadValue, ByteSize, parse_fail_on, parse_memory, parse_timezone};
 
@@ -56,6 +57,8 @@ pub struct Settings {
     pub email: Email,
     /// Where `run` writes its report.
     pub report_html: Setting<Option<PathBuf>>,
+    /// None where nothing is downloaded.
+    pub salesforce: Option<Salesforce>,
     pub limits: Limits,
     pub operations: Operations,
 }
@@ -292,6 +295,7 @@ impl Settings {
             suppressions: given.suppressions,
             email: Email::resolve(given.email),
             report_html: Setting::from_file(given.report_html, || None),
+            salesforce: given.salesforce,
             limits: Limits {
                 memory: Setting::first_of(
                     ("--memory", flags.memory),
@@ -395,8 +399,9 @@ impl Settings {
             row("detect.indicators", &self.detect.indicators, join),
         ];
         rows.extend(self.email.listing());
+        rows.extend([row("report.html", &self.report_html, path)]);
+        rows.extend(self.salesforce.iter().flat_map(Salesforce::listing));
         rows.extend([
-            row("report.html", &self.report_html, path),
             row("limits.memory", &self.limits.memory, ByteSize::to_string),
             row("limits.threads", &self.limits.threads, usize::to_string),
             row(

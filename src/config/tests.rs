@@ -10,6 +10,7 @@ use super::*;
 mod documents;
 mod mail;
 mod refusals;
+mod salesforce;
 mod suppressions;
 mod webhooks;
 

@@ -4,6 +4,7 @@
 mod enrichment;
 mod logs;
 mod mail;
+mod org;
 mod places;
 mod runs;
 mod setup;
@@ -11,6 +12,7 @@ mod setup;
 pub use enrichment::enrichment;
 pub use logs::{data_sets, gaps, inputs};
 pub use mail::{outbox, recipients, signature, way_out, webhook};
+pub use org::{OrgSeen, Readable, org};
 pub use places::{output, places};
 pub use runs::{lake, last_run};
 pub use setup::{registry, rules, settings};
@@ -41,7 +43,7 @@ impl Verdict {
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// `config`, `files`, `registry`, `enrich`, `inputs`, `lake`, `rules`, `mail` or `webhook`.
+    /// `config`, `files`, `org`, `registry`, `enrich`, `inputs`, `lake`, `rules`, `mail` or `webhook`.
     pub area: &'static str,
     /// What was looked at.
     pub name: String,

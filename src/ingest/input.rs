@@ -75,6 +75,14 @@ impl Input {
             .collect())
     }
 
+    /// A plain CSV file.
+    pub fn file(path: &Path) -> Input {
+        Input {
+            name: shown(path),
+            place: Place::Plain(path.to_owned()),
+        }
+    }
+
     /// Size of the CSV, where it is known before reading.
     pub fn size(&self) -> Option<u64> {
         match &self.place {

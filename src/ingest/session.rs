@@ -68,6 +68,13 @@ pub struct IngestReport {
 }
 
 impl IngestReport {
+    /// Adds the account of another ingest of the same run.
+    pub fn join(&mut self, other: &IngestReport) {
+        self.files.extend(other.files.iter().cloned());
+        self.known.extend(other.known.iter().cloned());
+        self.files.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+
     pub fn total(&self, count: impl Fn(&SourceFile) -> u64) -> u64 {
         self.files.iter().map(count).sum()
     }

@@ -39,11 +39,11 @@ pub use self::error::LakeError;
 pub use self::fs::create_private;
 pub use self::info::LakeInfo;
 pub use self::ledger::{
-    ByHand, Canary, CanaryState, Correlate, Correlation, Counts, Decision, DirtyDays,
+    ByHand, Canary, CanaryState, Correlate, Correlation, Counts, DataSetState, Decision, DirtyDays,
     EvaluatedWindow, EventTypeInfo, Finding, FindingChanges, FindingEvent, FindingFilter,
-    FindingRow, GROWTH, Hold, InferredRole, LastRun, Ledger, LedgerTable, MailState, OutboxMail,
-    PROGRAM, PendingMail, Placed, Reopened, RuleRun, RuleStanding, RuleStatus, Run, RunState,
-    Standing, Status, SuppressionState, Verdict,
+    FindingRow, GROWTH, Hold, InferredRole, LastRun, Ledger, LedgerTable, MailState, OrgDataSet,
+    OrgFileKey, OrgFileState, OrgLogFile, OutboxMail, PROGRAM, PendingMail, Placed, Reopened,
+    RuleRun, RuleStanding, RuleStatus, Run, RunState, Standing, Status, SuppressionState, Verdict,
 };
 pub use self::model::*;
 pub use self::open::Damage;
@@ -88,6 +88,9 @@ impl Lake {
     /// A file id that nobody else has. It takes effect with the commit that names it.
     pub fn next_file_id(&self) -> Result<FileId> {
         self.needs_writer("giving out a file id")?;
+        // Whoever took one may have counted on from it and committed more.
+        let unused = self.ledger.last_file_id()? + 1;
+        self.next_file_id.fetch_max(unused, Ordering::Relaxed);
         Ok(self.next_file_id.fetch_add(1, Ordering::Relaxed))
     }
 

@@ -156,7 +156,7 @@ fn plant(org: &Org) -> usize {
     n
 }
 
-fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
+pub fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().flatten() {
         match entry.path() {
             path if path.is_dir() => files_below(&path, found),
@@ -166,7 +166,7 @@ fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// A file's content as text: Parquet and SQLite decoded, anything else as its bytes.
-fn content(path: &Path) -> String {
+pub fn content(path: &Path) -> String {
     let mut text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
     if path.extension().is_some_and(|e| e == "parquet") {
         let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(

@@ -11,6 +11,10 @@ mod dkim;
 mod enrich;
 mod evaluate;
 mod exports;
+mod fake;
+#[path = "../fake_salesforce/mod.rs"]
+mod fake_salesforce;
+mod fetch;
 mod findings_lake;
 mod hook_server;
 mod hostile;

@@ -11,6 +11,7 @@ mod source;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
@@ -225,6 +226,7 @@ impl Asking<'_> {
         statement: &ScriptStatement,
         number: Option<(usize, usize)>,
     ) -> anyhow::Result<()> {
+        let started = Instant::now();
         let sink = self.destination.sink(self.terminal)?;
         let layout = self.destination.layout(self.terminal);
         let answered = answer(
@@ -235,7 +237,7 @@ impl Asking<'_> {
             |schema| writer(self.format, schema, layout, sink),
         );
         match answered {
-            Ok(answered) => tell_rows(answered, self.terminal),
+            Ok(answered) => tell_rows(answered, started.elapsed(), self.terminal),
             Err(Unanswered::Output(error)) => return Err(error.into()),
             Err(Unanswered::Engine(error)) => {
                 return Err(excerpt::failed(error, text, statement, number));
@@ -245,10 +247,10 @@ impl Asking<'_> {
     }
 }
 
-fn tell_rows(answered: Answered, terminal: &Terminal) {
+fn tell_rows(answered: Answered, took: Duration, terminal: &Terminal) {
     let rows = counted(answered.rows, "row");
     match answered.cut {
         true => terminal.warn(&format!("only the first {rows}: --max-rows")),
-        false => terminal.detail(&rows),
+        false => terminal.detail(&format!("{rows} in {:.3} s", took.as_secs_f64())),
     }
 }

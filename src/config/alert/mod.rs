@@ -2,7 +2,6 @@
 //! asked for.
 
 mod read;
-mod secret;
 mod webhook;
 
 use std::fmt;
@@ -17,9 +16,6 @@ use super::origin::{Origin, Setting};
 
 pub use read::Scope;
 pub(super) use read::{FileEmail, read};
-pub use secret::{
-    PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, SecretError, dkim_key, smtp_password, webhook_secrets,
-};
 pub use webhook::{HookUrl, Webhook, WebhookFormat};
 
 /// The group of `to` in `[alert.email]`.

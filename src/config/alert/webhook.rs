@@ -91,7 +91,7 @@ pub struct Webhook {
 
 impl Webhook {
     /// `ORGWATCH_WEBHOOK_<NAME>_<WHAT>`, which wins over all else.
-    pub(super) fn variable(&self, what: &str) -> String {
+    pub(in crate::config) fn variable(&self, what: &str) -> String {
         let name = self.name.replace('-', "_").to_uppercase();
         format!("ORGWATCH_WEBHOOK_{name}_{}", what.to_uppercase())
     }

@@ -29,16 +29,6 @@ fn of_several_unknown_keys_the_first_in_the_file_is_named() {
 }
 
 #[test]
-fn what_a_later_release_will_do_is_refused_by_name() {
-    let (message, hint) = refusal("[salesforce]\nlogin_url = \"https://example.com\"\n");
-    assert!(
-        message.starts_with("1:2") && message.contains("[salesforce]"),
-        "{message}"
-    );
-    assert!(message.ends_with("is not available in this release") && !hint.is_empty());
-}
-
-#[test]
 fn each_wrong_value_is_refused_at_its_place() {
     for (text, message, hint) in [
         (

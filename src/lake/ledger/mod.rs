@@ -10,6 +10,7 @@ mod accounts;
 mod days;
 mod files;
 mod findings;
+mod org;
 mod outbox;
 mod parts;
 mod runs;
@@ -34,6 +35,7 @@ pub use findings::{
     ByHand, Correlate, Correlation, Decision, EvaluatedWindow, Finding, FindingChanges,
     FindingEvent, FindingFilter, FindingRow, GROWTH, Hold, PROGRAM, Placed, Reopened, Status,
 };
+pub use org::{DataSetState, OrgDataSet, OrgFileKey, OrgFileState, OrgLogFile};
 pub use outbox::{MailState, OutboxMail, PendingMail, Verdict};
 pub(super) use parts::{
     NewPart, PartState, RecordedPart, inherit_files, insert_part, link_file, remove_part,
@@ -49,11 +51,12 @@ use super::layout;
 
 /// One step for each version: the first makes a ledger, each later one brings the version before
 /// it up to date and keeps all that it holds. What was released never changes.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
 ];
 const VERSION: i64 = STEPS.len() as i64;
 const BUSY: Duration = Duration::from_secs(10);

@@ -72,6 +72,14 @@ pub enum LedgerTable {
     /// highest), `findings, rules` (comma separated), `first_at, last_at, status` (of the liveliest),
     /// `gathered` (findings that an alert only counts); by day, first sight and id.
     Cases,
+    /// Event Log Files that the org listed: `log_file_id, created_at, length` (bytes, as the org
+    /// says), `event_type, log_date, interval` (hourly, daily), `sequence, state` (listed, ingested,
+    /// rejected, superseded, gone), `first_listed_at, attempts, tried_at, reason, run_id`; by
+    /// creation and id.
+    OrgLogFiles,
+    /// The other data sets of the org: `name, state` (read, incomplete, unreadable, failed), `read_at,
+    /// read_until, rows, tried_at, reason, permission, run_id`; by name.
+    OrgDataSets,
 }
 
 #[derive(Clone, Copy)]
@@ -88,7 +96,7 @@ use Kind::{Day, Flag, Integer, Text, Time};
 type Columns = &'static [(&'static str, Kind)];
 
 impl LedgerTable {
-    pub const ALL: [LedgerTable; 14] = [
+    pub const ALL: [LedgerTable; 16] = [
         LedgerTable::Files,
         LedgerTable::Runs,
         LedgerTable::Quarantine,
@@ -103,6 +111,8 @@ impl LedgerTable {
         LedgerTable::InferredRoles,
         LedgerTable::DepartedRows,
         LedgerTable::Cases,
+        LedgerTable::OrgLogFiles,
+        LedgerTable::OrgDataSets,
     ];
 
     /// Name of the SQL table.
@@ -122,6 +132,8 @@ impl LedgerTable {
             LedgerTable::InferredRoles => "inferred_roles",
             LedgerTable::DepartedRows => "departed_rows",
             LedgerTable::Cases => "cases",
+            LedgerTable::OrgLogFiles => "org_log_files",
+            LedgerTable::OrgDataSets => "org_data_sets",
         }
     }
 
@@ -136,6 +148,7 @@ impl LedgerTable {
             LedgerTable::Suppressions | LedgerTable::Canaries | LedgerTable::InferredRoles => 2,
             LedgerTable::Cases => 3,
             LedgerTable::AlertRecipients => 4,
+            LedgerTable::OrgLogFiles | LedgerTable::OrgDataSets => 5,
             _ => 1,
         }
     }
@@ -332,6 +345,32 @@ impl LedgerTable {
                 ("status", Text),
                 ("gathered", Integer),
             ],
+            LedgerTable::OrgLogFiles => &[
+                ("log_file_id", Text),
+                ("created_at", Time),
+                ("length", Integer),
+                ("event_type", Text),
+                ("log_date", Time),
+                ("interval", Text),
+                ("sequence", Integer),
+                ("state", Text),
+                ("first_listed_at", Time),
+                ("attempts", Integer),
+                ("tried_at", Time),
+                ("reason", Text),
+                ("run_id", Integer),
+            ],
+            LedgerTable::OrgDataSets => &[
+                ("name", Text),
+                ("state", Text),
+                ("read_at", Time),
+                ("read_until", Time),
+                ("rows", Integer),
+                ("tried_at", Time),
+                ("reason", Text),
+                ("permission", Text),
+                ("run_id", Integer),
+            ],
         }
     }
 
@@ -382,6 +421,10 @@ impl LedgerTable {
                 "SELECT * FROM departed_rows ORDER BY event_type, day, departed_at, reason"
             }
             LedgerTable::Cases => include_str!("cases.sql"),
+            LedgerTable::OrgLogFiles => {
+                "SELECT * FROM org_log_files ORDER BY created_at, log_file_id, length"
+            }
+            LedgerTable::OrgDataSets => "SELECT * FROM org_data_sets ORDER BY name",
         };
         select.to_owned()
     }

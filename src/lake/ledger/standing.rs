@@ -72,7 +72,7 @@ const LAST_RUNS: &str = "
          WHERE good.kind = last.kind AND good.exit_code IN (0, 1)
          ORDER BY run_id DESC LIMIT 1) AS succeeded_at
     FROM runs AS last
-    WHERE kind IN ('run', 'ingest', 'detect')
+    WHERE kind IN ('run', 'ingest', 'detect', 'fetch')
       AND run_id = (SELECT max(run_id) FROM runs WHERE kind = last.kind)
     ORDER BY kind";
 

@@ -1,0 +1,193 @@
+//! The folder in which fetched files wait for their ingest, and the names that they have there.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use chrono::DateTime;
+
+use super::FetchError;
+use crate::lake::OrgFileKey;
+use crate::salesforce::{Interval, LogFile};
+
+const FOLDER: &str = "inbox";
+const PRIVATE: u32 = 0o700;
+const PREFIX: &str = "EventLogFile";
+/// What is still being written.
+const HALF: &str = ".part";
+/// Longest name of an event type in a file's name.
+const MAX_TYPE: usize = 80;
+
+fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FetchError {
+    let path = path.to_owned();
+    move |source| FetchError::Inbox {
+        action,
+        path,
+        source,
+    }
+}
+
+/// The inbox of a lake, made where there is none. Half files of a run that was killed are removed.
+pub(super) fn open(data_dir: &Path) -> Result<PathBuf, FetchError> {
+    let inbox = data_dir.join(FOLDER);
+    match DirBuilder::new().mode(PRIVATE).create(&inbox) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(fault("make", &inbox)(error)),
+    }
+    let metadata = fs::symlink_metadata(&inbox).map_err(fault("look at", &inbox))?;
+    if !metadata.is_dir() {
+        return Err(fault("use", &inbox)(io::Error::other("it is no folder")));
+    }
+    fs::set_permissions(&inbox, fs::Permissions::from_mode(PRIVATE))
+        .map_err(fault("protect", &inbox))?;
+    for path in files(&inbox)? {
+        if path.to_string_lossy().ends_with(HALF) {
+            remove(&path)?;
+        }
+    }
+    Ok(inbox)
+}
+
+/// All files of the inbox, by name.
+pub(super) fn files(inbox: &Path) -> Result<Vec<PathBuf>, FetchError> {
+    let read = fault("read", inbox);
+    let mut files = fs::read_dir(inbox)
+        .and_then(|entries| {
+            entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<io::Result<Vec<_>>>()
+        })
+        .map_err(read)?;
+    files.retain(|path| fs::symlink_metadata(path).is_ok_and(|found| found.is_file()));
+    files.sort();
+    Ok(files)
+}
+
+pub(super) fn remove(path: &Path) -> Result<(), FetchError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fault("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The name of a log file, which says all that the ledger knows it by:
+/// `EventLogFile_Login_daily_2026-01-30T00Z_0_0AT…_1769817600000_2692.csv`.
+pub(super) fn name_of(file: &LogFile) -> String {
+    let mut event_type: String = file
+        .event_type
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(MAX_TYPE)
+        .collect();
+    if event_type.is_empty() {
+        event_type = "Unknown".to_owned();
+    }
+    format!(
+        "{PREFIX}_{event_type}_{}_{}_{}_{}_{}_{}.csv",
+        match file.interval {
+            Interval::Hourly => "hourly",
+            Interval::Daily => "daily",
+        },
+        file.log_date.format("%Y-%m-%dT%HZ"),
+        file.sequence,
+        file.id,
+        file.created_at.timestamp_millis(),
+        file.length,
+    )
+}
+
+/// Which log file a file of the inbox is; none for other data sets.
+pub(super) fn key_in(path: &Path) -> Option<OrgFileKey> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".csv")?;
+    let name = name.strip_prefix(PREFIX)?;
+    let mut from_the_end = name.rsplit('_');
+    let length = from_the_end.next()?.parse().ok()?;
+    let created = from_the_end.next()?.parse().ok()?;
+    Some(OrgFileKey {
+        created_at: DateTime::from_timestamp_millis(created)?,
+        length,
+        log_file_id: from_the_end.next()?.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+
+    fn time(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn log_file(event_type: &str) -> LogFile {
+        LogFile {
+            id: "0AT4x000000001AGAQ".to_owned(),
+            event_type: event_type.to_owned(),
+            log_date: time("2026-01-30T00:00:00Z"),
+            interval: Interval::Daily,
+            sequence: 0,
+            created_at: time("2026-01-31T02:10:00.500Z"),
+            length: 2692,
+        }
+    }
+
+    #[test]
+    fn a_name_says_which_log_file_it_is() {
+        let file = log_file("Login");
+        let name = name_of(&file);
+        assert_eq!(
+            name,
+            "EventLogFile_Login_daily_2026-01-30T00Z_0_0AT4x000000001AGAQ_1769825400500_2692.csv"
+        );
+        let key = key_in(&Path::new("inbox").join(name)).unwrap();
+        assert_eq!(
+            (key.log_file_id, key.created_at, key.length),
+            (file.id, file.created_at, file.length)
+        );
+    }
+
+    #[test]
+    fn no_event_type_leads_out_of_the_inbox_or_hides_which_file_it_is() {
+        for hostile in [
+            "../../etc/passwd",
+            "a/b_c_1_2",
+            "",
+            "\u{202e}\n\0",
+            &"x".repeat(400),
+        ] {
+            let name = name_of(&log_file(hostile));
+            assert!(
+                !name.contains(['/', '\0', '\n']) && name.len() < 200,
+                "{name}"
+            );
+            assert_eq!(key_in(Path::new(&name)).unwrap().length, 2692);
+        }
+    }
+
+    #[test]
+    fn other_files_of_the_inbox_are_no_log_files() {
+        for other in [
+            "User_2026-01-31T0300Z.csv",
+            "LoginHistory_1_2.csv",
+            "EventLogFile.csv",
+        ] {
+            assert_eq!(key_in(Path::new(other)), None);
+        }
+    }
+
+    #[test]
+    fn half_files_are_swept_and_the_inbox_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let inbox = open(dir.path()).unwrap();
+        fs::write(inbox.join("a.csv.part"), "half").unwrap();
+        fs::write(inbox.join("b.csv"), "whole").unwrap();
+        fs::set_permissions(&inbox, fs::Permissions::from_mode(0o755)).unwrap();
+        let inbox = open(dir.path()).unwrap();
+        assert_eq!(files(&inbox).unwrap(), [inbox.join("b.csv")]);
+        let mode = fs::metadata(&inbox).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,317 @@
+//! Event Log Files: what is left of an earlier run, what is new, and each of them into the lake.
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt;
+use futures::stream;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::plan::{Plan, as_listed, key_of, plan};
+use super::report::Stop;
+use super::{Fetch, FetchError, LOOK_BACK, OLDEST, ends_all, inbox};
+use crate::config::Intervals;
+use crate::ingest::Progress;
+use crate::lake::{OrgFileKey, OrgFileState};
+use crate::privacy::printable;
+use crate::salesforce::{Class, Client, Downloaded, Interval, Listing, LogFile, SalesforceError};
+
+/// Bytes that may lie in the inbox, in MiB, unless a single file is larger.
+const INBOX_MIB: u32 = 4096;
+const MIB: u64 = 1 << 20;
+/// Files that are committed together.
+const BATCH: usize = 128;
+/// One after the other: then it is not the file, and the next run tries again.
+const MOST_FAILURES: u32 = 3;
+/// A file that is listed and cannot be had for so long is given up.
+const PATIENCE: TimeDelta = TimeDelta::hours(24);
+
+/// Of a name on a progress bar, in characters.
+const MAX_NAME: usize = 60;
+
+/// A file that was tried.
+struct Arrival {
+    file: LogFile,
+    result: Result<(PathBuf, Downloaded), SalesforceError>,
+    /// Its room in the inbox, kept until it is read.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+type Outcome = (OrgFileKey, OrgFileState, Option<String>);
+
+impl Fetch<'_> {
+    /// Files of the inbox that a run did not come to read, or to remove.
+    pub(super) fn read_leftovers(&mut self) -> Result<(), FetchError> {
+        let left = inbox::files(&self.inbox)?;
+        let read = self.intake.read(&left)?;
+        let outcomes: Vec<Outcome> = read
+            .into_iter()
+            .filter_map(|(path, refusal)| Some(outcome(inbox::key_in(&path)?, refusal)))
+            .collect();
+        self.note(&outcomes)?;
+        left.iter().try_for_each(|path| inbox::remove(path))
+    }
+
+    /// Returns the org's time.
+    pub(super) fn fetch_log_files(&mut self) -> Result<DateTime<Utc>, FetchError> {
+        let at = self.options.at;
+        let watermark = self.intake.lake.ledger().org_watermark()?;
+        let since = match (self.options.since, watermark) {
+            (Some(since), _) => since,
+            (None, Some(watermark)) => watermark - LOOK_BACK,
+            (None, None) => self.from(None),
+        };
+        let since = since.max(at - OLDEST);
+        let intervals = self.settings.intervals;
+        let listing = self
+            .runtime
+            .block_on(self.client.list_log_files(since, intervals));
+        let listing = match listing {
+            Ok(listing) => listing,
+            Err(error) => {
+                self.report.stop(&error);
+                return Ok(at);
+            }
+        };
+        self.report.remarks.extend(listing.remarks.iter().cloned());
+        self.report.log_files.listed = listing.files.len() as u64;
+        let listed: Vec<_> = listing
+            .files
+            .iter()
+            .map(|file| as_listed(file, at))
+            .collect();
+        let run_id = self.options.run_id;
+        let ledger = self.intake.lake.ledger_mut();
+        ledger.list_org_log_files(&listed, at, run_id)?;
+        // Days first: what is in them need not be fetched by the hour.
+        for interval in [Interval::Daily, Interval::Hourly] {
+            let wants = match interval {
+                Interval::Daily => intervals != Intervals::Hourly,
+                Interval::Hourly => intervals != Intervals::Daily,
+            };
+            if wants {
+                self.fetch_interval(&listing, since, interval)?;
+            }
+        }
+        Ok(listing.server_now)
+    }
+
+    fn fetch_interval(
+        &mut self,
+        listing: &Listing,
+        since: DateTime<Utc>,
+        interval: Interval,
+    ) -> Result<(), FetchError> {
+        let known = self.intake.lake.ledger().org_log_files(since)?;
+        let planned = plan(&known, &listing.files, interval, listing.server_now);
+        self.report.log_files.settling += planned.settling as u64;
+        self.note(&planned.superseded)?;
+        self.give_up(&planned, since)?;
+        if planned.wanted.is_empty() || !self.goes_on() {
+            self.report.log_files.left += planned.wanted.len() as u64;
+            return Ok(());
+        }
+        let first_listed: Vec<_> = known
+            .into_iter()
+            .map(|file| (file.key, file.first_listed_at))
+            .collect();
+        self.download(planned.wanted, &first_listed)
+    }
+
+    /// Notes what the org has no more. A list that begins later than a file says nothing about it.
+    fn give_up(&mut self, planned: &Plan, since: DateTime<Utc>) -> Result<(), FetchError> {
+        let gone = planned
+            .gone
+            .iter()
+            .filter(|file| file.key.created_at >= since);
+        let gone: Vec<_> = gone.cloned().collect();
+        let why = Some("the org has it no more".to_owned());
+        let outcomes: Vec<Outcome> = gone
+            .iter()
+            .map(|file| (file.key.clone(), OrgFileState::Gone, why.clone()))
+            .collect();
+        self.note(&outcomes)?;
+        self.report.gone.extend(gone);
+        Ok(())
+    }
+
+    fn download(
+        &mut self,
+        wanted: Vec<LogFile>,
+        first_listed: &[(OrgFileKey, DateTime<Utc>)],
+    ) -> Result<(), FetchError> {
+        let bytes = wanted.iter().map(|file| file.length).sum();
+        self.progress.begin(wanted.len(), bytes);
+        let count = wanted.len() as u64;
+        let (sender, receiver) = mpsc::channel(BATCH);
+        let is_over = AtomicBool::new(false);
+        let downloads = Downloads {
+            client: self.client,
+            inbox: self.inbox.clone(),
+            progress: self.progress,
+            deadline: self.deadline,
+            is_over: &is_over,
+            room: Arc::new(Semaphore::new(INBOX_MIB as usize)),
+        };
+        let parallel = usize::from(self.settings.downloads).max(1);
+        let handle = self.runtime.handle().clone();
+        let tried = std::thread::scope(|scope| {
+            scope.spawn(move || handle.block_on(downloads.run(wanted, parallel, sender)));
+            // Dropping the receiver ends the downloads, whatever became of what they brought.
+            self.receive(receiver, &is_over, first_listed)
+        })?;
+        self.progress.end();
+        self.report.log_files.left += count.saturating_sub(tried);
+        if tried < count {
+            self.goes_on();
+        }
+        Ok(())
+    }
+
+    /// Reads what arrives, as much at once as is there. Returns how many files were tried.
+    fn receive(
+        &mut self,
+        mut arrivals: Receiver<Arrival>,
+        is_over: &AtomicBool,
+        first_listed: &[(OrgFileKey, DateTime<Utc>)],
+    ) -> Result<u64, FetchError> {
+        let mut tried = 0;
+        let mut failures = 0;
+        while let Some(first) = arrivals.blocking_recv() {
+            let mut batch = vec![first];
+            while batch.len() < BATCH
+                && let Ok(next) = arrivals.try_recv()
+            {
+                batch.push(next);
+            }
+            tried += batch.len() as u64;
+            let mut outcomes: Vec<Outcome> = Vec::new();
+            let mut brought = Vec::new();
+            for arrival in &batch {
+                match &arrival.result {
+                    Ok((path, downloaded)) => {
+                        failures = 0;
+                        self.report.log_files.fetched += 1;
+                        self.report.log_files.bytes += downloaded.bytes;
+                        let remark = downloaded.remark.iter();
+                        self.report.remarks.extend(remark.cloned());
+                        brought.push((key_of(&arrival.file), path.clone()));
+                    }
+                    Err(error) => {
+                        failures += u32::from(error.class() == Class::Passing);
+                        outcomes.extend(self.failed(&arrival.file, error, first_listed));
+                    }
+                }
+            }
+            if failures >= MOST_FAILURES && self.report.stop.is_none() {
+                self.report.stop = Some(Stop {
+                    class: Class::Passing,
+                    what: format!("{failures} downloads in a row failed"),
+                    fix: "the next run tries again; see the reasons in `org_log_files`".to_owned(),
+                });
+            }
+            if self.report.stop.is_some() {
+                is_over.store(true, Ordering::Relaxed);
+            }
+            let paths: Vec<PathBuf> = brought.iter().map(|(_, path)| path.clone()).collect();
+            let mut read = self.intake.read(&paths)?;
+            outcomes.extend(
+                brought
+                    .into_iter()
+                    .map(|(key, path)| outcome(key, read.remove(&path).flatten())),
+            );
+            self.note(&outcomes)?;
+            paths.iter().try_for_each(|path| inbox::remove(path))?;
+        }
+        Ok(tried)
+    }
+
+    /// What to note of a file that could not be had, if anything.
+    fn failed(
+        &mut self,
+        file: &LogFile,
+        error: &SalesforceError,
+        first_listed: &[(OrgFileKey, DateTime<Utc>)],
+    ) -> Option<Outcome> {
+        if ends_all(error) {
+            if self.report.stop.is_none() {
+                self.report.stop(error);
+            }
+            self.report.log_files.left += 1;
+            return None;
+        }
+        let key = key_of(file);
+        let listed = first_listed.iter().find(|(known, _)| *known == key);
+        let age = listed.map_or(TimeDelta::zero(), |(_, at)| self.options.at - *at);
+        let reason = Some(error.to_string());
+        if error.class() == Class::Gone && age >= PATIENCE {
+            self.report.gone.push(as_listed(file, self.options.at));
+            return Some((key, OrgFileState::Gone, reason));
+        }
+        self.report.log_files.failed += 1;
+        Some((key, OrgFileState::Listed, reason))
+    }
+
+    fn note(&mut self, outcomes: &[Outcome]) -> Result<(), FetchError> {
+        let (at, run_id) = (self.options.at, self.options.run_id);
+        let ledger = self.intake.lake.ledger_mut();
+        Ok(ledger.note_org_log_files(outcomes, at, run_id)?)
+    }
+}
+
+/// The downloading side, in a thread of its own.
+struct Downloads<'a> {
+    client: &'a Client,
+    inbox: PathBuf,
+    progress: &'a dyn Progress,
+    deadline: Instant,
+    /// Set where no further download is to begin.
+    is_over: &'a AtomicBool,
+    room: Arc<Semaphore>,
+}
+
+impl Downloads<'_> {
+    /// Some at a time; each that was tried goes to `sender`.
+    async fn run(self, wanted: Vec<LogFile>, parallel: usize, sender: Sender<Arrival>) {
+        let each = stream::iter(wanted).map(|file| self.one(file));
+        let mut arrivals = pin!(each.buffer_unordered(parallel));
+        while let Some(arrival) = arrivals.next().await {
+            if let Some(arrival) = arrival
+                && sender.send(arrival).await.is_err()
+            {
+                break;
+            }
+        }
+    }
+
+    /// None where it was not tried any more.
+    async fn one(&self, file: LogFile) -> Option<Arrival> {
+        let mib = u32::try_from(file.length.div_ceil(MIB)).unwrap_or(INBOX_MIB);
+        let room = Arc::clone(&self.room).acquire_many_owned(mib.clamp(1, INBOX_MIB));
+        let room = room.await.ok();
+        if self.is_over.load(Ordering::Relaxed) || Instant::now() >= self.deadline {
+            return None;
+        }
+        self.progress.file(&printable(&file.event_type, MAX_NAME));
+        let path = self.inbox.join(inbox::name_of(&file));
+        let told = |bytes| self.progress.advance(bytes);
+        let result = self.client.download(&file, &path, &told).await;
+        Some(Arrival {
+            result: result.map(|downloaded| (path, downloaded)),
+            file,
+            _room: room,
+        })
+    }
+}
+
+fn outcome(key: OrgFileKey, refusal: Option<String>) -> Outcome {
+    match refusal {
+        None => (key, OrgFileState::Ingested, None),
+        Some(why) => (key, OrgFileState::Rejected, Some(why)),
+    }
+}

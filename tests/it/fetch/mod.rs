@@ -1,0 +1,15 @@
+//! The org's logs and roster, fetched from a fake org over real connections.
+
+mod auth;
+pub mod connection;
+mod identity;
+mod keys;
+mod log_files;
+mod mtls;
+mod night;
+mod privacy;
+mod query;
+mod roster;
+mod run;
+mod status;
+mod transport;
