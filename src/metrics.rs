@@ -200,6 +200,7 @@ impl Page {
             &["command", "outcome"],
             files,
         )?;
+        self.org(standing)?;
         let catalog = Catalog::embedded();
         let logs = standing
             .newest_days
@@ -218,6 +219,27 @@ impl Page {
             "Size of the visible Parquet files",
             &[],
             [(vec![], float(standing.lake_bytes))],
+        )
+    }
+
+    /// What was fetched from the org; nothing where there is none.
+    fn org(&mut self, standing: &Standing) -> Result<(), MetricsError> {
+        if standing.org_log_files.is_empty() && standing.org_data_sets.is_empty() {
+            return Ok(());
+        }
+        let states = ["listed", "ingested", "rejected", "superseded", "gone"];
+        self.gauges(
+            "orgwatch_org_log_files",
+            "Event Log Files that the org listed, by what became of them; listed ones are still to be fetched",
+            &["state"],
+            filled(&states, &standing.org_log_files),
+        )?;
+        let sets = standing.org_data_sets.iter();
+        self.gauges(
+            "orgwatch_org_data_set_readable",
+            "1 where the last fetch read the data set, 0 where the org or a fault kept it back",
+            &["data_set"],
+            sets.map(|(name, is_read)| (vec![name.clone()], float(*is_read))),
         )
     }
 

@@ -6,7 +6,7 @@ use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use crate::alert::wrap;
-use crate::fetch::{DataSetReport, FetchReport};
+use crate::fetch::{DataSetReport, FetchReport, LOG_FILES};
 use crate::lake::{DataSetState, OrgLogFile};
 use crate::privacy::printable;
 use crate::salesforce::Class;
@@ -116,6 +116,7 @@ impl Fetched<'_> {
         }
         let read: Vec<String> = report
             .in_state(DataSetState::Read)
+            .filter(|it| it.set.name != LOG_FILES)
             .map(|it| format!("{} {}", it.set.name, it.set.rows.unwrap_or(0)))
             .collect();
         if !read.is_empty() {

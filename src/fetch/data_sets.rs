@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::report::DataSetReport;
-use super::{Fetch, FetchError, ends_all, inbox};
+use super::{Fetch, FetchError, LOGIN_IP_RANGE, ends_all, inbox};
 use crate::lake::{DataSetState, OrgDataSet};
 use crate::salesforce::{
     Class, DataSet, Exported, Identity, LOGIN_HISTORY, LOGIN_IP_RANGES_PERMISSION, ROSTER,
@@ -17,7 +17,6 @@ use crate::salesforce::{
 /// What is asked of a history, and committed, at once.
 const STEP: TimeDelta = TimeDelta::days(1);
 const USER: &str = "User";
-const LOGIN_IP_RANGE: &str = "LoginIpRange";
 
 impl Fetch<'_> {
     /// LoginHistory and VerificationHistory, of which the org gives a user without the permission
@@ -149,7 +148,7 @@ impl Fetch<'_> {
         self.set_failed(what.name, what.permission, error)
     }
 
-    fn set_failed(
+    pub(super) fn set_failed(
         &mut self,
         name: &'static str,
         permission: &'static str,
@@ -176,7 +175,7 @@ impl Fetch<'_> {
     }
 
     /// A data set whose rows are in the lake, up to `until` where it has a history.
-    fn read(
+    pub(super) fn read(
         &mut self,
         name: &'static str,
         rows: u64,

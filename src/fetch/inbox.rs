@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
 
-use super::FetchError;
+use super::{FetchError, LOGIN_IP_RANGE};
 use crate::lake::OrgFileKey;
-use crate::salesforce::{Interval, LogFile};
+use crate::salesforce::{
+    Interval, LOGIN_HISTORY, LogFile, ROSTER, SETUP_AUDIT_TRAIL, VERIFICATION_HISTORY,
+};
 
 const FOLDER: &str = "inbox";
 const PRIVATE: u32 = 0o700;
@@ -98,6 +100,26 @@ pub(super) fn name_of(file: &LogFile) -> String {
     )
 }
 
+/// Whether a file of the inbox has a name that a fetch gives. Whatever else lies there is left alone.
+pub(super) fn is_ours(path: &Path) -> bool {
+    let histories = [LOGIN_HISTORY, VERIFICATION_HISTORY, SETUP_AUDIT_TRAIL];
+    key_in(path).is_some()
+        || is_snapshot(path)
+        || histories.iter().any(|set| is_named(path, set.name))
+}
+
+/// Whether it is a list of the org, which says by what is not in it, too.
+pub(super) fn is_snapshot(path: &Path) -> bool {
+    let mut names = ROSTER.iter().map(|set| set.name).chain([LOGIN_IP_RANGE]);
+    names.any(|name| is_named(path, name))
+}
+
+fn is_named(path: &Path, data_set: &str) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let rest = name.and_then(|name| name.strip_prefix(data_set));
+    rest.is_some_and(|rest| rest.starts_with('_') && rest.ends_with(".csv"))
+}
+
 /// Which log file a file of the inbox is; none for other data sets.
 pub(super) fn key_in(path: &Path) -> Option<OrgFileKey> {
     let name = path.file_name()?.to_str()?.strip_suffix(".csv")?;
@@ -175,6 +197,26 @@ mod tests {
             "EventLogFile.csv",
         ] {
             assert_eq!(key_in(Path::new(other)), None);
+        }
+    }
+
+    #[test]
+    fn what_a_fetch_did_not_put_there_is_none_of_its_business() {
+        for ours in [
+            "User_2026-01-31T0300Z.csv",
+            "LoginIpRange_2026-01-31T0300Z.csv",
+        ] {
+            assert!(is_ours(Path::new(ours)) && is_snapshot(Path::new(ours)));
+        }
+        let history = Path::new("LoginHistory_20260130T000000Z_20260131T000000Z.csv");
+        assert!(is_ours(history) && !is_snapshot(history));
+        for other in [
+            "notes.txt",
+            "Users.csv",
+            "User_.csv.gz",
+            "EventLogFile_.csv",
+        ] {
+            assert!(!is_ours(Path::new(other)), "{other}");
         }
     }
 

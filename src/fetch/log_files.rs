@@ -14,12 +14,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::plan::{Plan, as_listed, key_of, plan};
 use super::report::Stop;
-use super::{Fetch, FetchError, LOOK_BACK, OLDEST, ends_all, inbox};
+use super::{Fetch, FetchError, LOG_FILES, LOOK_BACK, OLDEST, ends_all, inbox};
 use crate::config::Intervals;
 use crate::ingest::Progress;
 use crate::lake::{OrgFileKey, OrgFileState};
 use crate::privacy::printable;
-use crate::salesforce::{Class, Client, Downloaded, Interval, Listing, LogFile, SalesforceError};
+use crate::salesforce::{
+    Class, Client, Downloaded, Interval, LOG_FILES_PERMISSION, Listing, LogFile, SalesforceError,
+};
 
 /// Bytes that may lie in the inbox, in MiB, unless a single file is larger.
 const INBOX_MIB: u32 = 4096;
@@ -45,9 +47,14 @@ struct Arrival {
 type Outcome = (OrgFileKey, OrgFileState, Option<String>);
 
 impl Fetch<'_> {
-    /// Files of the inbox that a run did not come to read, or to remove.
+    /// Files of the inbox that a run did not come to read, or to remove. A list of the org is read
+    /// anew instead: the run may have died before it knew whether the list is whole.
     pub(super) fn read_leftovers(&mut self) -> Result<(), FetchError> {
-        let left = inbox::files(&self.inbox)?;
+        let mut left = inbox::files(&self.inbox)?;
+        left.retain(|path| inbox::is_ours(path));
+        let (lists, left): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|path| inbox::is_snapshot(path));
+        lists.iter().try_for_each(|path| inbox::remove(path))?;
         let read = self.intake.read(&left)?;
         let outcomes: Vec<Outcome> = read
             .into_iter()
@@ -74,10 +81,11 @@ impl Fetch<'_> {
         let listing = match listing {
             Ok(listing) => listing,
             Err(error) => {
-                self.report.stop(&error);
+                self.set_failed(LOG_FILES, LOG_FILES_PERMISSION, &error)?;
                 return Ok(at);
             }
         };
+        self.read(LOG_FILES, listing.files.len() as u64, None)?;
         self.report.remarks.extend(listing.remarks.iter().cloned());
         self.report.log_files.listed = listing.files.len() as u64;
         let listed: Vec<_> = listing
@@ -107,7 +115,11 @@ impl Fetch<'_> {
         since: DateTime<Utc>,
         interval: Interval,
     ) -> Result<(), FetchError> {
-        let known = self.intake.lake.ledger().org_log_files(since)?;
+        let mut known = self.intake.lake.ledger().org_log_files(since)?;
+        if self.options.since.is_some() {
+            // Whoever names a day wants it again, whatever became of it.
+            known.retain(|file| file.state == OrgFileState::Listed);
+        }
         let planned = plan(&known, &listing.files, interval, listing.server_now);
         self.report.log_files.settling += planned.settling as u64;
         self.note(&planned.superseded)?;

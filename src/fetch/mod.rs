@@ -31,6 +31,11 @@ use crate::ingest::{IngestError, IngestOptions, Progress};
 use crate::lake::{Lake, LakeError, RunId};
 use crate::salesforce::{Class, Client, Identity, SalesforceError};
 
+/// Name of the log files among the data sets of the ledger.
+pub const LOG_FILES: &str = "EventLogFile";
+/// Name of the login IP ranges, which are asked for by profile.
+const LOGIN_IP_RANGE: &str = "LoginIpRange";
+
 /// How far back files that were issued late or again are looked for: the org delivers them within
 /// three days.
 const LOOK_BACK: Days = Days::new(3);

@@ -37,6 +37,10 @@ pub struct Standing {
     pub newest_days: Vec<(String, NaiveDate)>,
     /// Of visible Parquet files.
     pub lake_bytes: u64,
+    /// Event Log Files of the org by state: listed, ingested, rejected, superseded, gone.
+    pub org_log_files: Counts,
+    /// Other data sets of the org, by name, with the number 1 where the last try read them, else 0.
+    pub org_data_sets: Counts,
 }
 
 /// The last run of one command.
@@ -128,6 +132,15 @@ impl Ledger {
             ..2 => Vec::new(),
             _ => self.counts("SELECT state AS word, count(*) AS n FROM canaries GROUP BY 1")?,
         };
+        let (org_log_files, org_data_sets) = match self.version {
+            ..5 => Default::default(),
+            _ => (
+                self.counts("SELECT state AS word, count(*) AS n FROM org_log_files GROUP BY 1")?,
+                self.counts(
+                    "SELECT name AS word, state = 'read' AS n FROM org_data_sets ORDER BY 1",
+                )?,
+            ),
+        };
         let waiting = "SELECT min(created_at) AS at FROM outbox WHERE state = 'pending'";
         let held = "SELECT coalesce(sum(bytes), 0) AS n FROM parts WHERE state = 'visible'";
         Ok(Standing {
@@ -143,6 +156,8 @@ impl Ledger {
                 .conn
                 .query_row(waiting, [], |row| opt_time_at(row, "at"))?,
             newest_days: self.newest_days(today)?,
+            org_log_files,
+            org_data_sets,
             lake_bytes: self.conn.query_row(held, [], |row| count_at(row, "n"))?,
         })
     }

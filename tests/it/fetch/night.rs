@@ -24,6 +24,7 @@ struct Nights {
     org: FakeSf,
     settings: Salesforce,
     dir: tempfile::TempDir,
+    since: Option<DateTime<Utc>>,
 }
 
 impl Nights {
@@ -31,7 +32,12 @@ impl Nights {
         let org = FakeSf::start(scenario);
         let settings = settings(&org);
         let dir = tempfile::tempdir().unwrap();
-        Self { org, settings, dir }
+        Self {
+            org,
+            settings,
+            dir,
+            since: None,
+        }
     }
 
     /// The log files alone, which most tests are about.
@@ -49,7 +55,7 @@ impl Nights {
         let at = self.org.clock().now();
         let run_id = lake.ledger_mut().start_run("fetch", at).unwrap();
         let options = FetchOptions {
-            since: None,
+            since: self.since,
             ingest: IngestOptions {
                 threads: 1,
                 local_dates: LocalDates {
@@ -254,8 +260,14 @@ fn what_a_killed_run_left_in_the_inbox_is_read_and_never_counts_twice() {
     // Killed after the download: there is no word of it in the ledger.
     fs::write(inbox.join(&name), &body).unwrap();
     fs::write(inbox.join("EventLogFile_half.csv.part"), &body[..50]).unwrap();
+    // Nobody knows whether this list of users was whole.
+    fs::write(
+        inbox.join("User_2026-01-30T0300Z.csv"),
+        "Id,Username,IsActive,ProfileId\n",
+    )
+    .unwrap();
     nights.whole_night();
-    assert_eq!(nights.rows()["Login"], 10);
+    assert_eq!(nights.rows(), BTreeMap::from([("Login".to_owned(), 10)]));
     // Killed after the commit: the file is still there, and the ledger lists it as not fetched.
     fs::write(inbox.join(&name), &body).unwrap();
     let mut lake = Lake::open_writer(nights.dir.path()).unwrap();
@@ -342,6 +354,32 @@ fn what_this_user_may_not_read_is_named_and_the_rest_is_there() {
     let rows = nights.rows();
     assert!(!rows.contains_key("LoginHistory"), "{rows:?}");
     assert_eq!(rows["Login"], 65);
+}
+
+#[test]
+fn without_the_permission_for_log_files_the_rest_of_the_org_is_fetched() {
+    let nights = Nights::of(Scenario::org().without("ViewEventLogFiles"));
+    let report = nights.night();
+    let state = |name: &str| {
+        let mut sets = report.data_sets.iter();
+        sets.find(|it| it.set.name == name).unwrap().set.state
+    };
+    assert_eq!(state("EventLogFile"), DataSetState::Unreadable);
+    assert_eq!(state("LoginHistory"), DataSetState::Read);
+    assert_eq!(state("User"), DataSetState::Read);
+    assert_eq!(report.stop, None);
+    assert_eq!(nights.rows()["LoginHistory"], 48);
+}
+
+#[test]
+fn what_is_asked_for_by_its_day_is_fetched_again_and_counts_once() {
+    let mut nights = empty();
+    nights.add("Login", "29T00:00", 0, "30T02:00", 10);
+    nights.add("Login", "28T00:00", 0, "29T02:00", 10);
+    nights.whole_night();
+    nights.since = Some(day("30T00:00"));
+    assert_eq!(nights.whole_night().log_files.fetched, 1);
+    assert_eq!(nights.rows()["Login"], 20);
 }
 
 #[test]

@@ -45,7 +45,24 @@ fn a_night_needs_no_input_but_the_org_and_the_next_one_finds_nothing_new() {
         0
     );
     let calls = org.journal().len();
-    orgwatch(dir.path(), &["run", "--no-fetch", "--now", NOW]);
+    let metrics = [
+        "run",
+        "--no-fetch",
+        "--now",
+        NOW,
+        "--metrics-file",
+        "night.prom",
+    ];
+    orgwatch(dir.path(), &metrics);
+    let metrics = fs::read_to_string(dir.path().join("night.prom")).unwrap();
+    assert!(
+        metrics.contains("orgwatch_org_log_files{state=\"ingested\"} 10"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("orgwatch_org_data_set_readable{data_set=\"User\"} 1"),
+        "{metrics}"
+    );
     assert_eq!(org.journal().len(), calls);
 }
 
