@@ -253,7 +253,7 @@ fn tally(digest: &Digest) -> String {
     ];
     if digest.below_threshold > 0 {
         parts.push(format!(
-            "{} below the mail's threshold",
+            "{} below this group's threshold",
             digest.below_threshold
         ));
     }
