@@ -1,7 +1,7 @@
 //! orgwatch watches a Salesforce org's logs for misuse of its integration users.
 //!
 //! Modules import only from the floors below them:
-//! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`], [`words`];
+//! floor 0 [`catalog`], [`config`], [`clock`], [`privacy`], [`words`], `https`;
 //! floor 1 [`baseline`], [`registry`], [`enrich`],
 //! [`lake`], [`salesforce`];
 //! floor 2 [`ingest`], [`engine`]; floor 3 [`fetch`], [`rollup`], [`detect`],
@@ -20,6 +20,7 @@ pub mod engine;
 pub mod enrich;
 pub mod evaluate;
 pub mod fetch;
+mod https;
 pub mod hunt;
 pub mod ingest;
 pub mod lake;

@@ -54,7 +54,7 @@ pub fn ingest_troubles(ingest: &IngestReport, quarantine_ratio: f64) -> Vec<Stri
 pub fn write_ingest(
     out: &mut String,
     ingest: &IngestReport,
-    input_files: usize,
+    has_no_input: bool,
     terminal: &Terminal,
 ) -> std::fmt::Result {
     let rejected = ingest.rejected().count();
@@ -67,7 +67,7 @@ pub fn write_ingest(
     writeln!(
         out,
         "{}",
-        if input_files == 0 {
+        if has_no_input {
             " (no input file was found)"
         } else {
             ""

@@ -24,8 +24,7 @@ use crate::fetch::{FetchError, FetchOptions, FetchReport, fetch};
 use crate::lake::{Lake, RunId};
 use crate::privacy::printable;
 use crate::salesforce::{
-    Client, LOG_FILES_PERMISSION, LOGIN_HISTORY, ROSTER, RealPace, SETUP_AUDIT_TRAIL,
-    SalesforceError, VERIFICATION_HISTORY,
+    Client, HISTORIES, LOG_FILES, LOG_FILES_PERMISSION, ROSTER, RealPace, SalesforceError,
 };
 
 pub const EXAMPLES: &str = "\
@@ -112,9 +111,8 @@ pub fn run(args: &FetchArgs, global: &Global, terminal: &Terminal) -> anyhow::Re
     let quarantine = quarantine_reasons(&lake, &report.ingest)?;
     let mut text = String::new();
     fetched.write(&mut text)?;
-    let files = report.ingest.files.len() + report.ingest.known.len();
-    if files > 0 {
-        write_ingest(&mut text, &report.ingest, files, terminal)?;
+    if !report.ingest.files.is_empty() || !report.ingest.known.is_empty() {
+        write_ingest(&mut text, &report.ingest, false, terminal)?;
         write_quarantine(&mut text, &quarantine)?;
     }
     terminal.for_people(&text);
@@ -185,12 +183,11 @@ async fn look_at(client: &Client, settings: &config::Salesforce) -> OrgSeen {
         let now = client.now();
         let listed = client.list_log_files(now, settings.intervals).await;
         data_sets.push(Readable {
-            name: "EventLogFile",
+            name: LOG_FILES,
             permission: LOG_FILES_PERMISSION,
             outcome: listed.map(|_| ()).map_err(trouble),
         });
-        let histories = [LOGIN_HISTORY, VERIFICATION_HISTORY, SETUP_AUDIT_TRAIL];
-        for what in histories.iter().chain(ROSTER) {
+        for what in HISTORIES.iter().chain(ROSTER) {
             data_sets.push(Readable {
                 name: what.name,
                 permission: what.permission,
@@ -205,7 +202,7 @@ async fn look_at(client: &Client, settings: &config::Salesforce) -> OrgSeen {
         usage: client.usage(),
         usage_share: settings.usage_share,
         certificate_expires: client.certificate_expires(),
-        remarks: client.remarks(),
+        clock_remark: client.clock_remark(),
         data_sets,
     };
     client.revoke().await;

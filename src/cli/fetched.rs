@@ -6,10 +6,10 @@ use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use crate::alert::wrap;
-use crate::fetch::{DataSetReport, FetchReport, LOG_FILES};
+use crate::fetch::{DataSetReport, FetchReport};
 use crate::lake::{DataSetState, OrgLogFile};
 use crate::privacy::printable;
-use crate::salesforce::Class;
+use crate::salesforce::{Class, LOG_FILES};
 use crate::words::counted;
 
 const WIDTH: usize = 100;

@@ -88,7 +88,7 @@ pub fn run(args: &IngestArgs, global: &Global, terminal: &Terminal) -> anyhow::R
     // No data asked for, so stdout stays empty: the account is a remark.
     let quarantine = quarantine_reasons(&lake, &report)?;
     let mut text = String::new();
-    write_ingest(&mut text, &report, inputs.len(), terminal)?;
+    write_ingest(&mut text, &report, inputs.is_empty(), terminal)?;
     write_quarantine(&mut text, &quarantine)?;
     terminal.for_people(&text);
     record_input(terminal, &report, &quarantine);

@@ -201,7 +201,7 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> anyhow::Resu
         place: &place,
         run_id,
         at,
-        input_files: inputs.len(),
+        has_no_input: inputs.is_empty() && fetched.is_none(),
         fetched: fetched.as_ref(),
         open: open.len(),
         open_cases: case_count(&open),

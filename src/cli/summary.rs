@@ -37,7 +37,8 @@ pub struct NightSummary<'a> {
     pub place: &'a Workplace<'a>,
     pub run_id: RunId,
     pub at: DateTime<Utc>,
-    pub input_files: usize,
+    /// Whether nothing was named, or found, that could be read.
+    pub has_no_input: bool,
     /// None where no org is configured.
     pub fetched: Option<&'a FetchReport>,
     /// Findings that are new or ongoing now, and the cases that hold them.
@@ -123,7 +124,7 @@ impl NightSummary<'_> {
                 .into_iter()
                 .flat_map(|it| Fetched(it).troubles()),
         );
-        if self.input_files == 0 && self.fetched.is_none() {
+        if self.has_no_input {
             partial.push("no input file was found".to_owned());
         }
         if self.damaged {
@@ -236,11 +237,7 @@ impl NightSummary<'_> {
         if let Some(fetched) = self.fetched {
             Fetched(fetched).write(out)?;
         }
-        let files = match self.fetched {
-            Some(_) => self.input_files.max(1),
-            None => self.input_files,
-        };
-        write_ingest(out, self.ingest, files, terminal)?;
+        write_ingest(out, self.ingest, self.has_no_input, terminal)?;
         write_quarantine(out, &self.quarantine)?;
         let verbose = terminal.verbose() > 0;
         self.write_rules(out)?;

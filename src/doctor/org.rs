@@ -32,8 +32,8 @@ pub struct OrgSeen {
     /// Above this share of its calls the org is left alone.
     pub usage_share: f64,
     pub certificate_expires: Option<DateTime<Utc>>,
-    /// Of the client: what works still and should be looked at.
-    pub remarks: Vec<String>,
+    /// That this machine's clock differs from the org's, where it does.
+    pub clock_remark: Option<String>,
     /// Empty where nobody is signed in.
     pub data_sets: Vec<Readable>,
 }
@@ -51,9 +51,8 @@ pub fn org(seen: &OrgSeen, now: DateTime<Utc>) -> Vec<Check> {
     if let Some(at) = seen.certificate_expires {
         checks.push(certificate(at, now));
     }
-    // The certificate has a line of its own.
-    let others = seen.remarks.iter().filter(|it| !it.contains("certificate"));
-    checks.extend(others.map(|it| Check::warn("org", "clock", it, "set it by NTP")));
+    let clock = seen.clock_remark.iter();
+    checks.extend(clock.map(|it| Check::warn("org", "clock", it, "set it by NTP")));
     checks.extend(seen.usage.map(|usage| allowance(usage, seen.usage_share)));
     checks.extend(seen.data_sets.iter().map(data_set));
     checks
@@ -140,7 +139,7 @@ mod tests {
             }),
             usage_share: 0.8,
             certificate_expires: Some("2027-01-01T00:00:00Z".parse().unwrap()),
-            remarks: vec![],
+            clock_remark: None,
             data_sets: vec![Readable {
                 name: "Profile",
                 permission: "View Setup and Configuration",
@@ -181,7 +180,7 @@ mod tests {
             allowed: 1000,
         });
         assert_eq!(verdict(&ill, "API calls"), Verdict::Warn);
-        ill.remarks = vec!["the clock is five minutes behind".to_owned()];
+        ill.clock_remark = Some("the clock is five minutes behind".to_owned());
         assert_eq!(verdict(&ill, "clock"), Verdict::Warn);
         ill.data_sets[0].outcome = Err(("hidden".to_owned(), String::new()));
         assert_eq!(verdict(&ill, "Profile"), Verdict::Warn);

@@ -1,8 +1,9 @@
 //! The histories of logins and of changes, read on from where the last run stopped, and the roster,
 //! which is read whole each time.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -11,7 +12,7 @@ use super::{Fetch, FetchError, LOGIN_IP_RANGE, ends_all, inbox};
 use crate::lake::{DataSetState, OrgDataSet};
 use crate::salesforce::{
     Class, DataSet, Exported, Identity, LOGIN_HISTORY, LOGIN_IP_RANGES_PERMISSION, ROSTER,
-    SETUP_AUDIT_TRAIL, SalesforceError, VERIFICATION_HISTORY, Window,
+    SalesforceError, VERIFICATION_HISTORY, Window,
 };
 
 /// What is asked of a history, and committed, at once.
@@ -37,19 +38,24 @@ impl Fetch<'_> {
             Ok(true) => self.fetch_history(&LOGIN_HISTORY, now)?,
             Ok(false) => {
                 let why = "the org shows this user their own rows only".to_owned();
-                self.not_read(&LOGIN_HISTORY, DataSetState::Unreadable, why)?;
+                self.note_set(
+                    LOGIN_HISTORY.name,
+                    LOGIN_HISTORY.permission,
+                    DataSetState::Unreadable,
+                    Some(why),
+                )?;
             }
-            Err(error) => self.failed_to_read(&LOGIN_HISTORY, &error)?,
+            Err(error) => self.set_failed(LOGIN_HISTORY.name, LOGIN_HISTORY.permission, &error)?,
         }
         self.fetch_history(&VERIFICATION_HISTORY, now)
     }
 
-    pub(super) fn fetch_audit_trail(&mut self, now: DateTime<Utc>) -> Result<(), FetchError> {
-        self.fetch_history(&SETUP_AUDIT_TRAIL, now)
-    }
-
     /// Day by day, each remembered when its rows are in the lake.
-    fn fetch_history(&mut self, what: &DataSet, now: DateTime<Utc>) -> Result<(), FetchError> {
+    pub(super) fn fetch_history(
+        &mut self,
+        what: &DataSet,
+        now: DateTime<Utc>,
+    ) -> Result<(), FetchError> {
         let known = self.intake.lake.ledger().org_data_set(what.name)?;
         let mut was_read = known.as_ref().is_some_and(|set| set.read_at.is_some());
         let mut from = self.from(known.and_then(|set| set.read_until));
@@ -64,7 +70,7 @@ impl Fetch<'_> {
             let files = client.export_windows(what, window, &self.inbox);
             let files = match self.runtime.block_on(files) {
                 Ok(files) => files,
-                Err(error) => return self.failed_to_read(what, &error),
+                Err(error) => return self.set_failed(what.name, what.permission, &error),
             };
             let mut refusal = None;
             for (path, _, exported) in files {
@@ -79,7 +85,7 @@ impl Fetch<'_> {
                 was_read = true;
             }
             if let Some(why) = refusal {
-                return self.not_read(what, DataSetState::Failed, why);
+                return self.note_set(what.name, what.permission, DataSetState::Failed, Some(why));
             }
             self.read(what.name, rows, Some(to))?;
             from = to;
@@ -102,7 +108,7 @@ impl Fetch<'_> {
                     }
                     self.keep(what.name, what.permission, &path, exported)?;
                 }
-                Err(error) => self.failed_to_read(what, &error)?,
+                Err(error) => self.set_failed(what.name, what.permission, &error)?,
             }
         }
         let Some(profiles) = profiles.filter(|_| self.goes_on()) else {
@@ -126,7 +132,7 @@ impl Fetch<'_> {
         &mut self,
         name: &'static str,
         permission: &'static str,
-        path: &std::path::Path,
+        path: &Path,
         exported: Exported,
     ) -> Result<(), FetchError> {
         self.report.remarks.extend(exported.remarks);
@@ -138,14 +144,6 @@ impl Fetch<'_> {
             None => self.read(name, exported.rows, None),
             Some(why) => self.note_set(name, permission, DataSetState::Failed, Some(why)),
         }
-    }
-
-    fn failed_to_read(
-        &mut self,
-        what: &DataSet,
-        error: &SalesforceError,
-    ) -> Result<(), FetchError> {
-        self.set_failed(what.name, what.permission, error)
     }
 
     pub(super) fn set_failed(
@@ -163,15 +161,6 @@ impl Fetch<'_> {
             _ => DataSetState::Failed,
         };
         self.note_set(name, permission, state, Some(error.to_string()))
-    }
-
-    fn not_read(
-        &mut self,
-        what: &DataSet,
-        state: DataSetState,
-        why: String,
-    ) -> Result<(), FetchError> {
-        self.note_set(what.name, what.permission, state, Some(why))
     }
 
     /// A data set whose rows are in the lake, up to `until` where it has a history.
@@ -240,7 +229,7 @@ impl Fetch<'_> {
 }
 
 /// The profiles of active users, of a file of users.
-fn profiles_in_use(path: &std::path::Path) -> Result<Vec<String>, FetchError> {
+fn profiles_in_use(path: &Path) -> Result<Vec<String>, FetchError> {
     let fault = |source| FetchError::Inbox {
         action: "read",
         path: path.to_owned(),
@@ -252,7 +241,7 @@ fn profiles_in_use(path: &std::path::Path) -> Result<Vec<String>, FetchError> {
     let (Some(profile), Some(active)) = (place("ProfileId"), place("IsActive")) else {
         return Ok(Vec::new());
     };
-    let mut profiles = std::collections::BTreeSet::new();
+    let mut profiles = BTreeSet::new();
     for user in users.records() {
         let user = user.map_err(|e| fault(e.into()))?;
         if user

@@ -9,13 +9,10 @@ use chrono::DateTime;
 
 use super::{FetchError, LOGIN_IP_RANGE};
 use crate::lake::OrgFileKey;
-use crate::salesforce::{
-    Interval, LOGIN_HISTORY, LogFile, ROSTER, SETUP_AUDIT_TRAIL, VERIFICATION_HISTORY,
-};
+use crate::salesforce::{HISTORIES, Interval, LOG_FILES, LogFile, ROSTER};
 
 const FOLDER: &str = "inbox";
 const PRIVATE: u32 = 0o700;
-const PREFIX: &str = "EventLogFile";
 /// What is still being written.
 const HALF: &str = ".part";
 /// Longest name of an event type in a file's name.
@@ -87,7 +84,7 @@ pub(super) fn name_of(file: &LogFile) -> String {
         event_type = "Unknown".to_owned();
     }
     format!(
-        "{PREFIX}_{event_type}_{}_{}_{}_{}_{}_{}.csv",
+        "{LOG_FILES}_{event_type}_{}_{}_{}_{}_{}_{}.csv",
         match file.interval {
             Interval::Hourly => "hourly",
             Interval::Daily => "daily",
@@ -102,10 +99,9 @@ pub(super) fn name_of(file: &LogFile) -> String {
 
 /// Whether a file of the inbox has a name that a fetch gives. Whatever else lies there is left alone.
 pub(super) fn is_ours(path: &Path) -> bool {
-    let histories = [LOGIN_HISTORY, VERIFICATION_HISTORY, SETUP_AUDIT_TRAIL];
     key_in(path).is_some()
         || is_snapshot(path)
-        || histories.iter().any(|set| is_named(path, set.name))
+        || HISTORIES.iter().any(|set| is_named(path, set.name))
 }
 
 /// Whether it is a list of the org, which says by what is not in it, too.
@@ -123,7 +119,7 @@ fn is_named(path: &Path, data_set: &str) -> bool {
 /// Which log file a file of the inbox is; none for other data sets.
 pub(super) fn key_in(path: &Path) -> Option<OrgFileKey> {
     let name = path.file_name()?.to_str()?.strip_suffix(".csv")?;
-    let name = name.strip_prefix(PREFIX)?;
+    let name = name.strip_prefix(LOG_FILES)?;
     let mut from_the_end = name.rsplit('_');
     let length = from_the_end.next()?.parse().ok()?;
     let created = from_the_end.next()?.parse().ok()?;

@@ -14,13 +14,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::plan::{Plan, as_listed, key_of, plan};
 use super::report::Stop;
-use super::{Fetch, FetchError, LOG_FILES, LOOK_BACK, OLDEST, ends_all, inbox};
+use super::{Fetch, FetchError, LOOK_BACK, OLDEST, ends_all, inbox};
 use crate::config::Intervals;
 use crate::ingest::Progress;
 use crate::lake::{OrgFileKey, OrgFileState};
 use crate::privacy::printable;
 use crate::salesforce::{
-    Class, Client, Downloaded, Interval, LOG_FILES_PERMISSION, Listing, LogFile, SalesforceError,
+    Class, Client, Downloaded, Interval, LOG_FILES, LOG_FILES_PERMISSION, Listing, LogFile,
+    SalesforceError,
 };
 
 /// Bytes that may lie in the inbox, in MiB, unless a single file is larger.

@@ -29,10 +29,8 @@ use crate::catalog::Catalog;
 use crate::config;
 use crate::ingest::{IngestError, IngestOptions, Progress};
 use crate::lake::{Lake, LakeError, RunId};
-use crate::salesforce::{Class, Client, Identity, SalesforceError};
+use crate::salesforce::{Class, Client, Identity, SETUP_AUDIT_TRAIL, SalesforceError};
 
-/// Name of the log files among the data sets of the ledger.
-pub const LOG_FILES: &str = "EventLogFile";
 /// Name of the login IP ranges, which are asked for by profile.
 const LOGIN_IP_RANGE: &str = "LoginIpRange";
 
@@ -149,7 +147,7 @@ impl Fetch<'_> {
             self.fetch_logins(identity, now)?;
         }
         if self.settings.setup_audit_trail {
-            self.fetch_audit_trail(now)?;
+            self.fetch_history(&SETUP_AUDIT_TRAIL, now)?;
         }
         if self.settings.roster {
             self.fetch_roster(now)?;

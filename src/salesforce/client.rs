@@ -189,12 +189,15 @@ impl Client {
     pub fn remarks(&self) -> Vec<String> {
         let now = self.pace.now();
         let certificates = self.certificates.iter();
-        let mut remarks: Vec<_> = certificates.filter_map(|one| one.remark(now)).collect();
-        if let Some(skew) = self.clock_skew().filter(|skew| skew.abs() > MOST_SKEW) {
-            let told = oauth::told_skew(skew);
-            remarks.push(format!("set this machine's clock, best by NTP: {told}"));
-        }
-        remarks
+        let certificates = certificates.filter_map(|one| one.remark(now));
+        certificates.chain(self.clock_remark()).collect()
+    }
+
+    /// That this machine's clock differs from the org's, where it does.
+    pub fn clock_remark(&self) -> Option<String> {
+        let skew = self.clock_skew().filter(|skew| skew.abs() > MOST_SKEW)?;
+        let told = oauth::told_skew(skew);
+        Some(format!("set this machine's clock, best by NTP: {told}"))
     }
 
     /// GET `path`, which begins with `/`, below `{instance}/services/data/vNN.0`.

@@ -129,6 +129,9 @@ pub const VERIFICATION_HISTORY: DataSet = DataSet {
     ..PLAIN
 };
 
+/// What is asked for by time.
+pub const HISTORIES: [DataSet; 3] = [LOGIN_HISTORY, VERIFICATION_HISTORY, SETUP_AUDIT_TRAIL];
+
 /// The lists that say what the org is: users, permissions and apps.
 pub const ROSTER: &[DataSet] = &[
     DataSet {

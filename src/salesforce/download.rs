@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::export::unreadable;
-use super::log_files::LOG_FILES_PERMISSION;
+use super::log_files::{LOG_FILES, LOG_FILES_PERMISSION};
 use super::part_file::PartFile;
 use super::{Client, LogFile, SalesforceError};
 
@@ -111,7 +111,7 @@ impl Client {
             }
         });
         let filled = filled.await;
-        filled.map_err(|fault| unreadable("EventLogFile", LOG_FILES_PERMISSION, fault))
+        filled.map_err(|fault| unreadable(LOG_FILES, LOG_FILES_PERMISSION, fault))
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Identity, RequestBuilder, Response};
 use rustls::{AlertDescription, CertificateError, InconsistentKeys};
 
@@ -15,9 +14,9 @@ use super::credentials::check_tls_key;
 use super::pace::random;
 use super::{SalesforceError, Usage, retry};
 use crate::config::{Salesforce, SalesforceSecrets};
+use crate::https;
 use crate::privacy::printable;
 
-const AGENT: &str = concat!("orgwatch/", env!("CARGO_PKG_VERSION"));
 /// By which an org's administrator recognises our own requests in its logs.
 const REQUEST_ID: &str = "x-sfdc-request-id";
 const LIMIT_INFO: &str = "sforce-limit-info";
@@ -195,24 +194,9 @@ fn builder(
     settings: &Salesforce,
     secrets: &SalesforceSecrets,
 ) -> Result<ClientBuilder, SalesforceError> {
-    let mut client = Client::builder()
-        .user_agent(AGENT)
-        .https_only(!settings.plaintext)
-        .tls_version_min(reqwest::tls::Version::TLS_1_2)
-        .redirect(Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .referer(false)
+    let mut client = https::client(settings.plaintext)
         .connect_timeout(CONNECT_PATIENCE)
         .pool_idle_timeout(POOL_PATIENCE);
-    if settings.plaintext {
-        // Whatever the machine's tables say of the name: nothing leaves it in the clear.
-        let here = [
-            ([127, 0, 0, 1], 0).into(),
-            ([0, 0, 0, 0, 0, 0, 0, 1], 0).into(),
-        ];
-        client = client.resolve_to_addrs("localhost", &here);
-    }
     if let Some(pem) = &secrets.ca {
         let certificates = Certificate::from_pem_bundle(pem.as_bytes()).unwrap_or_default();
         if certificates.is_empty() {
@@ -270,11 +254,8 @@ fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rus
 
 /// The innermost words of an error, which do not hold the address.
 fn words_of(error: &reqwest::Error) -> String {
-    let first: &dyn std::error::Error = error;
-    let causes = std::iter::successors(first.source(), |cause| cause.source());
-    match causes.last() {
-        Some(cause) => printable(&cause.to_string(), MAX_WORDS),
-        // The error's own words end with the address.
+    match https::innermost(error) {
+        Some(words) => printable(&words, MAX_WORDS),
         None => "it could not be read".to_owned(),
     }
 }

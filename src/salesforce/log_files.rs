@@ -14,7 +14,8 @@ use super::soql::{IN_MAX, Soql};
 use super::{Client, Intervals, SalesforceError};
 use crate::words::counted;
 
-const OBJECT: &str = "EventLogFile";
+/// The object's API name.
+pub const LOG_FILES: &str = "EventLogFile";
 /// What listing and reading log files needs, in Salesforce's own words.
 pub const LOG_FILES_PERMISSION: &str = "View Event Log Files";
 /// Longest name of an event type: it becomes part of a file's name.
@@ -71,7 +72,7 @@ impl Client {
             Err(fault) if fault.code() == Some("INVALID_FIELD") => self.list(since, None).await,
             listed => listed,
         };
-        listed.map_err(|fault| unreadable(OBJECT, LOG_FILES_PERMISSION, fault))
+        listed.map_err(|fault| unreadable(LOG_FILES, LOG_FILES_PERMISSION, fault))
     }
 
     /// `wanted` is None for an org that does not tell intervals apart.
@@ -122,7 +123,7 @@ fn questions(since: DateTime<Utc>, wanted: Option<Intervals>, event_types: &[Str
         columns.extend(["Interval", "Sequence"]);
     }
     let question = |types: &[String]| {
-        let mut soql = Soql::select(columns.iter().copied(), OBJECT);
+        let mut soql = Soql::select(columns.iter().copied(), LOG_FILES);
         if !intervals.is_empty() {
             soql = soql.one_of("Interval", intervals);
         }

@@ -28,13 +28,13 @@ mod windows;
 
 pub use client::{Client, Usage};
 pub use data_sets::{
-    DataSet, LOGIN_HISTORY, LOGIN_IP_RANGES_PERMISSION, ROSTER, SETUP_AUDIT_TRAIL,
+    DataSet, HISTORIES, LOGIN_HISTORY, LOGIN_IP_RANGES_PERMISSION, ROSTER, SETUP_AUDIT_TRAIL,
     VERIFICATION_HISTORY,
 };
 pub use download::Downloaded;
 pub use error::{Class, Retry, SalesforceError};
 pub use export::Exported;
-pub use log_files::{Interval, LOG_FILES_PERMISSION, Listing, LogFile};
+pub use log_files::{Interval, LOG_FILES, LOG_FILES_PERMISSION, Listing, LogFile};
 pub use pace::{Pace, RealPace};
 pub use sign_in::Identity;
 pub use windows::Window;

@@ -1,11 +1,11 @@
 //! What the org lets this user read, asked with as little as possible; and whether it shows the logins
 //! of others, or hides them without a word.
 
-use super::query::{Collected, Service};
-use super::soql::Soql;
 use chrono::{DateTime, Utc};
 
 use super::export::unreadable;
+use super::query::{Collected, Service};
+use super::soql::Soql;
 use super::{Class, Client, DataSet, LOGIN_HISTORY, SalesforceError, Window};
 
 impl Client {

@@ -17,19 +17,18 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, StatusCode};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{Letter, MAX_ANSWER, Trouble, verdicts};
 use crate::alert::AlertError;
 use crate::config::{HookUrl, Webhook};
+use crate::https;
 use crate::lake::{MailState, Verdict};
 use crate::privacy::{Secret, printable};
 
 /// The header by which a receiver knows an alert that it has already.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const AGENT: &str = concat!("orgwatch/", env!("CARGO_PKG_VERSION"));
 /// What is read of an answer, in bytes, and how long one waits for it.
 const MAX_BODY: usize = 16 << 10;
 const BODY_PATIENCE: Duration = Duration::from_secs(2);
@@ -68,27 +67,12 @@ impl WebhookTransport {
     ) -> Result<Self, AlertError> {
         let section = format!("[[alert.webhook]] {}", webhook.name);
         let timeout = Duration::from_secs(u64::from(webhook.timeout_seconds));
-        let mut client = Client::builder()
-            .user_agent(AGENT)
-            .https_only(!webhook.plaintext)
-            .tls_version_min(reqwest::tls::Version::TLS_1_2)
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
+        let mut client = https::client(webhook.plaintext)
             .no_gzip()
             .http1_only()
             .pool_max_idle_per_host(0)
             .connect_timeout(timeout)
             .timeout(timeout);
-        if webhook.plaintext {
-            // Whatever the machine's tables say of the name: nothing leaves it in the clear.
-            let here = [
-                ([127, 0, 0, 1], 0).into(),
-                ([0, 0, 0, 0, 0, 0, 0, 1], 0).into(),
-            ];
-            client = client.resolve_to_addrs("localhost", &here);
-        }
         if let Some(path) = &webhook.ca_file {
             // The given CA instead of the system's, not beside it.
             client = client.tls_certs_only(certificates(path, &section)?);
@@ -332,13 +316,7 @@ fn certificates(path: &Path, section: &str) -> Result<Vec<Certificate>, AlertErr
 
 /// The innermost words of an error, which do not hold the address.
 fn words_of(error: &reqwest::Error) -> String {
-    let first: &dyn std::error::Error = error;
-    let causes = std::iter::successors(first.source(), |cause| cause.source());
-    match causes.last() {
-        Some(cause) => cause.to_string(),
-        // The error's own words end with the address.
-        None => "the request could not be made".to_owned(),
-    }
+    https::innermost(error).unwrap_or_else(|| "the request could not be made".to_owned())
 }
 
 #[cfg(test)]
