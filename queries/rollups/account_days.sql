@@ -55,6 +55,10 @@ candidates AS (
     FROM events
     GROUP BY user_id
     HAVING sum(login) >= $min_logins OR sum(call) >= $min_calls
+),
+accounts AS (
+    SELECT user_id FROM candidates AS c
+    WHERE NOT EXISTS (SELECT 1 FROM no_people AS n WHERE n.user_id = c.user_id)
 )
 SELECT
     e.user_id AS user_key,
@@ -64,8 +68,8 @@ SELECT
     sum(e.call) AS calls,
     bit_or(CAST(1 AS BIGINT) << CAST(extract(hour FROM e.occurred_at) AS BIGINT)) AS hours,
     max(e.occurred_at) AS last_at
-FROM events AS e
-JOIN candidates AS c ON c.user_id = e.user_id
-WHERE NOT EXISTS (SELECT 1 FROM no_people AS n WHERE n.user_id = e.user_id)
+-- The few first: a join holds its first side in memory.
+FROM accounts AS a
+JOIN events AS e ON e.user_id = a.user_id
 GROUP BY e.user_id, e.day
 ORDER BY e.user_id, e.day

@@ -10,6 +10,7 @@ mod functions;
 mod lake_table;
 mod lazy;
 mod limits;
+mod memory;
 mod params;
 mod patience;
 mod prune;

@@ -11,7 +11,6 @@ use chrono::{Days, NaiveDate};
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
@@ -29,6 +28,7 @@ use super::functions::{KnownMachines, KnownUsers};
 use super::lake_table::days_since_epoch;
 use super::lazy::{LazyTables, Slot};
 use super::limits::LimitAboveWindow;
+use super::memory::QueryMemory;
 use super::params::Params;
 use super::patience::{Patience, Stop};
 use super::rollup_schema::ROLLUP_ACTIVITY;
@@ -487,8 +487,7 @@ fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![options.temp_dir.clone()]));
     let environment = RuntimeEnvBuilder::new()
-        // Not in fair shares: a plan has a hundred operators of which few are at work at a time.
-        .with_memory_pool(Arc::new(GreedyMemoryPool::new(pool_bytes)))
+        .with_memory_pool(Arc::new(QueryMemory::new(pool_bytes, threads)))
         .with_disk_manager_builder(disk)
         .with_metadata_cache_limit(options.memory_bytes / FOOTER_SHARE)
         .build_arc()

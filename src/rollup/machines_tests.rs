@@ -256,3 +256,40 @@ fn roles_inferred_by_older_criteria_are_inferred_anew() {
     assert_eq!(rows.num_rows(), 1);
     let _ = now();
 }
+
+#[test]
+fn joins_hold_accounts_in_memory_and_never_the_events_of_a_year() {
+    let mut fixture = Fixture::new();
+    fixture.add("Login", &machine(BOT, 0..10, 24));
+    let call = json!({"at": start(1).to_rfc3339(), "user_id": BOT, "user_name": "svc@example.com"});
+    fixture.add("ApiTotalUsage", &[call]);
+    refresh(&mut fixture);
+    let options = fixture.options(2);
+    let session = Session::with_raw_tables(&fixture.lake, &fixture.catalog, &options).unwrap();
+    let params = Params::new()
+        .with_time("from", start(0))
+        .with_time("to", start(20))
+        .with("min_logins", ScalarValue::Int64(Some(MIN_LOGINS)))
+        .with("min_calls", ScalarValue::Int64(Some(MIN_CALLS)));
+    let plan = session.physical_plan(ACCOUNT_DAYS, &params).unwrap();
+    let lines: Vec<&str> = plan.lines().collect();
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let joins = (0..lines.len()).filter(|&n| lines[n].contains("HashJoinExec"));
+    let joins: Vec<usize> = joins.collect();
+    assert!(!joins.is_empty(), "{plan}");
+    for join in joins {
+        // The side that is held comes first, as deep as the other.
+        let first = join + 1;
+        let end = (first + 1..lines.len()).find(|&n| depth(lines[n]) <= depth(lines[first]));
+        let held = first..end.unwrap_or(lines.len());
+        for read in held.clone().filter(|&n| lines[n].contains("UnionExec")) {
+            let mut above = read;
+            let is_counted = held.clone().rev().any(|n| {
+                let is_above = n < above && depth(lines[n]) < depth(lines[above]);
+                above = if is_above { n } else { above };
+                is_above && lines[n].contains("AggregateExec")
+            });
+            assert!(is_counted, "{plan}");
+        }
+    }
+}
