@@ -26,7 +26,7 @@ from report import spread
 BENCHES = Path(__file__).resolve().parent
 DATA = BENCHES.parent / "target" / "bench-data" / "sql"
 # Of a generated row, to know how many bytes make so many rows.
-BYTES_PER_ROW = 640
+BYTES_PER_ROW = 453
 
 DUCKDB = """
 import json, re, sys, time

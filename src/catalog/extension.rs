@@ -12,6 +12,7 @@
 //! class = "metadata"                # metadata | identifier | token
 //! kind = "text"                     # optional: text (the default), integer, decimal, boolean, time
 //! description = "Level of the line" # optional
+//! unit = ""                         # optional: of a number, as in "ms"
 //! ```
 //!
 //! A new type has the common columns by itself. Text is kept up to
@@ -54,6 +55,8 @@ struct ColumnEntry {
     kind: Option<Spanned<String>>,
     #[serde(default)]
     description: String,
+    #[serde(default)]
+    unit: String,
 }
 
 /// Names that the lake itself gives to columns of every table.
@@ -197,6 +200,7 @@ impl Catalog {
             class,
             identity: false,
             description: entry.description,
+            unit: entry.unit,
             heading,
         })
     }

@@ -68,6 +68,7 @@ struct ColumnRow {
     /// Event types for which this row holds, separated by blanks; empty = all others.
     types: String,
     description: String,
+    unit: String,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +83,9 @@ pub(super) struct ExportRow {
     treatment: Treatment,
     identity: String,
     description: String,
+    /// Only where a log measures anything.
+    #[serde(default)]
+    unit: String,
 }
 
 struct Glossary {
@@ -108,6 +112,7 @@ impl Glossary {
                 && !NEVER_IDENTITY.contains(&heading)
                 && !LATE_EVERYWHERE.contains(&heading),
             description: row.description.clone(),
+            unit: row.unit.clone(),
         }
     }
 }
@@ -123,6 +128,7 @@ fn dropped(heading: &str) -> Column {
         treatment: Treatment::Drop,
         identity: false,
         description: String::new(),
+        unit: String::new(),
     }
 }
 
@@ -233,6 +239,7 @@ pub(super) fn export_type(
             treatment: r.treatment,
             identity: r.identity == "yes",
             description: r.description.clone(),
+            unit: r.unit.clone(),
         })
         .collect();
     EventType {
@@ -261,7 +268,7 @@ fn audit_page(audit: &EventType) -> EventType {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::lake_schema;
+    use crate::catalog::{DESCRIPTION, UNIT, lake_schema};
 
     #[test]
     fn every_column_of_every_type_is_classified() {
@@ -345,6 +352,30 @@ mod tests {
             names.dedup();
             assert_eq!(names.len(), before, "{}", event.name);
         }
+    }
+
+    #[test]
+    fn every_column_of_the_lake_says_what_it_means() {
+        for event in embedded().event_types() {
+            for field in lake_schema(event).fields() {
+                let meaning = field.metadata().get(DESCRIPTION);
+                assert!(meaning.is_some(), "{}.{}", event.name, field.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_column_that_measures_says_in_which_unit() {
+        let catalog = embedded();
+        let unit = |event: &str, column: &str| {
+            let schema = lake_schema(catalog.event_type(event).unwrap());
+            let field = schema.field_with_name(column).unwrap();
+            field.metadata().get(UNIT).cloned()
+        };
+        assert_eq!(unit("Login", "run_time").as_deref(), Some("ms"));
+        assert_eq!(unit("Login", "db_total_time").as_deref(), Some("ns"));
+        assert_eq!(unit("RestApi", "request_size").as_deref(), Some("bytes"));
+        assert_eq!(unit("RestApi", "status_code"), None);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use identify::Identified;
 pub use ip::{IpKind, classify, ip_key, ip_of_key, parse_ip};
 pub use lookup::{Catalog, CatalogError, LOGIN_HISTORY, SETUP_AUDIT_TRAIL};
 pub use name::app_name_key;
-pub use schema::{lake_schema, timestamp_ms};
+pub use schema::{DESCRIPTION, UNIT, lake_schema, timestamp_ms};
 
 /// Which export a file comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,6 +141,8 @@ pub struct Column {
     /// that every known release of the file carries.
     pub identity: bool,
     pub description: String,
+    /// Of a number (`ms`, `bytes`); empty where it has none.
+    pub unit: String,
 }
 
 /// One kind of log file.

@@ -1,11 +1,15 @@
 //! The Arrow schema in which an event type is stored in the lake.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::{Column, ColumnKind, EventType, Treatment};
+
+/// Keys of a field's metadata, which the Parquet files carry.
+pub const DESCRIPTION: &str = "description";
+/// Of a number, as in `ms` and `bytes`; absent where it has none.
+pub const UNIT: &str = "unit";
 
 /// Schema of the Parquet files of an event type, in this order:
 ///
@@ -23,20 +27,48 @@ use super::{Column, ColumnKind, EventType, Treatment};
 /// | `file_id` | Int64 | always |
 /// | `line_no` | Int64, first physical line of the record, from 1 | always |
 /// | `row_key` | Int64, keyed hash of the row's identity columns | always |
+///
+/// Each field's metadata says what it means, and in which unit it counts.
 pub fn lake_schema(event: &EventType) -> SchemaRef {
-    let mut fields = vec![Field::new("occurred_at", timestamp_ms(), false)];
+    let occurred_at = derived("occurred_at", timestamp_ms(), "When it happened");
+    let mut fields = vec![occurred_at.with_nullable(false)];
     if event.has(Treatment::UserId) {
-        fields.push(Field::new("user_id", DataType::Utf8View, true));
+        let meaning = "Id of the acting user, 18 characters";
+        fields.push(derived("user_id", DataType::Utf8View, meaning));
     }
     if event.has(Treatment::Address) {
-        fields.push(Field::new("ip", DataType::Utf8View, true));
-        fields.push(Field::new("ip_key", DataType::FixedSizeBinary(16), true));
-        fields.push(Field::new("ip_kind", DataType::Utf8View, false));
+        let kind = derived(
+            "ip_kind",
+            DataType::Utf8View,
+            "What the log has for an address: public, private, salesforce (a hop inside the \
+             platform, not an address), unparsed (a text that is none), missing",
+        );
+        fields.extend([
+            derived("ip", DataType::Utf8View, "The client's address, canonical"),
+            derived(
+                "ip_key",
+                DataType::FixedSizeBinary(16),
+                "`ip` as 16 bytes, IPv4 mapped into IPv6: sorts and compares as networks do",
+            ),
+            kind.with_nullable(false),
+        ]);
     }
     fields.extend(event.columns.iter().flat_map(stored_fields));
-    fields.push(Field::new("file_id", DataType::Int64, false));
-    fields.push(Field::new("line_no", DataType::Int64, false));
-    fields.push(Field::new("row_key", DataType::Int64, false));
+    let number = |name, meaning| derived(name, DataType::Int64, meaning).with_nullable(false);
+    fields.extend([
+        number(
+            "file_id",
+            "The file that the row came from: `id` of `files`",
+        ),
+        number(
+            "line_no",
+            "Line of that file on which the row begins, from 1",
+        ),
+        number(
+            "row_key",
+            "Keyed hash of what makes the row itself: the same row in two files has the same",
+        ),
+    ]);
     Arc::new(Schema::new(fields))
 }
 
@@ -46,18 +78,42 @@ pub fn timestamp_ms() -> DataType {
 }
 
 fn stored_fields(column: &Column) -> Vec<Field> {
+    let classes = || {
+        let meaning = "Classes of the query or search, as in count;password_word: never its words";
+        derived("query_classes", DataType::Utf8View, meaning)
+    };
     match column.treatment {
         Treatment::OccurredAt | Treatment::UserId | Treatment::Drop => vec![],
         Treatment::QueryShape => vec![
-            Field::new("query_object", DataType::Utf8View, true),
-            Field::new("query_shape", DataType::Utf8View, true),
-            Field::new("query_classes", DataType::Utf8View, true),
+            derived(
+                "query_object",
+                DataType::Utf8View,
+                "Object of the query's FROM",
+            ),
+            derived(
+                "query_shape",
+                DataType::Utf8View,
+                "Keyed digest of the query without its literals: the same question, the same digest",
+            ),
+            classes(),
         ],
-        Treatment::QueryClasses => vec![Field::new("query_classes", DataType::Utf8View, true)],
+        Treatment::QueryClasses => vec![classes()],
         Treatment::ActionTally => vec![
-            Field::new("actions", DataType::Utf8View, true),
-            Field::new("action_count", DataType::Int64, true),
-            Field::new("actions_malformed", DataType::Int64, true),
+            derived(
+                "actions",
+                DataType::Utf8View,
+                "Controller actions as NAME=COUNT, joined by ;",
+            ),
+            derived(
+                "action_count",
+                DataType::Int64,
+                "Controller actions in the message",
+            ),
+            derived(
+                "actions_malformed",
+                DataType::Int64,
+                "Parts of the message that are no action",
+            ),
         ],
         _ => {
             let kind = match column.kind {
@@ -67,8 +123,24 @@ fn stored_fields(column: &Column) -> Vec<Field> {
                 ColumnKind::Boolean => DataType::Boolean,
                 ColumnKind::Time => timestamp_ms(),
             };
-            let described = HashMap::from([("description".to_owned(), column.description.clone())]);
-            vec![Field::new(&column.name, kind, true).with_metadata(described)]
+            vec![described(
+                &column.name,
+                kind,
+                &column.description,
+                &column.unit,
+            )]
         }
     }
+}
+
+/// A column that no log has under this name.
+fn derived(name: &str, kind: DataType, meaning: &str) -> Field {
+    described(name, kind, meaning, "")
+}
+
+fn described(name: &str, kind: DataType, meaning: &str, unit: &str) -> Field {
+    let told = [(DESCRIPTION, meaning), (UNIT, unit)];
+    let told = told.into_iter().filter(|(_, text)| !text.is_empty());
+    let told = told.map(|(key, text)| (key.to_owned(), text.to_owned()));
+    Field::new(name, kind, true).with_metadata(told.collect())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
 use crate::program::{expect, orgwatch};
@@ -168,4 +169,26 @@ fn the_printed_python_is_python_and_names_every_file() {
     let files = |text: &str| text.matches(".parquet").count();
     assert!(files(&python_text) > 100);
     assert_eq!(files(&python_text), files(&duckdb));
+}
+
+#[test]
+fn the_parquet_files_say_what_each_column_means_and_in_which_unit_it_counts() {
+    let night = WholeNight::get();
+    let logs = night.dir.join("out/lake/event=Login");
+    let is_part = |path: &Path| path.extension().is_some_and(|end| end == "parquet");
+    let days = fs::read_dir(logs).unwrap();
+    let mut parts = days.flat_map(|day| fs::read_dir(day.unwrap().path()).unwrap());
+    let part = parts.find_map(|file| Some(file.unwrap().path()).filter(|path| is_part(path)));
+
+    let file = fs::File::open(part.unwrap()).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let said = |column: &str, what: &str| {
+        let field = reader.schema().field_with_name(column).unwrap();
+        field.metadata().get(what).cloned().unwrap_or_default()
+    };
+    for field in reader.schema().fields() {
+        assert_ne!(said(field.name(), "description"), "", "{}", field.name());
+    }
+    assert_eq!(said("run_time", "unit"), "ms");
+    assert_eq!(said("line_no", "unit"), "");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::datatypes::DataType;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, DESCRIPTION, UNIT, lake_schema};
 use crate::cli::failure::UsageError;
 use crate::cli::output::Rows;
 use crate::config::nearest;
@@ -61,22 +61,26 @@ pub fn columns(table: &str, session: &Session, catalog: &Catalog) -> anyhow::Res
         )
         .text(
             "meaning",
-            fields().map(|field| meanings.get(field.name().as_str()).copied()),
+            fields().map(|field| meanings.get(field.name()).map(String::as_str)),
         ))
 }
 
 /// What columns mean, by their names: in this table, else wherever the catalogue knows them.
-fn meanings<'c>(table: &str, catalog: &'c Catalog) -> BTreeMap<&'c str, &'c str> {
+fn meanings(table: &str, catalog: &Catalog) -> BTreeMap<String, String> {
     let (own, others): (Vec<_>, Vec<_>) = catalog
         .event_types()
         .iter()
         .partition(|event| event.table == table);
     let mut meanings = BTreeMap::new();
-    for column in own.iter().chain(&others).flat_map(|event| &event.columns) {
-        if !column.description.is_empty() {
-            meanings
-                .entry(column.name.as_str())
-                .or_insert(column.description.as_str());
+    for event in own.iter().chain(&others) {
+        for field in lake_schema(event).fields() {
+            if let Some(meaning) = field.metadata().get(DESCRIPTION) {
+                let known = meanings.entry(field.name().clone());
+                known.or_insert_with(|| match field.metadata().get(UNIT) {
+                    Some(unit) => format!("{meaning} ({unit})"),
+                    None => meaning.clone(),
+                });
+            }
         }
     }
     meanings
