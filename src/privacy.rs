@@ -1,7 +1,9 @@
 //! The types that keep secrets and caller-chosen text from leaking: a secret that never prints,
-//! the key of all digests, and text made safe to show.
+//! what secrets are made of, the key of all digests, and text made safe to show.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,6 +30,13 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(***)")
     }
+}
+
+/// Bytes that nobody can guess, from the system.
+pub fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The lake's own key. Digests made with it join within one lake and mean nothing outside it.

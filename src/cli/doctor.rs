@@ -7,14 +7,12 @@ use clap::Args;
 use super::delivery::{open_mail, open_signer, open_webhook};
 use super::exit::Exit;
 use super::fetch::Org;
-use super::output::{Format, Rows};
 use super::rules::linted;
 use super::terminal::Terminal;
 use super::workplace::{Flags, Workplace};
-use super::{EngineFlags, Global, HiddenNow, RuleFlags, print_rows_as};
-use crate::doctor::{self, Check, Verdict};
+use super::{EngineFlags, Global, HiddenNow, RuleFlags, checks};
+use crate::doctor::{self, Check};
 use crate::lake::{Lake, LakeError};
-use crate::privacy::printable;
 use crate::registry::Resolution;
 
 pub const EXAMPLES: &str = "\
@@ -26,9 +24,6 @@ Examples:
 
 Exit codes:
   0 nothing failed (warnings are shown)   3 something failed";
-
-/// Longest text shown of a check, in characters.
-const SHOWN_CHARS: usize = 1000;
 
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
@@ -56,17 +51,7 @@ pub fn run(args: &DoctorArgs, global: &Global, terminal: &Terminal) -> anyhow::R
         Ok(place) => examine(&place, args.offline),
         Err(error) => vec![broken("config", "file", &error)],
     };
-    let format = if args.json {
-        Some(Format::Json)
-    } else {
-        global.format
-    };
-    match format {
-        None | Some(Format::Table) => show(&checks, terminal)?,
-        Some(format) => print(&checks, format, terminal)?,
-    }
-    let failed = checks.iter().any(|c| c.verdict == Verdict::Fail);
-    Ok(if failed { Exit::Partial } else { Exit::Done })
+    checks::report(&checks, args.json, global, terminal)
 }
 
 /// All checks in the order of a night: what people wrote, files, inputs, lake, rules, alerts. One
@@ -186,50 +171,4 @@ fn broken(area: &'static str, name: &str, error: &anyhow::Error) -> Check {
     let text = format!("{error:#}");
     let (what, hint) = text.split_once("\nhint: ").unwrap_or((text.as_str(), ""));
     Check::fail(area, name, what, hint)
-}
-
-fn show(checks: &[Check], terminal: &Terminal) -> anyhow::Result<()> {
-    let name_width = checks.iter().map(|c| c.name.chars().count()).max();
-    let name_width = name_width.unwrap_or(0).min(40);
-    terminal.data(|out| {
-        for check in checks {
-            let verdict = terminal.verdict(check.verdict);
-            let name = printable(&check.name, SHOWN_CHARS);
-            let detail = printable(&check.detail, SHOWN_CHARS);
-            writeln!(
-                out,
-                "{verdict}  {:<8}  {name:<name_width$}  {detail}",
-                check.area
-            )?;
-            if !check.fix.is_empty() && check.verdict != Verdict::Pass {
-                writeln!(out, "      fix: {}", printable(&check.fix, SHOWN_CHARS))?;
-            }
-        }
-        Ok(())
-    })?;
-    let count = |verdict| checks.iter().filter(|c| c.verdict == verdict).count();
-    terminal.say(&format!(
-        "{} checks: {} passed, {} to look at, {} failed, {} skipped",
-        checks.len(),
-        count(Verdict::Pass),
-        count(Verdict::Warn),
-        count(Verdict::Fail),
-        count(Verdict::Skip)
-    ));
-    Ok(())
-}
-
-fn print(checks: &[Check], format: Format, terminal: &Terminal) -> anyhow::Result<()> {
-    let each = || checks.iter();
-    let batch = Rows::new()
-        .text("verdict", each().map(|c| Some(c.verdict.as_str())))
-        .text("area", each().map(|c| Some(c.area)))
-        .text("check", each().map(|c| Some(c.name.clone())))
-        .text("detail", each().map(|c| Some(c.detail.clone())))
-        .text(
-            "fix",
-            each().map(|c| (!c.fix.is_empty()).then(|| c.fix.clone())),
-        )
-        .batch()?;
-    print_rows_as(format, &batch, terminal)
 }

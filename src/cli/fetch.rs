@@ -148,7 +148,11 @@ impl<'a> Org<'a> {
             Err(error) => return Ok(Err(error)),
         };
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Ok(runtime.block_on(look_at(client, self.settings))))
+        Ok(Ok(runtime.block_on(async {
+            let seen = look_at(client, self.settings).await;
+            client.revoke().await;
+            seen
+        })))
     }
 
     pub fn fetch(
@@ -174,7 +178,8 @@ impl<'a> Org<'a> {
     }
 }
 
-async fn look_at(client: &Client, settings: &config::Salesforce) -> OrgSeen {
+/// Signs in where nobody has yet, and asks each data set for one row.
+pub async fn look_at(client: &Client, settings: &config::Salesforce) -> OrgSeen {
     let trouble = |error: SalesforceError| (error.to_string(), error.fix().to_owned());
     let versions = client.api_versions().await.map_err(trouble);
     let identity = client.sign_in().await.map_err(trouble);
@@ -195,7 +200,7 @@ async fn look_at(client: &Client, settings: &config::Salesforce) -> OrgSeen {
             });
         }
     }
-    let seen = OrgSeen {
+    OrgSeen {
         identity,
         versions,
         api_version: settings.api_version,
@@ -204,9 +209,7 @@ async fn look_at(client: &Client, settings: &config::Salesforce) -> OrgSeen {
         certificate_expires: client.certificate_expires(),
         clock_remark: client.clock_remark(),
         data_sets,
-    };
-    client.revoke().await;
-    seen
+    }
 }
 
 /// The outer error: a secret cannot be read. The inner one: it cannot be used.

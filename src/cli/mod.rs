@@ -4,6 +4,7 @@
 mod account;
 mod alert;
 mod cases;
+mod checks;
 mod completions;
 mod delivery;
 mod detect;
@@ -22,6 +23,7 @@ mod ingest;
 mod interrupt;
 mod lake;
 mod log;
+mod login;
 mod mailing;
 mod man;
 mod metrics;
@@ -193,6 +195,9 @@ enum Command {
     /// Downloads what is new from the org: Event Log Files, histories and the roster
     #[command(after_help = fetch::EXAMPLES)]
     Fetch(Box<fetch::FetchArgs>),
+    /// Signs a person in to the org through the browser and says what that user may read
+    #[command(after_help = login::EXAMPLES)]
+    Login(login::LoginArgs),
     /// Asks the rules of what the lake holds and prints the findings
     #[command(after_help = detect::EXAMPLES)]
     Detect(detect::DetectArgs),
@@ -315,6 +320,7 @@ impl Cli {
             Command::Run(args) => run::run(args, global, terminal),
             Command::Ingest(args) => ingest::run(args, global, terminal),
             Command::Fetch(args) => fetch::run(args, global, terminal),
+            Command::Login(args) => login::run(args, global, terminal),
             Command::Detect(args) => detect::run(args, global, terminal),
             Command::Sql(args) => sql::run(args, global, terminal),
             Command::Findings(command) => findings::run(command, global, terminal),
@@ -414,6 +420,7 @@ mod tests {
             run::EXAMPLES,
             ingest::EXAMPLES,
             fetch::EXAMPLES,
+            login::EXAMPLES,
             detect::EXAMPLES,
             sql::EXAMPLES,
             findings::EXAMPLES,

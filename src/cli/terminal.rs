@@ -133,6 +133,14 @@ impl Terminal {
         }
     }
 
+    /// What cannot go on before the user has acted: `--quiet` does not silence it.
+    pub fn ask(&self, message: &str, text: &str, fields: &Value) {
+        match self.log.is_json() {
+            true => self.stderr(&self.log.line(Level::INFO, message, fields)),
+            false => text.lines().for_each(|line| self.stderr(line)),
+        }
+    }
+
     /// What only people read, laid out in lines; machines get a [`Self::record`] instead.
     pub fn for_people(&self, text: &str) {
         if !self.talk.quiet && !self.log.is_json() {
@@ -173,6 +181,10 @@ impl Terminal {
 
     pub fn verbose(&self) -> u8 {
         self.talk.verbose
+    }
+
+    pub fn err_is_terminal(&self) -> bool {
+        self.err_is_terminal
     }
 
     pub fn out_is_terminal(&self) -> bool {

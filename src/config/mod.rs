@@ -33,10 +33,12 @@ pub use network::parse_network;
 pub use operations::{Glance, LogFormat, Operations, parse_log_format};
 pub use origin::{Origin, Setting};
 pub use rule::{ParamValue, RuleParam, RuleSetting, RuleStatus};
-pub use salesforce::{Flow, Intervals, Mtls, MtlsPair, Salesforce, SalesforceSecrets};
+pub use salesforce::{
+    Flow, Intervals, LoginSecrets, Mtls, MtlsPair, Salesforce, SalesforceSecrets, TlsSecrets,
+};
 pub use secret::{
-    PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, SecretError, dkim_key, salesforce_secrets,
-    smtp_password, webhook_secrets,
+    PASSWORD_CREDENTIAL, PASSWORD_VARIABLE, SecretError, dkim_key, login_secrets,
+    salesforce_secrets, smtp_password, webhook_secrets,
 };
 pub use settings::{ConfigError, Detect, Enrich, Inputs, Limits, Org, Overrides, Settings, Store};
 pub use severity::Severity;

@@ -25,6 +25,15 @@ const LEAST_API_VERSION: u32 = 61;
 const SHARED_HOSTS: [&str; 2] = ["login.salesforce.com", "test.salesforce.com"];
 const JWT: &str = "jwt";
 const CLIENT_CREDENTIALS: &str = "client_credentials";
+/// Who writes one of these wants the program to sign in by itself.
+const OF_A_FLOW: [&str; 6] = [
+    "flow",
+    "username",
+    "audience",
+    "key_file",
+    "certificate_file",
+    "secret_file",
+];
 
 pub(super) const KEYS: [&str; 22] = [
     "login_url",
@@ -130,6 +139,7 @@ impl Salesforce {
                 ),
                 ("salesforce.secret_file", path(&self.secret_file)),
             ]),
+            Flow::Undecided => {}
         }
         if let Some(mtls) = &self.mtls {
             let certificate = mtls.certificate_file.display().to_string();
@@ -195,6 +205,19 @@ pub enum Flow {
         /// Who the Run-As user should be; anyone where None.
         username: Option<String>,
     },
+    /// The section says nothing of it: a person may sign in, the program by itself may not.
+    Undecided,
+}
+
+impl Flow {
+    /// Who is expected to sign in, in lower case; None where anyone may.
+    pub fn username(&self) -> Option<&str> {
+        match self {
+            Self::Jwt { username, .. } => Some(username),
+            Self::ClientCredentials { username } => username.as_deref(),
+            Self::Undecided => None,
+        }
+    }
 }
 
 /// `[salesforce.mtls]`: this client proves itself by a certificate, on port 8443.
@@ -234,6 +257,20 @@ pub struct SalesforceSecrets {
     pub credential: Secret,
     /// Of `Flow::Jwt`, in PEM.
     pub certificate: Option<String>,
+    pub tls: TlsSecrets,
+}
+
+/// What the program needs besides when a person signs in.
+#[derive(Debug, Clone)]
+pub struct LoginSecrets {
+    /// None where the app is said to demand none.
+    pub client_secret: Option<Secret>,
+    pub tls: TlsSecrets,
+}
+
+/// What the connection to the org is made with.
+#[derive(Debug, Clone)]
+pub struct TlsSecrets {
     pub mtls: Option<MtlsPair>,
     /// In PEM.
     pub ca: Option<String>,
@@ -291,7 +328,10 @@ pub(super) fn read(section: &Section<'_>, folder: &Path) -> Result<Salesforce, F
         .map(|item| item.parsed(parse_audience))
         .transpose()?;
     let username = |item: super::document::Item<'_>| item.parsed(parse_username);
-    let flow = if is_jwt {
+    let is_undecided = OF_A_FLOW.iter().all(|key| section.get(key).is_none());
+    let flow = if is_undecided {
+        Flow::Undecided
+    } else if is_jwt {
         let hint = "the org's user that this program signs in as, as in username = \"orgwatch@example.com\"";
         Flow::Jwt {
             username: username(section.require("username", hint)?)?,

@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::alert::{Dkim, Email, HookUrl, Webhook};
-use super::salesforce::{Flow, MtlsPair, Salesforce, SalesforceSecrets};
+use super::fault::Position;
+use super::salesforce::{Flow, LoginSecrets, MtlsPair, Salesforce, SalesforceSecrets, TlsSecrets};
 use crate::privacy::Secret;
 
 /// The environment variable of the mail server's password, which wins over all else.
@@ -25,6 +26,7 @@ const ORG_SECRET_VARIABLE: &str = "ORGWATCH_SALESFORCE_SECRET";
 const ORG_SECRET_CREDENTIAL: &str = "salesforce_secret";
 const MTLS_KEY_VARIABLE: &str = "ORGWATCH_SALESFORCE_MTLS_KEY";
 const MTLS_KEY_CREDENTIAL: &str = "salesforce_mtls_key";
+const ORG_SECTION: &str = "[salesforce]";
 /// The folder that systemd names in the environment of a service with credentials.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// Longest secret, in bytes.
@@ -70,6 +72,10 @@ pub enum SecretError {
         problem: String,
         hint: &'static str,
     },
+    #[error(
+        "`username` is missing in [salesforce] (line {line}): nothing says as whom this program signs in\nhint: set `username` and `key_file`, or flow = \"client_credentials\"; only `orgwatch login` works without", line = at.line
+    )]
+    NoFlow { at: Position },
 }
 
 /// The password of `username`; None where no user name is set.
@@ -159,14 +165,12 @@ pub fn salesforce_secrets(
     salesforce: &Salesforce,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<SalesforceSecrets, SecretError> {
-    const SECTION: &str = "[salesforce]";
-    const MTLS_SECTION: &str = "[salesforce.mtls]";
     let (credential, certificate) = match &salesforce.flow {
         Flow::Jwt {
             certificate_file, ..
         } => {
             let key = Hiding {
-                section: SECTION.to_owned(),
+                section: ORG_SECTION.to_owned(),
                 noun: "key",
                 key: "key_file",
                 variable: ORG_KEY_VARIABLE.to_owned(),
@@ -176,22 +180,53 @@ pub fn salesforce_secrets(
             };
             let certificate = certificate_file.as_deref();
             let certificate =
-                certificate.map(|path| certificates(path, "certificate_file", SECTION));
+                certificate.map(|path| certificates(path, "certificate_file", ORG_SECTION));
             (key.read(env)?.0, certificate.transpose()?)
         }
-        Flow::ClientCredentials { .. } => {
-            let secret = Hiding {
-                section: SECTION.to_owned(),
-                noun: "secret",
-                key: "secret_file",
-                variable: ORG_SECRET_VARIABLE.to_owned(),
-                credential: ORG_SECRET_CREDENTIAL.to_owned(),
-                file: salesforce.secret_file.as_deref(),
-                form: Form::Line,
-            };
-            (secret.read(env)?.0, None)
-        }
+        Flow::ClientCredentials { .. } => (client_secret(salesforce).read(env)?.0, None),
+        Flow::Undecided => return Err(SecretError::NoFlow { at: salesforce.at }),
     };
+    Ok(SalesforceSecrets {
+        credential,
+        certificate,
+        tls: tls_secrets(salesforce, env)?,
+    })
+}
+
+/// What the program needs when a person signs in: not its own key, and a client secret only where
+/// there is one.
+pub fn login_secrets(
+    salesforce: &Salesforce,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<LoginSecrets, SecretError> {
+    let client_secret = match client_secret(salesforce).read(env) {
+        Ok((secret, _)) => Some(secret),
+        Err(SecretError::Missing { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(LoginSecrets {
+        client_secret,
+        tls: tls_secrets(salesforce, env)?,
+    })
+}
+
+fn client_secret(salesforce: &Salesforce) -> Hiding<'_> {
+    Hiding {
+        section: ORG_SECTION.to_owned(),
+        noun: "secret",
+        key: "secret_file",
+        variable: ORG_SECRET_VARIABLE.to_owned(),
+        credential: ORG_SECRET_CREDENTIAL.to_owned(),
+        file: salesforce.secret_file.as_deref(),
+        form: Form::Line,
+    }
+}
+
+fn tls_secrets(
+    salesforce: &Salesforce,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<TlsSecrets, SecretError> {
+    const MTLS_SECTION: &str = "[salesforce.mtls]";
     let pair = salesforce.mtls.as_ref().map(|mtls| {
         let key = Hiding {
             section: MTLS_SECTION.to_owned(),
@@ -208,10 +243,8 @@ pub fn salesforce_secrets(
         })
     });
     let ca = salesforce.ca_file.as_deref();
-    let ca = ca.map(|path| certificates(path, "ca_file", SECTION));
-    Ok(SalesforceSecrets {
-        credential,
-        certificate,
+    let ca = ca.map(|path| certificates(path, "ca_file", ORG_SECTION));
+    Ok(TlsSecrets {
         mtls: pair.transpose()?,
         ca: ca.transpose()?,
     })

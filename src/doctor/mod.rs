@@ -12,7 +12,7 @@ mod setup;
 pub use enrichment::enrichment;
 pub use logs::{data_sets, gaps, inputs};
 pub use mail::{outbox, recipients, signature, way_out, webhook};
-pub use org::{OrgSeen, Readable, org};
+pub use org::{OrgSeen, Readable, org, sign_out, visitor};
 pub use places::{output, places};
 pub use runs::{lake, last_run};
 pub use setup::{registry, rules, settings};

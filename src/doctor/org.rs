@@ -58,6 +58,39 @@ pub fn org(seen: &OrgSeen, now: DateTime<Utc>) -> Vec<Check> {
     checks
 }
 
+/// A person who signed in, where the nightly runs sign in as somebody else.
+pub fn visitor(signed_in: &Identity, expected: Option<&str>) -> Option<Check> {
+    let expected = expected.filter(|name| *name != signed_in.username)?;
+    let who = &signed_in.username;
+    Some(Check::warn(
+        "org",
+        "user",
+        format!(
+            "{who} signed in, and `username` is {expected}: what follows is what {who} may read"
+        ),
+        format!(
+            "give {expected} the same permissions, or sign in as that user; `orgwatch doctor` signs in as it"
+        ),
+    ))
+}
+
+/// How a session ended.
+pub fn sign_out(is_over: bool) -> Check {
+    match is_over {
+        true => Check::pass(
+            "org",
+            "sign-out",
+            "the session is over; nothing of it was kept",
+        ),
+        false => Check::warn(
+            "org",
+            "sign-out",
+            "the org does not say that the session is over; nothing of it was kept",
+            "end it in Setup > Session Management; without that it ends by the app's session policies",
+        ),
+    }
+}
+
 fn version(seen: &OrgSeen) -> Check {
     let wanted = seen.api_version;
     match &seen.versions {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI64;
 
@@ -13,7 +13,7 @@ use super::ledger::{Ledger, PartState};
 use super::lock::WriterLock;
 use super::model::Part;
 use super::{Lake, layout, verify};
-use crate::privacy::DigestKey;
+use crate::privacy::{DigestKey, random_bytes};
 
 const KEY_BYTES: usize = 32;
 /// Name in the ledger of the digest by which a key is recognised.
@@ -217,8 +217,7 @@ fn create_key(fs: &dyn LakeFs, data_dir: &Path) -> Result<()> {
     let staged = data_dir.join(layout::STAGING).join(layout::KEY);
     let _ = fs.remove_file(&staged);
     let written = || -> io::Result<()> {
-        let mut bytes = [0; KEY_BYTES];
-        fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        let bytes: [u8; KEY_BYTES] = random_bytes()?;
         create_private(&staged)?.write_all(&bytes)?;
         fs.sync_file(&staged)?;
         fs.rename(&staged, &path)?;

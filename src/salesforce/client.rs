@@ -16,7 +16,7 @@ use super::oauth::{self, Grant, MOST_SKEW};
 use super::session::Sessions;
 use super::{Pace, SalesforceError, retry};
 use crate::catalog::sf_id18;
-use crate::config::{Flow, Salesforce, SalesforceSecrets};
+use crate::config::{Flow, LoginSecrets, Salesforce, SalesforceSecrets, TlsSecrets};
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -72,14 +72,68 @@ struct Heard {
 }
 
 impl Client {
-    /// Reads nothing; checks keys, certificates and addresses.
+    /// Signs in by itself, as the settings say. Reads nothing; checks keys, certificates and
+    /// addresses.
     pub fn new(
         settings: &Salesforce,
         org_id: Option<&str>,
         secrets: SalesforceSecrets,
         pace: Arc<dyn Pace>,
     ) -> Result<Self, SalesforceError> {
-        let now = pace.now();
+        let mut app_certificate = None;
+        let grant = match &settings.flow {
+            Flow::Jwt { username, .. } => {
+                let key = SigningKey::read(&secrets.credential)?;
+                if let Some(pem) = &secrets.certificate {
+                    let certificate = Certificate::read(pem, Purpose::App)?;
+                    certificate.check_key(&key)?;
+                    certificate.check_time(pace.now())?;
+                    app_certificate = Some(certificate);
+                }
+                let audience = settings.audience.clone();
+                let of_login = || settings.login_url.origin().ascii_serialization();
+                Grant::Jwt {
+                    key,
+                    username: username.clone(),
+                    audience: audience.unwrap_or_else(of_login),
+                }
+            }
+            Flow::ClientCredentials { .. } => Grant::Secret(secrets.credential),
+            Flow::Undecided => {
+                return Err(SalesforceError::Setup {
+                    what: "[salesforce] does not say as whom this program signs in".to_owned(),
+                    fix: "set `username` and `key_file`, or flow = \"client_credentials\"".into(),
+                });
+            }
+        };
+        let mut client = Self::with(grant, settings, org_id, &secrets.tls, pace)?;
+        client.certificates.extend(app_certificate);
+        client.username = settings.flow.username().map(str::to_owned);
+        // A key that cannot sign is told before anything leaves.
+        let now = client.pace.now();
+        client.grant.form(&client.client_id, now, &client.hidden)?;
+        Ok(client)
+    }
+
+    /// Signs in as whoever approves it in a browser, by [`Client::sign_in_with`]. Checks the same.
+    pub fn for_person(
+        settings: &Salesforce,
+        org_id: Option<&str>,
+        secrets: LoginSecrets,
+        pace: Arc<dyn Pace>,
+    ) -> Result<Self, SalesforceError> {
+        let grant = Grant::person(secrets.client_secret);
+        Self::with(grant, settings, org_id, &secrets.tls, pace)
+    }
+
+    /// Whoever may sign in by this grant.
+    fn with(
+        grant: Grant,
+        settings: &Salesforce,
+        org_id: Option<&str>,
+        tls: &TlsSecrets,
+        pace: Arc<dyn Pace>,
+    ) -> Result<Self, SalesforceError> {
         let org_id = org_id.map(|text| {
             sf_id18(text).ok_or_else(|| SalesforceError::Setup {
                 what: "`id` of [org] is no id of an org".to_owned(),
@@ -88,45 +142,20 @@ impl Client {
         });
         let org_id = org_id.transpose()?;
         let mut certificates = Vec::new();
-        if let Some(pair) = &secrets.mtls {
-            certificates.push(Certificate::read(&pair.certificate, Purpose::Tls)?);
+        if let Some(pair) = &tls.mtls {
+            let certificate = Certificate::read(&pair.certificate, Purpose::Tls)?;
+            certificate.check_time(pace.now())?;
+            certificates.push(certificate);
         }
-        let wire = Wire::open(settings, &secrets)?;
         let hidden = Hidden::default();
-        let (grant, username) = match &settings.flow {
-            Flow::Jwt { username, .. } => {
-                let key = SigningKey::read(&secrets.credential)?;
-                if let Some(pem) = &secrets.certificate {
-                    let certificate = Certificate::read(pem, Purpose::App)?;
-                    certificate.check_key(&key)?;
-                    certificates.push(certificate);
-                }
-                let audience = settings.audience.clone();
-                let of_login = || settings.login_url.origin().ascii_serialization();
-                let grant = Grant::Jwt {
-                    key,
-                    username: username.clone(),
-                    audience: audience.unwrap_or_else(of_login),
-                };
-                (grant, Some(username.clone()))
-            }
-            Flow::ClientCredentials { username } => {
-                hidden.add(secrets.credential.expose());
-                (Grant::Secret(secrets.credential), username.clone())
-            }
-        };
-        for certificate in &certificates {
-            certificate.check_time(now)?;
-        }
-        // A key that cannot sign is told before anything leaves.
-        grant.form(&settings.client_id, now, &hidden)?;
+        grant.hide(&hidden);
         Ok(Self {
-            wire,
+            wire: Wire::open(settings, tls)?,
             login: Login::new(&settings.login_url, settings.mtls.is_some()),
             client_id: settings.client_id.clone(),
             grant,
             org_id,
-            username,
+            username: None,
             api_version: settings.api_version,
             event_types: settings.event_types.clone(),
             usage_share: settings.usage_share,

@@ -13,7 +13,7 @@ use super::answer::Said;
 use super::credentials::check_tls_key;
 use super::pace::random;
 use super::{SalesforceError, Usage, retry};
-use crate::config::{Salesforce, SalesforceSecrets};
+use crate::config::{Salesforce, TlsSecrets};
 use crate::https;
 use crate::privacy::printable;
 
@@ -48,7 +48,7 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn open(
         settings: &Salesforce,
-        secrets: &SalesforceSecrets,
+        secrets: &TlsSecrets,
     ) -> Result<Self, SalesforceError> {
         let idle = Duration::from_secs(u64::from(settings.idle_timeout_seconds));
         let build = |patience| {
@@ -190,10 +190,7 @@ const FIX_OLD: &str = "check `login_url`, and for a proxy in between";
 const FIX_REFUSED: &str = "upload the certificate in Setup > Certificate and Key Management > Upload Mutual Authentication Certificate; it must come from a CA that Salesforce trusts, with the CA's own intermediate certificates behind it in `certificate_file`";
 const FIX_WANTED: &str = "add [salesforce.mtls] with its certificate and key";
 
-fn builder(
-    settings: &Salesforce,
-    secrets: &SalesforceSecrets,
-) -> Result<ClientBuilder, SalesforceError> {
+fn builder(settings: &Salesforce, secrets: &TlsSecrets) -> Result<ClientBuilder, SalesforceError> {
     let mut client = https::client(settings.plaintext)
         .connect_timeout(CONNECT_PATIENCE)
         .pool_idle_timeout(POOL_PATIENCE);

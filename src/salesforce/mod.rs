@@ -3,7 +3,9 @@
 
 mod address;
 mod answer;
+mod authorize;
 mod by_user;
+mod callback;
 mod client;
 mod credentials;
 mod data_sets;
@@ -26,6 +28,8 @@ mod soql;
 mod table;
 mod windows;
 
+pub use authorize::{Approval, CALLBACK_PORT};
+pub use callback::Callback;
 pub use client::{Client, Usage};
 pub use data_sets::{
     DataSet, HISTORIES, LOGIN_HISTORY, LOGIN_IP_RANGES_PERMISSION, ROSTER, SETUP_AUDIT_TRAIL,

@@ -1,10 +1,13 @@
 //! The token endpoint: what is asked, and what its refusals mean.
 
+use std::sync::{Mutex, PoisonError};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, Header};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{self, Asked, Said, Words};
+use super::authorize::Approval;
 use super::credentials::SigningKey;
 use super::hidden::Hidden;
 use super::{Class, Retry, SalesforceError};
@@ -26,6 +29,12 @@ pub(super) enum Grant {
         audience: String,
     },
     Secret(Secret),
+    /// What a person approved in a browser.
+    Person {
+        client_secret: Option<Secret>,
+        /// Good for one request.
+        approval: Mutex<Option<Approval>>,
+    },
 }
 
 #[derive(Serialize)]
@@ -45,6 +54,8 @@ pub(super) type Form = Vec<(&'static str, String)>;
 pub(super) struct Granted {
     pub access_token: String,
     pub instance_url: String,
+    /// Never asked for; an app may give it nevertheless.
+    pub refresh_token: Option<String>,
 }
 
 /// Who the token is.
@@ -56,6 +67,37 @@ pub(super) struct UserInfo {
 }
 
 impl Grant {
+    pub(super) fn person(client_secret: Option<Secret>) -> Self {
+        Self::Person {
+            client_secret,
+            approval: Mutex::default(),
+        }
+    }
+
+    /// What is secret of it, and known from the start, is hidden from now on.
+    pub(super) fn hide(&self, hidden: &Hidden) {
+        let secret = match self {
+            Self::Jwt { .. } => None,
+            Self::Secret(secret) => Some(secret),
+            Self::Person { client_secret, .. } => client_secret.as_ref(),
+        };
+        if let Some(secret) = secret {
+            hidden.add(secret.expose());
+        }
+    }
+
+    /// The next request is for the token of this approval; nothing where no person signs in.
+    pub(super) fn approve(&self, given: Approval) {
+        if let Self::Person { approval, .. } = self {
+            *approval.lock().unwrap_or_else(PoisonError::into_inner) = Some(given);
+        }
+    }
+
+    /// Whether it may be asked for more than once.
+    pub(super) fn is_repeatable(&self) -> bool {
+        !matches!(self, Self::Person { .. })
+    }
+
     /// The fields of a request for a token; what is secret in them is hidden from now on.
     pub(super) fn form(
         &self,
@@ -91,7 +133,48 @@ impl Grant {
                 ("client_id", client_id.to_owned()),
                 ("client_secret", secret.expose().to_owned()),
             ]),
+            Self::Person {
+                client_secret,
+                approval,
+            } => {
+                let mut approval = approval.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut form = match approval.take() {
+                    Some(approval) => approval.form(client_id, hidden),
+                    None => return Err(over()),
+                };
+                let secret = client_secret.iter();
+                form.extend(secret.map(|it| ("client_secret", it.expose().to_owned())));
+                Ok(form)
+            }
         }
+    }
+}
+
+/// A code is good for one session.
+fn over() -> SalesforceError {
+    SalesforceError::SignIn {
+        class: Class::Config,
+        what: "the session that was opened in the browser is over".to_owned(),
+        code: None,
+        fix: "look at the app's session policies, and run `orgwatch login` again".into(),
+        retry: Retry::Never,
+    }
+}
+
+/// The refusal that a browser came back with.
+pub(super) fn denied(words: Words, hidden: &Hidden) -> SalesforceError {
+    let (class, _, fix) = meaning(400, &words, &Grant::person(None), None);
+    let code = words.code.as_deref().unwrap_or("an unknown error");
+    let what = match hidden.shown(&words.message) {
+        message if message.is_empty() => code.to_owned(),
+        message => format!("{code}: {message}"),
+    };
+    SalesforceError::SignIn {
+        class,
+        what: format!("no sign-in: the browser came back with {what}"),
+        code: words.code,
+        fix: fix.into(),
+        retry: Retry::Never,
     }
 }
 
@@ -123,6 +206,11 @@ fn meaning(
     let message = words.message.to_ascii_lowercase();
     let says = |part: &str| message.contains(part);
     let config = |fix: &str| (Config, Retry::Never, fix.to_owned());
+    if let Grant::Person { client_secret, .. } = grant
+        && let Some((class, fix)) = of_a_person(words, client_secret.is_some())
+    {
+        return (class, Retry::Never, fix.to_owned());
+    }
     let later = |fix: &str| (Throttled, Retry::Never, fix.to_owned());
     if says("rate exceeded") || says("login_rate_exceeded") {
         return later(FIX_RATE);
@@ -144,11 +232,12 @@ fn meaning(
         "invalid_client_id" => config(FIX_CLIENT_ID),
         "invalid_client" => config(match grant {
             Grant::Jwt { .. } => FIX_ASSERTION,
-            Grant::Secret(_) => FIX_SECRET,
+            Grant::Secret(_) | Grant::Person { .. } => FIX_SECRET,
         }),
         "unsupported_grant_type" => config(match grant {
             Grant::Jwt { .. } => FIX_JWT,
             Grant::Secret(_) => FIX_CREDENTIALS,
+            Grant::Person { .. } => FIX_WEB_SERVER,
         }),
         "inactive_user" => config(FIX_USER),
         "inactive_org" => config(FIX_ORG),
@@ -156,6 +245,9 @@ fn meaning(
         "invalid_scope" => config(FIX_SCOPE),
         "redirect_uri_mismatch" | "invalid_request" => config(FIX_REQUEST),
         "MUTUAL_AUTHENTICATION_FAILED" => config(FIX_MTLS),
+        "temporarily_unavailable" | "server_error" => {
+            (Passing, Retry::Backoff { most: 3 }, FIX_LATER.to_owned())
+        }
         // A wrong host, or a true blip: one more attempt tells.
         "unknown_error" => (Passing, Retry::Backoff { most: 1 }, FIX_HOST.to_owned()),
         "invalid_grant" => config(FIX_HISTORY),
@@ -171,6 +263,40 @@ fn meaning(
     }
 }
 
+/// What is different where a person signs in; None for what means the same to all.
+fn of_a_person(words: &Words, has_secret: bool) -> Option<(Class, &'static str)> {
+    let message = words.message.to_ascii_lowercase();
+    let says = |part: &str| message.contains(part);
+    let fix = match words.code.as_deref()? {
+        "access_denied" => FIX_DENIED,
+        "invalid_grant" if says("code verifier") => FIX_VERIFIER,
+        "invalid_grant" if says("authorization code") => FIX_OLD_CODE,
+        "invalid_grant" if says("redirect_uri") => FIX_CALLBACK,
+        "redirect_uri_mismatch" => FIX_CALLBACK,
+        "invalid_client" if !has_secret => FIX_NO_SECRET,
+        "invalid_app_access" | "OAUTH_APP_ACCESS_DENIED" => FIX_VISITOR,
+        "invalid_grant" if says("approved this consumer") => FIX_VISITOR,
+        "unsupported_response_type" => FIX_WEB_SERVER,
+        "invalid_scope" => FIX_API_SCOPE,
+        "temporarily_unavailable" | "server_error" | "unknown_error" => {
+            return Some((Class::Passing, FIX_AGAIN));
+        }
+        _ => return None,
+    };
+    Some((Class::Config, fix))
+}
+
+const FIX_DENIED: &str = "run `orgwatch login` again and choose Allow; who was not asked may not use the app: add it to a permission set or profile of the user that signs in";
+const FIX_VERIFIER: &str = "run `orgwatch login` again: the code was asked for by another program";
+const FIX_OLD_CODE: &str = "run `orgwatch login` again: a code is good once, for 15 minutes, and for the program and the app that asked for it";
+const FIX_CALLBACK: &str = "add the callback URL that was shown to the app, letter by letter. Changes take up to 10 minutes";
+const FIX_NO_SECRET: &str = "the app demands its secret: give it in ORGWATCH_SALESFORCE_SECRET or the systemd credential `salesforce_secret`, or no longer require a secret for the web server flow in the app's OAuth settings";
+const FIX_VISITOR: &str = "add the app to a permission set or profile of the user that signs in (Setup > Permission Sets, or the policies of the External Client App). Changes take up to 10 minutes";
+const FIX_WEB_SERVER: &str =
+    "enable the authorization code flow (web server flow) of the app, with PKCE";
+const FIX_API_SCOPE: &str = "give the app the scope api (Manage user data via APIs)";
+const FIX_AGAIN: &str =
+    "run `orgwatch login` again; https://status.salesforce.com tells of outages and maintenance";
 const FIX_APPROVE: &str = "the app is not approved for `username`: in the app's policies set Permitted Users to \"Admin approved users are pre-authorized\", and add the app to a permission set of that user; check the spelling of `username` too. Changes take up to 10 minutes";
 const FIX_ASSIGN: &str = "add the app to a permission set or profile of `username` (Setup > Permission Sets > Assigned Connected Apps, or the policies of the External Client App). Changes take up to 10 minutes";
 const FIX_CLIENT_ID: &str = "check `client_id`: it is the consumer key of the app, and the app must be in the org of `login_url`. A new app takes up to 10 minutes";
@@ -202,7 +328,7 @@ const FIX_HISTORY: &str =
 fn fix_audience(grant: &Grant) -> String {
     let sent = match grant {
         Grant::Jwt { audience, .. } => audience.as_str(),
-        Grant::Secret(_) => "none",
+        Grant::Secret(_) | Grant::Person { .. } => "none",
     };
     format!(
         "the audience sent was {sent}; set `audience` to \"https://login.salesforce.com\", or to \"https://test.salesforce.com\" for a sandbox"
@@ -248,6 +374,8 @@ pub(super) fn granted(body: &[u8], hidden: &Hidden) -> Result<Granted, Salesforc
         });
     };
     hidden.add(&granted.access_token);
+    let refresh = granted.refresh_token.iter();
+    refresh.for_each(|token| hidden.add(token));
     let fits = |b: u8| b.is_ascii_graphic();
     if granted.access_token.is_empty() || !granted.access_token.bytes().all(fits) {
         return Err(SalesforceError::Protocol {

@@ -13,11 +13,18 @@ use crate::privacy::Secret;
 /// Sign-ins of one run.
 const MOST_LOGINS: u32 = 3;
 
+/// What keeps a session open.
+pub(super) struct Tokens {
+    pub access: Secret,
+    /// Where the org gave one unasked; never used.
+    pub refresh: Option<Secret>,
+}
+
 /// What a sign-in gave.
 pub(super) struct Session {
     /// Which of the run's sessions, from 1.
     pub number: u32,
-    pub token: Secret,
+    pub tokens: Tokens,
     /// `Bearer …`, marked as sensitive.
     pub bearer: HeaderValue,
     pub instance: Url,

@@ -7,9 +7,10 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::{StatusCode, Url};
 
 use super::answer::Words;
+use super::authorize::Approval;
 use super::client::JSON;
 use super::oauth::{self, UserInfo};
-use super::session::Session;
+use super::session::{Session, Tokens};
 use super::{Class, Client, Retry, SalesforceError, address, http};
 use crate::catalog::sf_id18;
 use crate::config::canonical_username;
@@ -35,24 +36,37 @@ impl Client {
         Ok(self.session(0).await?.identity.clone())
     }
 
-    /// Ends the session. Best effort, 5 s.
-    pub async fn revoke(&self) {
-        let end = async {
-            if let Some(session) = self.sessions.take().await {
-                self.revoke_token(&session.token, &session.instance).await;
-            }
-        };
-        // A session that is not ended here ends by itself.
-        let _ = tokio::time::timeout(REVOKE_PATIENCE, end).await;
+    /// The same by what a person approved: once, for the life of this client.
+    pub async fn sign_in_with(&self, approval: Approval) -> Result<Identity, SalesforceError> {
+        self.grant.approve(approval);
+        self.sign_in().await
     }
 
-    async fn revoke_token(&self, token: &Secret, instance: &Url) {
+    /// Ends the session. Best effort, 5 s. Whether the org says that it is over.
+    pub async fn revoke(&self) -> bool {
+        briefly(async {
+            match self.sessions.take().await {
+                Some(session) => self.end(&session.tokens, &session.instance).await,
+                None => true,
+            }
+        })
+        .await
+    }
+
+    async fn end(&self, tokens: &Tokens, instance: &Url) -> bool {
+        let mut is_over = self.revoke_token(&tokens.access, instance).await;
+        if let Some(token) = &tokens.refresh {
+            is_over &= self.revoke_token(token, instance).await;
+        }
+        is_over
+    }
+
+    async fn revoke_token(&self, token: &Secret, instance: &Url) -> bool {
         let url = address::with_path(instance, oauth::REVOKE_PATH);
         let form = [("token", token.expose())];
         let request = self.wire.whole.post(url).form(&form);
-        let sent = self.wire.send(request, self.login.host());
-        // A session that is not ended here ends by itself.
-        let _ = tokio::time::timeout(REVOKE_PATIENCE, sent).await;
+        let sent = self.wire.send(request, self.login.host()).await;
+        sent.is_ok_and(|answer| answer.status() == StatusCode::OK)
     }
 
     /// The session after number `over`, which is 0 for any.
@@ -66,26 +80,32 @@ impl Client {
         number: u32,
         known: Option<Identity>,
     ) -> Result<Session, SalesforceError> {
-        let granted = self.retrying(async || self.ask_token().await).await?;
+        let granted = match self.grant.is_repeatable() {
+            true => self.retrying(async || self.ask_token().await).await?,
+            false => self.ask_token().await?,
+        };
         let instance = self.login.instance(&granted.instance_url, &self.hidden)?;
         let bearer = HeaderValue::from_str(&format!("Bearer {}", granted.access_token));
         let mut bearer = bearer.map_err(|_| SalesforceError::protocol("an unusable token"))?;
         bearer.set_sensitive(true);
-        let token = Secret::new(granted.access_token);
         let identity = match known {
             Some(identity) => Ok(identity),
             None => self.identify(&bearer, &instance).await,
         };
+        let tokens = Tokens {
+            access: Secret::new(granted.access_token),
+            refresh: granted.refresh_token.map(Secret::new),
+        };
         match identity {
             Ok(identity) => Ok(Session {
                 number,
-                token,
+                tokens,
                 bearer,
                 instance,
                 identity,
             }),
             Err(error) => {
-                self.revoke_token(&token, &instance).await;
+                briefly(self.end(&tokens, &instance)).await;
                 Err(error)
             }
         }
@@ -156,4 +176,10 @@ impl Client {
             username,
         })
     }
+}
+
+/// A session that is not ended in time ends by itself.
+async fn briefly(end: impl Future<Output = bool>) -> bool {
+    let ended = tokio::time::timeout(REVOKE_PATIENCE, end).await;
+    ended.unwrap_or(false)
 }

@@ -14,6 +14,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod answer;
+pub mod authorize;
 pub mod check;
 pub mod clock;
 pub mod control;
@@ -202,8 +203,11 @@ impl FakeSf {
     /// Everything that must not be seen anywhere outside: tokens, secrets, key material.
     pub fn secrets(&self) -> Vec<String> {
         let tokens = self.with(|state| {
-            let tokens = state.tokens.iter().map(|token| token.value.clone());
-            tokens.collect::<Vec<String>>()
+            let tokens = state.tokens.iter().map(|token| &token.value);
+            let refresh = state.refresh_tokens.iter().map(|token| &token.value);
+            let codes = state.codes.iter().map(|code| &code.value);
+            let all = tokens.chain(refresh).chain(codes).chain(&state.verifiers);
+            all.cloned().collect::<Vec<String>>()
         });
         let key = keys::jwt_key_pem();
         let line = key.lines().nth(3).unwrap_or_default().to_owned();

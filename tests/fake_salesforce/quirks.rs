@@ -10,6 +10,8 @@ pub struct Quirks {
     pub omit_scope: bool,
     /// Keys that no documentation knows.
     pub unknown_keys: bool,
+    /// A refresh token comes with the code's token, though its scope was not asked for.
+    pub unasked_refresh_token: bool,
     /// The token is a signed one of 1.5 kB.
     pub long_token: bool,
     /// `exp` may be no more than three minutes ahead.

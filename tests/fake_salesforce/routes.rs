@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::answer::{Answer, api_error};
+use super::authorize;
 use super::clock::http_time;
 use super::control;
 use super::faults::Action;
@@ -65,6 +66,7 @@ fn answer(state: &mut State, request: &Request) -> Answer {
         return Answer::html(414, "<html><head><title>Error 414</title></head></html>");
     }
     match request.path.as_str() {
+        "/services/oauth2/authorize" => return authorize::authorize(state, request),
         "/services/oauth2/token" => return token::token(state, request),
         "/services/oauth2/revoke" => return token::revoke(state, request),
         "/services/data" | "/services/data/" if request.method == "GET" => {

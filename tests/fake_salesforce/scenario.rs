@@ -19,6 +19,8 @@ use super::token;
 pub const USERNAME: &str = "orgwatch@example.com";
 pub const CLIENT_ID: &str = "3MVG9.fake.consumer.key";
 pub const CLIENT_SECRET: &str = "LEAK-CANARY-client-secret";
+/// The one that apps of the vendor's own command line name as well.
+pub const CALLBACK_URL: &str = "http://localhost:1717/OauthRedirect";
 /// Eighteen characters, as the sample org's.
 pub const ORG_ID: &str = "00D5e000000AcmEEAS";
 
@@ -46,6 +48,10 @@ impl Scenario {
             kind: AppKind::External,
             jwt: true,
             client_credentials: true,
+            web_server: true,
+            secret_required: false,
+            pkce_required: true,
+            callback_urls: BTreeSet::from([CALLBACK_URL.to_owned()]),
             permitted: Permitted::AdminApproved,
             approved: BTreeSet::from([USERNAME.to_owned()]),
             run_as: Some(USERNAME.to_owned()),
@@ -68,6 +74,9 @@ impl Scenario {
             users: vec![user],
             apps: vec![app],
             tokens: Vec::new(),
+            refresh_tokens: Vec::new(),
+            codes: Vec::new(),
+            verifiers: Vec::new(),
             log_files: Vec::new(),
             rows: BTreeMap::new(),
             objects: Objects::standard(),

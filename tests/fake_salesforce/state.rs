@@ -24,6 +24,12 @@ pub struct State {
     pub apps: Vec<App>,
     /// All tokens ever issued, oldest first.
     pub tokens: Vec<Token>,
+    /// All refresh tokens ever issued. Nothing is given for them here: they can be revoked.
+    pub refresh_tokens: Vec<RefreshToken>,
+    /// All authorization codes ever issued.
+    pub codes: Vec<Code>,
+    /// The keys by which clients proved that a code is theirs.
+    pub verifiers: Vec<String>,
     pub log_files: Vec<Elf>,
     /// Rows by object; EventLogFile's come from `log_files`.
     pub rows: BTreeMap<String, Vec<Row>>,
@@ -81,6 +87,13 @@ pub struct App {
     pub kind: AppKind,
     pub jwt: bool,
     pub client_credentials: bool,
+    /// A person in a browser may sign in by a code.
+    pub web_server: bool,
+    /// That flow needs the secret, and a challenge by S256.
+    pub secret_required: bool,
+    pub pkce_required: bool,
+    /// Where a browser may be sent back to.
+    pub callback_urls: BTreeSet<String>,
     pub permitted: Permitted,
     /// Usernames that an administrator approved or that approved it themselves.
     pub approved: BTreeSet<String>,
@@ -112,6 +125,23 @@ pub struct Token {
     pub last_used: DateTime<Utc>,
     pub lifetime: TimeDelta,
     pub revoked: bool,
+}
+
+pub struct RefreshToken {
+    pub value: String,
+    pub revoked: bool,
+}
+
+pub struct Code {
+    pub value: String,
+    pub app: usize,
+    pub username: String,
+    pub redirect_uri: String,
+    /// BASE64URL of the SHA-256 of the verifier.
+    pub challenge: Option<String>,
+    pub scopes: String,
+    pub issued: DateTime<Utc>,
+    pub used: bool,
 }
 
 /// A version of a log file. A re-issued one is a further entry with the same id, made later.

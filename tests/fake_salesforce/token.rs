@@ -9,10 +9,11 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, api_error, oauth_error};
+use super::authorize;
 use super::journal::{Breach, Listener, credential_keys};
 use super::quirks::InstanceUrl;
 use super::request::{Request, value};
-use super::state::{AppKind, Permitted, State, Token};
+use super::state::{AppKind, Permitted, RefreshToken, State, Token};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
@@ -39,9 +40,15 @@ fn issue(state: &mut State, request: &Request) -> Result<Answer, Answer> {
     let form = request
         .form()
         .ok_or_else(|| oauth_error("invalid_request", "content type must be a form"))?;
+    let mut scopes = None;
     let (app, username) = match value(&form, "grant_type") {
         Some(JWT_BEARER) => by_assertion(state, value(&form, "assertion").unwrap_or_default())?,
         Some("client_credentials") => by_secret(state, request, &form)?,
+        Some("authorization_code") => {
+            let (app, username, granted) = authorize::by_code(state, &form)?;
+            scopes = Some(granted);
+            (app, username)
+        }
         Some(grant @ ("password" | "token")) => {
             let breach = Breach::ForbiddenFlow(grant.to_owned());
             state.journal.breaches.push(breach);
@@ -58,7 +65,7 @@ fn issue(state: &mut State, request: &Request) -> Result<Answer, Answer> {
         }
     };
     log_in(state, app, &username)?;
-    Ok(answer(state, request.listener, app, &username))
+    Ok(answer(state, request.listener, app, &username, scopes))
 }
 
 /// Number of the app, and the user it acts as.
@@ -212,7 +219,14 @@ fn log_in(state: &mut State, app: usize, username: &str) -> Result<(), Answer> {
     Ok(())
 }
 
-fn answer(state: &mut State, listener: Listener, app: usize, username: &str) -> Answer {
+/// `by_code` are the scopes of a person's approval.
+fn answer(
+    state: &mut State,
+    listener: Listener,
+    app: usize,
+    username: &str,
+    by_code: Option<String>,
+) -> Answer {
     let now = state.now();
     let number = state.next();
     let org = state.org.id.clone();
@@ -249,9 +263,12 @@ fn answer(state: &mut State, listener: Listener, app: usize, username: &str) -> 
         }
         _ => state.addresses.my_domain.clone(),
     };
+    let has_refresh_token = by_code.as_deref().is_some_and(|scopes| {
+        state.quirks.unasked_refresh_token || scopes.split(' ').any(|one| one == "refresh_token")
+    });
     let mut body = json!({
         "access_token": value,
-        "scope": scopes,
+        "scope": by_code.unwrap_or(scopes),
         "instance_url": right,
         "id": format!("{}/id/{org}/{user_id}", state.addresses.login),
         "token_type": "Bearer",
@@ -264,6 +281,17 @@ fn answer(state: &mut State, listener: Listener, app: usize, username: &str) -> 
         InstanceUrl::Missing => {
             body.as_object_mut().map(|body| body.remove("instance_url"));
         }
+    }
+    if has_refresh_token {
+        let value = format!(
+            "5Aep.{}",
+            URL_SAFE_NO_PAD.encode(format!("LEAK-CANARY-refresh-{number}"))
+        );
+        body["refresh_token"] = json!(value);
+        state.refresh_tokens.push(RefreshToken {
+            value,
+            revoked: false,
+        });
     }
     if state.quirks.omit_scope {
         body.as_object_mut().map(|body| body.remove("scope"));
@@ -302,10 +330,14 @@ pub fn revoke(state: &mut State, request: &Request) -> Answer {
         _ => request.query.clone(),
     };
     let wanted = value(&form, "token").unwrap_or_default();
-    let mut tokens = state.tokens.iter_mut();
-    match tokens.find(|token| token.value == wanted && !token.revoked) {
-        Some(token) => {
-            token.revoked = true;
+    let tokens = state.tokens.iter_mut();
+    let tokens = tokens.map(|token| (&token.value, &mut token.revoked));
+    let refresh = state.refresh_tokens.iter_mut();
+    let refresh = refresh.map(|token| (&token.value, &mut token.revoked));
+    let mut all = tokens.chain(refresh);
+    match all.find(|(value, revoked)| *value == wanted && !**revoked) {
+        Some((_, revoked)) => {
+            *revoked = true;
             Answer::bytes(200, Vec::new())
         }
         None => oauth_error("invalid_token", "the token is not known here"),

@@ -116,7 +116,7 @@ fn each_mistake_is_refused_at_its_place_with_a_hint() {
             "consumer key",
         ),
         (
-            changed("username", "#"),
+            changed("username", "key_file = \"k\" #"),
             "1:1: `username` is missing",
             "orgwatch@example.com",
         ),
@@ -273,7 +273,7 @@ fn found(
         .map(|secrets| {
             assert!(!format!("{secrets:?}").contains("canary"));
             let credential = secrets.credential.expose().to_owned();
-            let mtls = secrets.mtls.map(|pair| pair.key.expose().to_owned());
+            let mtls = secrets.tls.mtls.map(|pair| pair.key.expose().to_owned());
             (credential, secrets.certificate, mtls)
         })
         .map_err(|error| error.to_string())
