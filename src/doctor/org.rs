@@ -198,6 +198,20 @@ mod tests {
     }
 
     #[test]
+    fn a_visitor_is_named_where_the_nightly_user_is_somebody_else() {
+        let identity = seen().identity.unwrap();
+        assert_eq!(visitor(&identity, None), None);
+        assert_eq!(visitor(&identity, Some("orgwatch@example.com")), None);
+        let check = visitor(&identity, Some("erp@example.com")).unwrap();
+        assert_eq!(check.verdict, Verdict::Warn);
+        for name in ["orgwatch@example.com", "erp@example.com"] {
+            assert!(check.detail.contains(name), "{}", check.detail);
+        }
+        assert_eq!(sign_out(true).verdict, Verdict::Pass);
+        assert_eq!(sign_out(false).verdict, Verdict::Warn);
+    }
+
+    #[test]
     fn each_thing_that_is_wrong_is_told_by_its_own_line() {
         let mut ill = seen();
         ill.identity = Err(("no".to_owned(), "do".to_owned()));

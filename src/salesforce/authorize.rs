@@ -11,7 +11,6 @@ use super::answer::Words;
 use super::hidden::Hidden;
 use super::oauth::{self, Form};
 use super::{SalesforceError, address};
-use crate::config::Salesforce;
 use crate::privacy::{Secret, random_bytes};
 
 const AUTHORIZE_PATH: &str = "/services/oauth2/authorize";
@@ -72,12 +71,12 @@ impl Question {
     }
 
     /// Where the browser goes. Not the port of mutual TLS: people have no client certificate.
-    pub(super) fn address(&self, settings: &Salesforce) -> Url {
+    pub(super) fn authorize_url(&self, login_url: &Url, client_id: &str) -> Url {
         let challenge = Sha256::digest(self.verifier.expose());
-        let mut url = address::with_path(&settings.login_url, AUTHORIZE_PATH);
+        let mut url = address::with_path(login_url, AUTHORIZE_PATH);
         url.query_pairs_mut().extend_pairs([
             ("response_type", "code"),
-            ("client_id", &settings.client_id),
+            ("client_id", client_id),
             ("redirect_uri", self.redirect_uri()),
             ("scope", SCOPE),
             ("state", self.state.expose()),
@@ -141,4 +140,114 @@ fn secret<const N: usize>() -> Result<Secret, SalesforceError> {
         fix: "check that this user may read /dev/urandom".into(),
     })?;
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question() -> Question {
+        Question {
+            redirect_uri: "http://localhost:1717/OauthRedirect".parse().unwrap(),
+            state: Secret::new("a-state".to_owned()),
+            verifier: Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned()),
+            hidden: Hidden::default(),
+        }
+    }
+
+    fn parameter(url: &Url, name: &str) -> Option<String> {
+        let mut pairs = url.query_pairs();
+        let found = pairs.find(|(key, _)| key == name);
+        found.map(|(_, value)| value.into_owned())
+    }
+
+    // RFC 7636, appendix B.
+    #[test]
+    fn the_challenge_is_that_of_the_standards_own_example_and_the_verifier_stays_here() {
+        let question = question();
+        let login_url = "https://example.my.salesforce.com".parse().unwrap();
+        let url = question.authorize_url(&login_url, "3MVG9+key&x");
+        let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        assert_eq!(
+            parameter(&url, "code_challenge").as_deref(),
+            Some(challenge)
+        );
+        assert_eq!(parameter(&url, "client_id").as_deref(), Some("3MVG9+key&x"));
+        let back = "http://localhost:1717/OauthRedirect";
+        assert_eq!(parameter(&url, "redirect_uri").as_deref(), Some(back));
+        assert!(!url.as_str().contains(question.verifier.expose()));
+    }
+
+    #[test]
+    fn each_question_has_its_own_state_and_the_longest_verifier_that_there_may_be() {
+        let (one, other) = (Question::new(1717).unwrap(), Question::new(1717).unwrap());
+        for secret in ["state", "verifier"] {
+            let of = |question: &Question| match secret {
+                "state" => question.state.expose().to_owned(),
+                _ => question.verifier.expose().to_owned(),
+            };
+            assert_ne!(of(&one), of(&other));
+            let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+            assert!(of(&one).bytes().all(fits));
+        }
+        assert_eq!(one.verifier.expose().len(), 128);
+        assert_eq!(one.state.expose().len(), 43);
+    }
+
+    #[test]
+    fn a_code_counts_with_its_state_alone_and_is_taken_as_it_was_meant() {
+        let form = |query: &str| match question().judge(query) {
+            Brought::Approval(approval) => Some(approval.form("key", &Hidden::default())),
+            _ => None,
+        };
+        let form = form("state=a-state&code=aPrx.x%3D%3D&sfdc_community_url=x").unwrap();
+        let field = |name: &str| {
+            let found = form.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        assert_eq!(field("code"), Some("aPrx.x=="));
+        assert_eq!(field("client_secret"), None);
+        let verifier = question().verifier;
+        assert_eq!(field("code_verifier"), Some(verifier.expose()));
+        for query in [
+            "code=x",
+            "state=&code=x",
+            "state=a-stat&code=x",
+            "state=A-state&code=x",
+            "state=a-state2&code=x",
+            "state=a-state&state=a-state&code=x",
+            "state=a-state&code=x&code=y",
+            "state=a-state&code=",
+            "state=a-state&code=x&error=y",
+            "state=a-state",
+            "state=other&error=access_denied",
+        ] {
+            assert!(
+                matches!(question().judge(query), Brought::Nothing),
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_words_of_the_org_without_what_is_secret() {
+        let question = Question::new(1717).unwrap();
+        let state = question.state.expose();
+        let refusal = |description: &str| {
+            let query =
+                format!("error=access_denied&error_description={description}&state={state}");
+            match question.judge(&query) {
+                Brought::Refusal(error) => error,
+                _ => panic!("a refusal"),
+            }
+        };
+        let error = refusal("end-user+denied+authorization");
+        assert_eq!(error.code(), Some("access_denied"));
+        let told =
+            "no sign-in: the browser came back with access_denied: end-user denied authorization";
+        assert_eq!(error.to_string(), told);
+        assert!(error.fix().contains("choose Allow"), "{}", error.fix());
+        let repeated = refusal(state).to_string();
+        assert!(!repeated.contains(state), "{repeated}");
+    }
 }

@@ -140,7 +140,8 @@ impl Callback {
 
     /// Where the person goes.
     pub fn authorize_url(&self, settings: &Salesforce) -> Url {
-        self.desk.question.address(settings)
+        let question = &self.desk.question;
+        question.authorize_url(&settings.login_url, &settings.client_id)
     }
 
     /// Waits until the person has approved.

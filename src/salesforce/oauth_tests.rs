@@ -276,3 +276,80 @@ fn an_answer_that_is_no_token_is_refused_and_not_shown() {
         json!({"access_token": "00D!x", "instance_url": "https://x", "scope": 7, "new": null});
     assert!(granted(body.to_string().as_bytes(), &Hidden::default()).is_ok());
 }
+
+#[test]
+fn what_a_person_brings_back_is_refused_with_the_remedy_for_a_person() {
+    let bare = Grant::person(None);
+    let with_secret = Grant::person(Some(Secret::new("hunter2-hunter2".to_owned())));
+    for (grant, error, description, fix) in [
+        (&bare, "access_denied", "end-user denied", "choose Allow"),
+        (
+            &bare,
+            "invalid_grant",
+            "expired authorization code",
+            "for 15 minutes",
+        ),
+        (
+            &bare,
+            "invalid_grant",
+            "invalid authorization code",
+            "for 15 minutes",
+        ),
+        (
+            &bare,
+            "invalid_grant",
+            "invalid code verifier",
+            "another program",
+        ),
+        (
+            &bare,
+            "redirect_uri_mismatch",
+            "must match",
+            "callback URL that was shown",
+        ),
+        (
+            &bare,
+            "invalid_client",
+            "invalid client credentials",
+            "ORGWATCH_SALESFORCE_SECRET",
+        ),
+        (
+            &with_secret,
+            "invalid_client",
+            "invalid client credentials",
+            "consumer secret",
+        ),
+        (&bare, "invalid_client_id", "", "`client_id`"),
+        (&bare, "OAUTH_APP_ACCESS_DENIED", "", "user that signs in"),
+        (&bare, "invalid_app_access", "", "user that signs in"),
+        (&bare, "invalid_scope", "", "scope api"),
+        (&bare, "unsupported_grant_type", "", "web server flow"),
+        (&bare, "unsupported_response_type", "", "web server flow"),
+        (&bare, "invalid_grant", "ip restricted", "login IP ranges"),
+        (&bare, "inactive_user", "", "active"),
+        (&bare, "an_error_of_next_year", "", "Login History"),
+    ] {
+        let told = refusal(grant, 400, error, description);
+        assert_eq!(told.class(), Class::Config, "{error} {description}");
+        assert!(
+            told.fix().contains(fix),
+            "{error} {description}: {}",
+            told.fix()
+        );
+    }
+    for error in ["unknown_error", "server_error", "temporarily_unavailable"] {
+        let told = refusal(&bare, 400, error, "");
+        assert_eq!((told.class(), told.retry()), (Class::Passing, Retry::Never));
+        assert!(told.fix().contains("orgwatch login"), "{}", told.fix());
+    }
+}
+
+#[test]
+fn a_refresh_token_that_nobody_asked_for_is_hidden_like_the_other() {
+    let hidden = Hidden::default();
+    let body = br#"{"access_token":"00Dx!access-access","refresh_token":"5Aep-refresh-refresh","instance_url":"https://x"}"#;
+    assert!(granted(body, &hidden).is_ok());
+    for token in ["00Dx!access-access", "5Aep-refresh-refresh"] {
+        assert_eq!(hidden.shown(token), "(words that repeat a secret)");
+    }
+}

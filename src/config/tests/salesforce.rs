@@ -100,6 +100,53 @@ fn client_credentials_take_a_secret_and_any_run_as_user_or_one() {
 }
 
 #[test]
+fn two_keys_are_enough_for_a_person_and_nothing_signs_in_by_itself() {
+    let text = JWT.replace("username", "# username");
+    let s = org(&text);
+    assert_eq!((&s.flow, s.flow.username()), (&Flow::Undecided, None));
+    assert!(
+        login_secrets(&s, &|_| None)
+            .unwrap()
+            .client_secret
+            .is_none()
+    );
+    let error = salesforce_secrets(&s, &|_| None).unwrap_err().to_string();
+    assert!(
+        error.contains("`username`") && error.contains("line 1"),
+        "{error}"
+    );
+    let listing = resolve(&text).unwrap().listing();
+    assert!(!listing.iter().any(|row| row.0 == "salesforce.flow"));
+    for key in [
+        "flow = \"jwt\"",
+        "key_file = \"k\"",
+        "audience = \"https://x\"",
+    ] {
+        let (message, _) = refusal(&format!("{text}{key}\n"));
+        assert!(
+            message.contains("`username` is missing"),
+            "{key}: {message}"
+        );
+    }
+}
+
+#[test]
+fn a_person_needs_no_key_of_the_program_and_a_client_secret_only_where_there_is_one() {
+    let s = org(&format!("{JWT}key_file = \"not-there\"\n"));
+    let none = login_secrets(&s, &|_| None).unwrap();
+    assert!(none.client_secret.is_none() && none.tls.mtls.is_none());
+    let look_up = |name: &str| -> Option<OsString> {
+        (name == "ORGWATCH_SALESFORCE_SECRET").then(|| "canary".into())
+    };
+    let given = login_secrets(&s, &look_up).unwrap();
+    assert!(!format!("{given:?}").contains("canary"));
+    assert_eq!(given.client_secret.unwrap().expose(), "canary");
+    let s = org(&format!("{SECRET}secret_file = \"not-there\"\n"));
+    let error = login_secrets(&s, &|_| None).unwrap_err().to_string();
+    assert!(error.contains("not-there"), "{error}");
+}
+
+#[test]
 fn each_mistake_is_refused_at_its_place_with_a_hint() {
     let host = "https://example.my.salesforce.com";
     let changed = |from: &str, to: &str| JWT.replace(from, to);

@@ -2,6 +2,7 @@
 //! Here a client of a few lines asks it; the shapes are those of Salesforce's own guides, and the
 //! order of the token endpoint's checks is the documented one as far as there is one.
 
+mod authorize;
 mod journal;
 mod log_files;
 mod query;

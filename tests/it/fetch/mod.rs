@@ -5,6 +5,8 @@ pub mod connection;
 mod identity;
 mod keys;
 mod log_files;
+mod login;
+mod login_callback;
 mod mtls;
 mod night;
 mod privacy;

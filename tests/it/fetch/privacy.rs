@@ -57,7 +57,7 @@ fn all_of(error: &SalesforceError) -> String {
     text
 }
 
-fn assert_unseen(org: &FakeSf, text: &str, place: &str) {
+pub(super) fn assert_unseen(org: &FakeSf, text: &str, place: &str) {
     for secret in org.secrets() {
         assert!(!text.contains(&secret), "{place} shows a secret");
     }
