@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use clap::Args;
 use reqwest::Url;
-use serde_json::json;
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 
@@ -136,8 +135,9 @@ fn invite(callback: &Callback, url: &Url, settings: &Salesforce, port: u16, term
          A browser on another machine reaches it through SSH: ssh -L {port}:localhost:{port} HOST\n\
          Ctrl-C ends the wait."
     );
-    let fields = json!({"url": url.as_str(), "callback_url": back});
-    terminal.ask("open the address in a browser to sign in", &text, &fields);
+    // Fields of the log are cut shorter than addresses may be.
+    let message = format!("to sign in, open this address in a browser: {url}");
+    terminal.ask(&message, &text);
 }
 
 /// Whether a browser was started. Where there is no screen one of the terminal's own would come up

@@ -134,9 +134,9 @@ impl Terminal {
     }
 
     /// What cannot go on before the user has acted: `--quiet` does not silence it.
-    pub fn ask(&self, message: &str, text: &str, fields: &Value) {
+    pub fn ask(&self, message: &str, text: &str) {
         match self.log.is_json() {
-            true => self.stderr(&self.log.line(Level::INFO, message, fields)),
+            true => self.stderr(&self.log.line(Level::INFO, message, &Value::Null)),
             false => text.lines().for_each(|line| self.stderr(line)),
         }
     }

@@ -6,7 +6,6 @@ mod identity;
 mod keys;
 mod log_files;
 mod login;
-mod login_callback;
 mod mtls;
 mod night;
 mod privacy;

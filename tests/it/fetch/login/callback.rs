@@ -8,9 +8,9 @@ use std::time::Duration;
 use orgwatch::config::{LoginSecrets, TlsSecrets};
 use orgwatch::salesforce::{Approval, Callback, Class, Client};
 
-use super::auth::{list, refusal};
-use super::connection::*;
 use crate::fake_salesforce::{FakeSf, Scenario};
+use crate::fetch::auth::{list, refusal};
+use crate::fetch::connection::{FakePace, settings, wait};
 
 const LONG: Duration = Duration::from_secs(60);
 
