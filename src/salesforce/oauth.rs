@@ -202,14 +202,29 @@ fn meaning(
     grant: &Grant,
     skew: Option<TimeDelta>,
 ) -> (Class, Retry, String) {
+    match (grant, of_table(status, words, grant, skew)) {
+        // A code is good once, and no next run goes on.
+        (Grant::Person { .. }, (Class::Passing, ..)) => {
+            (Class::Passing, Retry::Never, FIX_AGAIN.to_owned())
+        }
+        (_, other) => other,
+    }
+}
+
+fn of_table(
+    status: u16,
+    words: &Words,
+    grant: &Grant,
+    skew: Option<TimeDelta>,
+) -> (Class, Retry, String) {
     use Class::{Config, Passing, Throttled};
     let message = words.message.to_ascii_lowercase();
     let says = |part: &str| message.contains(part);
     let config = |fix: &str| (Config, Retry::Never, fix.to_owned());
     if let Grant::Person { client_secret, .. } = grant
-        && let Some((class, fix)) = of_a_person(words, client_secret.is_some())
+        && let Some(fix) = fix_for_person(words, client_secret.is_some())
     {
-        return (class, Retry::Never, fix.to_owned());
+        return config(fix);
     }
     let later = |fix: &str| (Throttled, Retry::Never, fix.to_owned());
     if says("rate exceeded") || says("login_rate_exceeded") {
@@ -264,26 +279,24 @@ fn meaning(
 }
 
 /// What is different where a person signs in; None for what means the same to all.
-fn of_a_person(words: &Words, has_secret: bool) -> Option<(Class, &'static str)> {
+fn fix_for_person(words: &Words, has_secret: bool) -> Option<&'static str> {
     let message = words.message.to_ascii_lowercase();
     let says = |part: &str| message.contains(part);
-    let fix = match words.code.as_deref()? {
-        "access_denied" => FIX_DENIED,
+    Some(match words.code.as_deref()? {
+        // Salesforce's own page of errors spells it with a hyphen.
+        "access_denied" | "access-denied" => FIX_DENIED,
         "invalid_grant" if says("code verifier") => FIX_VERIFIER,
         "invalid_grant" if says("authorization code") => FIX_OLD_CODE,
         "invalid_grant" if says("redirect_uri") => FIX_CALLBACK,
         "redirect_uri_mismatch" => FIX_CALLBACK,
+        "invalid_client" if says("installed") => FIX_INSTALL,
         "invalid_client" if !has_secret => FIX_NO_SECRET,
         "invalid_app_access" | "OAUTH_APP_ACCESS_DENIED" => FIX_VISITOR,
         "invalid_grant" if says("approved this consumer") => FIX_VISITOR,
         "unsupported_response_type" => FIX_WEB_SERVER,
         "invalid_scope" => FIX_API_SCOPE,
-        "temporarily_unavailable" | "server_error" | "unknown_error" => {
-            return Some((Class::Passing, FIX_AGAIN));
-        }
         _ => return None,
-    };
-    Some((Class::Config, fix))
+    })
 }
 
 const FIX_DENIED: &str = "run `orgwatch login` again and choose Allow; who was not asked may not use the app: add it to a permission set or profile of the user that signs in";
@@ -291,6 +304,7 @@ const FIX_VERIFIER: &str = "run `orgwatch login` again: the code was asked for b
 const FIX_OLD_CODE: &str = "run `orgwatch login` again: a code is good once, for 15 minutes, and for the program and the app that asked for it";
 const FIX_CALLBACK: &str = "add the callback URL that was shown to the app, letter by letter. Changes take up to 10 minutes";
 const FIX_NO_SECRET: &str = "the app demands its secret: give it in ORGWATCH_SALESFORCE_SECRET or the systemd credential `salesforce_secret`, or no longer require a secret for the web server flow in the app's OAuth settings";
+const FIX_INSTALL: &str = "install the app in the org (Setup > Connected Apps OAuth Usage), or give the user that signs in the permission Approve Uninstalled Connected Apps";
 const FIX_VISITOR: &str = "add the app to a permission set or profile of the user that signs in (Setup > Permission Sets, or the policies of the External Client App). Changes take up to 10 minutes";
 const FIX_WEB_SERVER: &str =
     "enable the authorization code flow (web server flow) of the app, with PKCE";

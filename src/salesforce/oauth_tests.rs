@@ -283,6 +283,13 @@ fn what_a_person_brings_back_is_refused_with_the_remedy_for_a_person() {
     let with_secret = Grant::person(Some(Secret::new("hunter2-hunter2".to_owned())));
     for (grant, error, description, fix) in [
         (&bare, "access_denied", "end-user denied", "choose Allow"),
+        (&bare, "access-denied", "", "choose Allow"),
+        (
+            &bare,
+            "invalid_client",
+            "app must be installed into org",
+            "OAuth Usage",
+        ),
         (
             &bare,
             "invalid_grant",

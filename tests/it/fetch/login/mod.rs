@@ -75,7 +75,8 @@ impl Desk {
         while url.is_none() {
             let mut line = String::new();
             assert!(lines.read_line(&mut line).unwrap() > 0, "{shown}");
-            url = line.trim().parse().ok();
+            let parsed = line.trim().parse().ok();
+            url = parsed.filter(|url: &Url| url.scheme() == "http");
             shown.push_str(&line);
         }
         Login {

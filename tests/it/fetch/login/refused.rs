@@ -162,6 +162,7 @@ fn a_code_is_brought_to_the_org_once_whatever_comes_of_it() {
         login.approve("");
         let ended = login.end();
         assert_eq!(ended.code, Some(3), "{}", ended.err);
+        assert!(ended.err.contains("hint: "), "{}", ended.err);
         assert_eq!(desk.org.logins(), 1, "{}", ended.err);
     }
 }
