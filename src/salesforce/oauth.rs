@@ -260,8 +260,9 @@ fn of_table(
         "invalid_scope" => config(FIX_SCOPE),
         "redirect_uri_mismatch" | "invalid_request" => config(FIX_REQUEST),
         "MUTUAL_AUTHENTICATION_FAILED" => config(FIX_MTLS),
-        "temporarily_unavailable" | "server_error" => {
-            (Passing, Retry::Backoff { most: 3 }, FIX_LATER.to_owned())
+        // A callback has no status that would tell.
+        "temporarily_unavailable" | "server_error" if !grant.is_repeatable() => {
+            (Passing, Retry::Never, FIX_AGAIN.to_owned())
         }
         // A wrong host, or a true blip: one more attempt tells.
         "unknown_error" => (Passing, Retry::Backoff { most: 1 }, FIX_HOST.to_owned()),
