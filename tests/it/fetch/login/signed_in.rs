@@ -1,9 +1,13 @@
 //! What a person who signed in is told, and that nothing of it stays.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use super::{Desk, Login, NOW, TOKEN, open};
 use crate::canary::{content, files_below};
@@ -11,7 +15,7 @@ use crate::fake_salesforce::faults::Action;
 use crate::fake_salesforce::state::User;
 use crate::fake_salesforce::{CLIENT_ID, CLIENT_SECRET, Fault, Scenario, USERNAME, ids};
 use crate::fetch::privacy::assert_unseen;
-use crate::program::{orgwatch, stderr};
+use crate::program::{command, orgwatch, stderr};
 
 const ADMIN: &str = "admin@example.com";
 const REVOKE: &str = "/services/oauth2/revoke";
@@ -262,4 +266,69 @@ fn interrupt(login: &Login) {
         .args(["-INT", &login.child.id().to_string()])
         .status();
     assert!(sent.unwrap().success());
+}
+
+/// Runs it at a terminal with a screen, where `xdg-open` writes down what it is called with.
+fn run_at_a_screen(desk: &Desk, more: &[&str]) {
+    let bin = desk.path().join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let program = bin.join("xdg-open");
+    let script = format!(
+        "#!/bin/sh\nenv > '{0}/env'\nprintf '%s|' \"$@\" > '{0}/new' && mv '{0}/new' '{0}/args'\n",
+        bin.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let port = desk.port.to_string();
+    let call = [&["login", "--port", &port, "--timeout", "0.02"], more].concat();
+    let call = command(desk.path(), &call);
+    let argv = [call.get_program()].into_iter().chain(call.get_args());
+    let argv: Vec<&str> = argv.map(|word| word.to_str().unwrap()).collect();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let env = json!({
+        "PATH": path, "DISPLAY": ":0", "TERM": "xterm", "HOME": desk.path(),
+        "ORGWATCH_SALESFORCE_SECRET": CLIENT_SECRET,
+    });
+    let steps = json!([{"wait": "did not come back in time"}]);
+    let job = json!({
+        "argv": argv, "cwd": desk.path(), "env": env, "steps": steps, "size": [40, 120],
+    });
+    let typist = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/type_into_terminal.py");
+    let mut typist = Command::new("python3")
+        .arg(typist)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = typist.stdin.take().unwrap();
+    pipe.write_all(job.to_string().as_bytes()).unwrap();
+    drop(pipe);
+    let seen = typist.wait_with_output().unwrap();
+    let seen: Value = serde_json::from_slice(&seen.stdout).unwrap();
+    assert_eq!(seen["failed"], Value::Null, "{seen}");
+}
+
+/// Arguments and environment of the browser, where one was opened.
+fn opened(desk: &Desk) -> Option<(String, String)> {
+    let written = |name: &str| std::fs::read_to_string(desk.path().join("bin").join(name)).ok();
+    written("args").zip(written("env"))
+}
+
+#[test]
+fn a_browser_is_opened_where_a_person_sits_and_hears_of_no_secret() {
+    let desk = Desk::new(Scenario::org());
+    run_at_a_screen(&desk, &["--no-browser"]);
+    assert_eq!(opened(&desk), None);
+    run_at_a_screen(&desk, &[]);
+    // Nobody waits for a browser: it may be slower than the program.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while opened(&desk).is_none() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let (arguments, env) = opened(&desk).unwrap();
+    let url = arguments.strip_suffix('|').unwrap();
+    assert!(!url.contains('|'), "one argument: {url}");
+    let start = format!("{}/services/oauth2/authorize?", desk.org.login_url());
+    assert!(url.starts_with(&start), "{url}");
+    assert!(!env.contains(CLIENT_SECRET) && env.contains("DISPLAY"));
 }
