@@ -70,7 +70,11 @@ impl Fetch<'_> {
             let files = client.export_windows(what, window, &self.inbox);
             let files = match self.runtime.block_on(files) {
                 Ok(files) => files,
-                Err(error) => return self.set_failed(what.name, what.permission, &error),
+                Err(error) => {
+                    // Spans that came before it are whole: a raw log does not wait for a night.
+                    self.read_leftovers()?;
+                    return self.set_failed(what.name, what.permission, &error);
+                }
             };
             let mut refusal = None;
             for (path, _, exported) in files {

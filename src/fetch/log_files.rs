@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
@@ -68,13 +68,7 @@ impl Fetch<'_> {
     /// Returns the org's time.
     pub(super) fn fetch_log_files(&mut self) -> Result<DateTime<Utc>, FetchError> {
         let at = self.options.at;
-        let watermark = self.intake.lake.ledger().org_watermark()?;
-        let since = match (self.options.since, watermark) {
-            (Some(since), _) => since,
-            (None, Some(watermark)) => watermark - LOOK_BACK,
-            (None, None) => self.from(None),
-        };
-        let since = since.max(at - OLDEST);
+        let since = self.list_from()?;
         let intervals = self.settings.intervals;
         let listing = self
             .runtime
@@ -108,6 +102,25 @@ impl Fetch<'_> {
             }
         }
         Ok(listing.server_now)
+    }
+
+    /// From when on the org's files are listed: those made after the oldest that is still to be
+    /// fetched, and a little before.
+    fn list_from(&self) -> Result<DateTime<Utc>, FetchError> {
+        let ledger = self.intake.lake.ledger();
+        let since = match (self.options.since, ledger.org_watermark()?) {
+            (Some(since), _) => since,
+            (None, None) => self.from(None),
+            (None, Some(watermark)) => {
+                // A first run that did not come to its end leaves its oldest files open. Looking
+                // back from them would reach further with every night that does not come to its
+                // end either, to before the days that the first run was to begin with.
+                let first_listed = ledger.org_first_listed()?.unwrap_or(self.options.at);
+                let begin = first_listed - self.first_days();
+                (watermark - LOOK_BACK).max(begin.min(watermark))
+            }
+        };
+        Ok(since.max(self.options.at - OLDEST))
     }
 
     fn fetch_interval(
@@ -282,7 +295,7 @@ struct Downloads<'a> {
     client: &'a Client,
     inbox: PathBuf,
     progress: &'a dyn Progress,
-    deadline: Instant,
+    deadline: Duration,
     /// Set where no further download is to begin.
     is_over: &'a AtomicBool,
     room: Arc<Semaphore>,
@@ -307,7 +320,7 @@ impl Downloads<'_> {
         let mib = u32::try_from(file.length.div_ceil(MIB)).unwrap_or(INBOX_MIB);
         let room = Arc::clone(&self.room).acquire_many_owned(mib.clamp(1, INBOX_MIB));
         let room = room.await.ok();
-        if self.is_over.load(Ordering::Relaxed) || Instant::now() >= self.deadline {
+        if self.is_over.load(Ordering::Relaxed) || self.client.elapsed() >= self.deadline {
             return None;
         }
         self.progress.file(&printable(&file.event_type, MAX_NAME));

@@ -17,7 +17,7 @@ mod plan;
 mod report;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use tokio::runtime::{Builder, Runtime};
@@ -98,7 +98,7 @@ pub fn fetch(
         options,
         progress,
         runtime,
-        deadline: Instant::now()
+        deadline: client.elapsed()
             + Duration::from_secs(u64::from(settings.time_budget_minutes) * 60),
         intake: Intake::new(lake, catalog, options),
         inbox,
@@ -117,8 +117,8 @@ struct Fetch<'a> {
     options: &'a FetchOptions,
     progress: &'a dyn Progress,
     runtime: Runtime,
-    /// No download begins after it.
-    deadline: Instant,
+    /// No download begins after it. By the client's count of time.
+    deadline: Duration,
     intake: Intake<'a>,
     inbox: PathBuf,
     report: FetchReport,
@@ -170,7 +170,7 @@ impl Fetch<'_> {
     /// From when on a history is asked for that was read up to `read_until`.
     fn from(&self, read_until: Option<DateTime<Utc>>) -> DateTime<Utc> {
         let at = self.options.at;
-        let first = at - Days::new(u64::from(self.settings.first_days));
+        let first = at - self.first_days();
         let oldest = at - OLDEST;
         let from = match (self.options.since, read_until) {
             (Some(since), _) => since,
@@ -180,9 +180,14 @@ impl Fetch<'_> {
         from.max(oldest)
     }
 
+    /// What a first run is to begin with.
+    fn first_days(&self) -> Days {
+        Days::new(u64::from(self.settings.first_days))
+    }
+
     /// Whether there is still something to ask: nothing has stopped the fetch, and there is time.
     fn goes_on(&mut self) -> bool {
-        if self.report.stop.is_none() && Instant::now() >= self.deadline {
+        if self.report.stop.is_none() && self.client.elapsed() >= self.deadline {
             self.report.stop = Some(Stop::out_of_time(self.settings.time_budget_minutes));
         }
         self.report.stop.is_none()

@@ -1,6 +1,7 @@
 //! One org: its session, and requests below `/services/data`.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
@@ -302,6 +303,11 @@ impl Client {
     /// Event types that the settings name; all where empty.
     pub(in crate::salesforce) fn event_types(&self) -> &[String] {
         &self.event_types
+    }
+
+    /// Time since some moment before, as the client's own waits count it.
+    pub fn elapsed(&self) -> Duration {
+        self.pace.elapsed()
     }
 
     pub(in crate::salesforce) fn pace(&self) -> &dyn Pace {

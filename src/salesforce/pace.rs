@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
@@ -14,6 +14,8 @@ use crate::clock::Clock;
 /// Time and waiting, so that tests need none.
 pub trait Pace: Send + Sync + Debug {
     fn now(&self) -> DateTime<Utc>;
+    /// Time since some moment before, which no correction of the clock moves.
+    fn elapsed(&self) -> Duration;
     fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
     /// A random part of it.
     fn jitter(&self, most: Duration) -> Duration;
@@ -23,17 +25,25 @@ pub trait Pace: Send + Sync + Debug {
 #[derive(Debug, Clone, Copy)]
 pub struct RealPace {
     clock: Clock,
+    begun: Instant,
 }
 
 impl RealPace {
     pub fn new(clock: Clock) -> Self {
-        Self { clock }
+        Self {
+            clock,
+            begun: Instant::now(),
+        }
     }
 }
 
 impl Pace for RealPace {
     fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

@@ -91,6 +91,10 @@ mod tests {
             "2026-01-31T03:00:00Z".parse().unwrap()
         }
 
+        fn elapsed(&self) -> Duration {
+            Duration::ZERO
+        }
+
         fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
             self.0.lock().unwrap().push(time.as_secs());
             Box::pin(std::future::ready(()))

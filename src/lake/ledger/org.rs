@@ -146,6 +146,14 @@ impl Ledger {
             .query_row(oldest, [], |row| opt_time_at(row, "at"))?)
     }
 
+    /// When the org's files were listed for the first time. None before.
+    pub fn org_first_listed(&self) -> Result<Option<DateTime<Utc>>> {
+        let first = "SELECT min(first_listed_at) AS at FROM org_log_files";
+        Ok(self
+            .conn
+            .query_row(first, [], |row| opt_time_at(row, "at"))?)
+    }
+
     /// Adds files that the org lists; one that is known stays as it is.
     pub fn list_org_log_files(
         &mut self,

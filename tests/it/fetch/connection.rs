@@ -22,6 +22,11 @@ impl Pace for FakePace {
         self.0.now()
     }
 
+    fn elapsed(&self) -> Duration {
+        let since = self.0.now() - DateTime::UNIX_EPOCH;
+        since.to_std().unwrap()
+    }
+
     fn sleep(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         self.0.sleep(time);
         Box::pin(std::future::ready(()))

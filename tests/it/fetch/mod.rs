@@ -4,6 +4,7 @@ mod auth;
 pub mod connection;
 mod identity;
 mod keys;
+mod kill;
 mod log_files;
 mod login;
 mod mtls;

@@ -8,7 +8,7 @@ use crate::program::{expect, orgwatch, stderr, stdout};
 
 const NOW: &str = "2026-01-31T03:00:00Z";
 
-fn configure(dir: &Path, org: &FakeSf, client_id: &str) {
+pub fn configure(dir: &Path, org: &FakeSf, client_id: &str) {
     let text = format!(
         "[store]\ndata_dir = \"out\"\n\n[salesforce]\nlogin_url = \"{}\"\nplaintext = true\n\
          client_id = \"{client_id}\"\nusername = \"{USERNAME}\"\nkey_file = \"{}\"\n",
