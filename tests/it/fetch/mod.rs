@@ -2,6 +2,7 @@
 
 mod auth;
 pub mod connection;
+mod first_run;
 mod identity;
 mod keys;
 mod kill;
@@ -14,4 +15,5 @@ mod query;
 mod roster;
 mod run;
 mod status;
+mod told;
 mod transport;

@@ -20,9 +20,9 @@ use crate::fake_salesforce::{Action, Blob, Ending, FakeSf, Fault, Scenario, ids,
 use crate::program::{expect, orgwatch};
 
 /// An org, and a lake that is fetched from it.
-struct Nights {
-    org: FakeSf,
-    settings: Salesforce,
+pub struct Nights {
+    pub org: FakeSf,
+    pub settings: Salesforce,
     dir: tempfile::TempDir,
     since: Option<DateTime<Utc>>,
 }
@@ -80,14 +80,14 @@ impl Nights {
         done
     }
 
-    fn night(&self) -> FetchReport {
+    pub fn night(&self) -> FetchReport {
         let report = self.try_night().unwrap();
         assert_eq!(names(&self.dir.path().join("inbox")), Vec::<String>::new());
         report
     }
 
     /// A night that gets all there is.
-    fn whole_night(&self) -> FetchReport {
+    pub fn whole_night(&self) -> FetchReport {
         let report = self.night();
         assert_eq!(report.stop, None);
         assert_eq!((report.log_files.failed, report.log_files.left), (0, 0));
@@ -95,7 +95,7 @@ impl Nights {
     }
 
     /// Rows in the lake by event type.
-    fn rows(&self) -> BTreeMap<String, i64> {
+    pub fn rows(&self) -> BTreeMap<String, i64> {
         let lake = Lake::open_reader(self.dir.path()).unwrap();
         let files = lake.ledger().snapshot(LedgerTable::Files).unwrap();
         let names = files.column_by_name("event_type").unwrap().as_string_view();
@@ -114,7 +114,7 @@ impl Nights {
         lake.ledger().org_log_files(DateTime::UNIX_EPOCH).unwrap()
     }
 
-    fn in_state(&self, state: OrgFileState) -> usize {
+    pub fn in_state(&self, state: OrgFileState) -> usize {
         self.log_files()
             .iter()
             .filter(|file| file.state == state)
@@ -126,17 +126,24 @@ impl Nights {
     }
 }
 
-fn day(text: &str) -> DateTime<Utc> {
+pub fn day(text: &str) -> DateTime<Utc> {
     time(&format!("2026-01-{text}:00Z"))
 }
 
 /// An org whose log files a test adds itself.
-fn empty() -> Nights {
+pub fn empty() -> Nights {
     Nights::of_log_files(Scenario::empty())
 }
 
 impl Nights {
-    fn add(&self, event_type: &str, date: &str, sequence: u32, made: &str, rows: u64) -> String {
+    pub fn add(
+        &self,
+        event_type: &str,
+        date: &str,
+        sequence: u32,
+        made: &str,
+        rows: u64,
+    ) -> String {
         self.org.with(|state| {
             let body = generated(state, event_type, day(date), rows);
             state.add_log_file(event_type, day(date), sequence, day(made), body)
