@@ -134,9 +134,10 @@ impl Fetch<'_> {
                 return Ok(());
             }
         };
-        self.check_org(&identity)?;
-        self.report.identity = Some(identity.clone());
-        let done = self.fetch_all(&identity);
+        let done = self.check_org(&identity).and_then(|()| {
+            self.report.identity = Some(identity.clone());
+            self.fetch_all(&identity)
+        });
         self.runtime.block_on(self.client.revoke());
         done
     }

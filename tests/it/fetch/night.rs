@@ -402,6 +402,8 @@ fn a_lake_takes_the_logs_of_one_org_only() {
         nights.try_night(),
         Err(FetchError::OtherOrg { .. })
     ));
+    let is_over = |org: &FakeSf| org.with(|state| state.tokens.iter().all(|token| token.revoked));
+    assert!(is_over(&nights.org));
     assert_eq!(nights.rows()["Login"], 10);
 }
 

@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::fake_salesforce::{FakeSf, Scenario, USERNAME};
-use crate::program::{expect, orgwatch, stderr, stdout};
+use chrono::TimeDelta;
+
+use crate::fake_salesforce::scenario::generated;
+use crate::fake_salesforce::{FakeSf, Scenario, USERNAME, time};
+use crate::program::{command, expect, orgwatch, stderr, stdout};
 
 const NOW: &str = "2026-01-31T03:00:00Z";
 
@@ -127,6 +130,39 @@ fn without_an_org_there_is_nothing_to_fetch_and_a_key_that_others_can_read_stops
     assert!(stderr(&refused).contains("hint: "), "{}", stderr(&refused));
     assert!(!dir.path().join("out").exists());
     assert_eq!(org.logins(), 0);
+}
+
+// F63
+#[test]
+fn a_log_that_does_not_fit_on_the_disk_is_told_leaves_nothing_and_is_there_when_it_fits() {
+    let scenario = Scenario::empty().set(|state| {
+        let day = time("2026-01-29T00:00:00Z");
+        let body = generated(state, "Login", day, 50_000);
+        state.add_log_file("Login", day, 0, day + TimeDelta::hours(26), body);
+    });
+    let (org, dir) = (FakeSf::start(scenario), tempfile::tempdir().unwrap());
+    configure(dir.path(), &org, crate::fake_salesforce::CLIENT_ID);
+    // No file may be longer than a few megabytes, and a signal does not say so first.
+    let small = "trap '' XFSZ; ulimit -f 8192; exec \"$0\" \"$@\"";
+    let fetch = command(dir.path(), &["fetch", "--now", NOW]);
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", small]).arg(fetch.get_program());
+    limited.args(fetch.get_args()).current_dir(dir.path());
+    for (name, value) in fetch.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    let told = limited.output().unwrap();
+    assert_eq!(told.status.code(), Some(3), "{}", stderr(&told));
+    assert!(stderr(&told).contains(".csv.part"), "{}", stderr(&told));
+    let inbox = dir.path().join("out/inbox");
+    assert_eq!(fs::read_dir(&inbox).unwrap().count(), 0);
+    expect(0, orgwatch(dir.path(), &["fetch", "--now", NOW]));
+    let rows = "SELECT count(*) AS n FROM logins WHERE source <> 'login_history'";
+    let rows = expect(0, orgwatch(dir.path(), &["sql", "--format", "csv", rows]));
+    assert_eq!(rows, "n\r\n50000\r\n");
 }
 
 #[test]
