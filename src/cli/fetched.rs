@@ -48,6 +48,13 @@ impl Fetched<'_> {
                 "{files} of the org could not be fetched, the next run tries again"
             ));
         }
+        if report.log_files.no_room > 0 {
+            troubles.push(format!(
+                "{} of the org ({}) did not fit on the disk: make room for `data_dir`, the next run tries again",
+                counted(report.log_files.no_room as usize, "log file"),
+                HumanBytes(report.log_files.no_room_bytes)
+            ));
+        }
         if !report.gone.is_empty() {
             troubles.push(format!(
                 "{} of the org expired before they were fetched: {}",
@@ -103,6 +110,7 @@ impl Fetched<'_> {
                 for (count, what) in [
                     (files.settling, "too young"),
                     (files.failed, "failed"),
+                    (files.no_room, "without room on the disk"),
                     (files.left, "left"),
                     (report.gone.len() as u64, "gone"),
                 ] {
@@ -161,6 +169,8 @@ impl Fetched<'_> {
                 "bytes": files.bytes,
                 "settling": files.settling,
                 "failed": files.failed,
+                "no_room": files.no_room,
+                "no_room_bytes": files.no_room_bytes,
                 "left": files.left,
                 "gone": report.gone.len(),
             },

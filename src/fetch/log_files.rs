@@ -264,6 +264,13 @@ impl Fetch<'_> {
         error: &SalesforceError,
         first_listed: &[(OrgFileKey, DateTime<Utc>)],
     ) -> Option<Outcome> {
+        if error.is_no_room() {
+            // It is the largest that do not fit: they are not to keep the others out, night after
+            // night.
+            self.report.log_files.no_room += 1;
+            self.report.log_files.no_room_bytes += file.length;
+            return Some((key_of(file), OrgFileState::Listed, Some(error.to_string())));
+        }
         if ends_all(error) {
             if self.report.stop.is_none() {
                 self.report.stop(error);

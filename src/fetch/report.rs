@@ -35,6 +35,10 @@ pub struct LogFileCounts {
     pub settling: u64,
     /// That could not be fetched this time: the next run tries again.
     pub failed: u64,
+    /// For which the disk had no room: the next run tries again.
+    pub no_room: u64,
+    /// Bytes of those, as the org says.
+    pub no_room_bytes: u64,
     /// For which there was no time, or no API call.
     pub left: u64,
 }

@@ -1,6 +1,7 @@
 //! What can go wrong between this machine and the org, by what it means for the night.
 
 use std::borrow::Cow;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -59,10 +60,7 @@ pub enum SalesforceError {
     },
     /// This machine's own disk.
     #[error("cannot write `{}`: {source}", path.display())]
-    Disk {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Disk { path: PathBuf, source: io::Error },
 }
 
 /// What an error means for the night.
@@ -113,6 +111,17 @@ impl SalesforceError {
             Self::Share { .. } => Class::Throttled,
             Self::Disk { .. } => Class::Local,
         }
+    }
+
+    /// Whether the disk, or the user's share of it, has no room for a file.
+    pub fn is_no_room(&self) -> bool {
+        let Self::Disk { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        )
     }
 
     /// What to do about it.

@@ -134,11 +134,14 @@ fn without_an_org_there_is_nothing_to_fetch_and_a_key_that_others_can_read_stops
 
 // F63
 #[test]
-fn a_log_that_does_not_fit_on_the_disk_is_told_leaves_nothing_and_is_there_when_it_fits() {
-    let scenario = Scenario::empty().set(|state| {
+fn a_log_that_does_not_fit_on_the_disk_keeps_no_other_out_and_is_there_when_it_fits() {
+    let scenario = Scenario::org().set(|state| {
+        state.log_files.clear();
         let day = time("2026-01-29T00:00:00Z");
         let body = generated(state, "Login", day, 50_000);
         state.add_log_file("Login", day, 0, day + TimeDelta::hours(26), body);
+        let body = generated(state, "RestApi", day, 20);
+        state.add_log_file("RestApi", day, 0, day + TimeDelta::hours(27), body);
     });
     let (org, dir) = (FakeSf::start(scenario), tempfile::tempdir().unwrap());
     configure(dir.path(), &org, crate::fake_salesforce::CLIENT_ID);
@@ -156,11 +159,17 @@ fn a_log_that_does_not_fit_on_the_disk_is_told_leaves_nothing_and_is_there_when_
     }
     let told = limited.output().unwrap();
     assert_eq!(told.status.code(), Some(3), "{}", stderr(&told));
-    assert!(stderr(&told).contains(".csv.part"), "{}", stderr(&told));
+    let said = stderr(&told);
+    assert!(
+        said.contains("1 log file of the org (") && said.contains("make room"),
+        "{said}"
+    );
+    assert!(said.contains("1 fetched"), "{said}");
+    assert_eq!(org.logins(), 1);
     let inbox = dir.path().join("out/inbox");
     assert_eq!(fs::read_dir(&inbox).unwrap().count(), 0);
     expect(0, orgwatch(dir.path(), &["fetch", "--now", NOW]));
-    let rows = "SELECT count(*) AS n FROM logins WHERE source <> 'login_history'";
+    let rows = "SELECT count(*) AS n FROM elf_login";
     let rows = expect(0, orgwatch(dir.path(), &["sql", "--format", "csv", rows]));
     assert_eq!(rows, "n\r\n50000\r\n");
 }

@@ -69,7 +69,10 @@ fn a_day_whose_file_the_org_never_made_is_a_gap_until_it_comes() {
             state.add_log_file("Login", start, 0, made, body);
         });
     };
-    let watch = Watch::new(Scenario::empty(), "missing-log-file");
+    let watch = Watch::new(
+        Scenario::org().set(|state| state.log_files.clear()),
+        "missing-log-file",
+    );
     for day in (3..=29).filter(|day| *day != 27) {
         add(&watch, day, TimeDelta::zero());
     }
