@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use super::night::empty;
+use orgwatch::lake::DataSetState;
+
+use super::night::{Nights, empty};
 use super::run::configure;
 use crate::fake_salesforce::{Blob, CLIENT_ID, FakeSf, Fault, Scenario};
 use crate::program::{expect, orgwatch, stderr};
@@ -126,4 +128,20 @@ fn nights_that_never_come_to_their_end_reach_no_further_back_than_the_first_one(
     nights.settings.time_budget_minutes = 120;
     nights.whole_night();
     assert_eq!(nights.rows()["Login"], 16);
+}
+
+#[test]
+fn days_of_a_history_that_came_before_a_fault_do_not_wait_in_the_inbox() {
+    let nights = Nights::of(Scenario::org());
+    // Two days of the first question: the second one never comes.
+    let broken = Fault::on("/query").soql("FROM LoginHistory").nth(3);
+    nights.org.fault(broken.forever().maintenance());
+    let report = nights.night();
+    let mut sets = report.data_sets.iter();
+    let logins = sets.find(|it| it.set.name == "LoginHistory").unwrap();
+    assert_eq!(logins.set.state, DataSetState::Failed);
+    assert_eq!(logins.set.read_until, None);
+    nights.org.with(|state| state.faults.clear());
+    nights.whole_night();
+    assert_eq!(nights.rows()["LoginHistory"], 48);
 }

@@ -28,7 +28,7 @@ pub struct Nights {
 }
 
 impl Nights {
-    fn of(scenario: Scenario) -> Self {
+    pub fn of(scenario: Scenario) -> Self {
         let org = FakeSf::start(scenario);
         let settings = settings(&org);
         let dir = tempfile::tempdir().unwrap();
