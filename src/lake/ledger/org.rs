@@ -189,6 +189,7 @@ impl Ledger {
     }
 
     /// What became of files in this run; the reason of one that is still `Listed` counts as a try.
+    /// To be told again what is known of a file does not: a run may die before it takes it away.
     pub fn note_org_log_files(
         &mut self,
         outcomes: &[(OrgFileKey, OrgFileState, Option<String>)],
@@ -199,7 +200,8 @@ impl Ledger {
         {
             let mut update = tx.prepare(
                 "UPDATE org_log_files SET state = ?4, reason = ?5, tried_at = ?6, run_id = ?7,
-                     attempts = attempts + (?4 IN ('listed', 'ingested', 'rejected'))
+                     attempts = attempts
+                         + (?4 = 'listed' OR (?4 IN ('ingested', 'rejected') AND state <> ?4))
                  WHERE log_file_id = ?1 AND created_at = ?2 AND length = ?3",
             )?;
             for (key, state, reason) in outcomes {
