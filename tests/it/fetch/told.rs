@@ -107,16 +107,11 @@ fn a_roster_that_differs_from_the_night_before_is_told_and_the_same_one_is_not()
     assert_eq!(watch.findings(), Vec::<Value>::new(), "{said}");
 
     watch.org.with(|state| {
-        let id = state.new_id("0Pa");
-        let assignment = json!({
-            "Id": id,
-            "AssigneeId": ids::id("005", 3),
-            "PermissionSetId": ids::id("0PS", 2),
-            "PermissionSetGroupId": null,
-            "ExpirationDate": null,
-            "IsActive": true,
-        });
-        state.add_rows("PermissionSetAssignment", [assignment]);
+        let users = state.rows.get_mut("User").unwrap();
+        let erp = &mut users[2].fields;
+        assert_eq!(erp["Username"], "erp@example.com");
+        erp["ProfileId"] = json!(ids::id("00e", 2));
+        erp["Profile.Name"] = json!("System Administrator");
     });
     watch.org.clock().advance(TimeDelta::hours(24));
     let said = watch.night();
