@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
+from ingest import CommitWatch
 from process import Child, Failed, run, say
 from report import spread
 
@@ -42,6 +43,8 @@ class Fake:
         DATA.mkdir(parents=True)
         self.config = DATA / "orgwatch.toml"
         command = [args.fake, "--org", args.org, "--into", DATA, "--now", NOW]
+        if args.rate:
+            command += ["--rate", str(args.rate)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.url = ""
         for line in self.process.stdout:
@@ -110,15 +113,23 @@ def download(fake: Fake, folder: Path) -> tuple[float, int]:
     return seconds, total
 
 
-def fetch(args: argparse.Namespace, fake: Fake) -> tuple[Child, dict]:
+def fetch(args: argparse.Namespace, fake: Fake, files: int) -> tuple[Child, float, dict]:
+    """What it cost, the seconds until the ledger held all files, and what became of them."""
     lake = DATA / "lake"
     shutil.rmtree(lake, ignore_errors=True)
     common = ["--config", fake.config, "--data-dir", lake]
+    watch = CommitWatch(lake, files)
+    watch.start()
+    began = time.perf_counter()
     child = run([args.orgwatch, "fetch", *common, "--now", NOW], well=(0, 3))
+    watch.ended.set()
+    watch.join()
+    if watch.seen is None:
+        raise Failed(f"not all of {files} files are in the ledger: {child.stderr}")
     asked = "SELECT state, count(*) AS files, sum(length) AS bytes FROM org_log_files GROUP BY 1 ORDER BY 1"
     states = run([args.orgwatch, "sql", *common, "--format", "json", asked]).stdout
     shutil.rmtree(lake)
-    return child, {row["state"]: row for row in json.loads(states)}
+    return child, watch.seen - began, {row["state"]: row for row in json.loads(states)}
 
 
 def main() -> int:
@@ -126,12 +137,14 @@ def main() -> int:
     parser.add_argument("--orgwatch", type=Path, required=True)
     parser.add_argument("--fake", type=Path, required=True)
     parser.add_argument("--org", default="big", choices=["big", "sample"])
+    parser.add_argument("--files", type=int, default=2510, help="how many of them the lake keeps")
+    parser.add_argument("--rate", type=int, help="MB per second and file, as over a line; else what the machine gives")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     args.orgwatch = args.orgwatch.resolve()
     load = os.getloadavg()[0]
     fake = Fake(args)
-    alone, whole, memory, cpu = [], [], [], []
+    alone, committed, whole, memory, cpu = [], [], [], [], []
     states: dict = {}
     total = 0
     try:
@@ -142,7 +155,8 @@ def main() -> int:
                     seconds, total = download(fake, DATA / "files")
                     alone.append(seconds)
                 else:
-                    child, states = fetch(args, fake)
+                    child, seconds, states = fetch(args, fake, args.files)
+                    committed.append(seconds)
                     whole.append(child.seconds)
                     memory.append(child.peak_mib)
                     cpu.append(child.cpu_seconds)
@@ -150,9 +164,10 @@ def main() -> int:
         fake.stop()
     files = {state: row["files"] for state, row in states.items()}
     print(f"{total / 1e9:.2f} GB of log files; in the lake afterwards: {files}; load before {load:.1f}")
-    print(f"download alone  {spread(alone, 1)} s")
-    print(f"orgwatch fetch  {spread(whole, 1)} s, CPU {median(cpu):.1f} s, peak {max(memory):.0f} MiB")
-    print(f"ratio           {spread([own / peer for own, peer in zip(whole, alone)], 2)}")
+    ratio = lambda took: spread([own / peer for own, peer in zip(took, alone)], 2)  # noqa: E731
+    print(f"download alone   {spread(alone, 1)} s")
+    print(f"in the lake      {spread(committed, 1)} s, {ratio(committed)} times as long")
+    print(f"whole command    {spread(whole, 1)} s, {ratio(whole)} times; CPU {median(cpu):.1f} s, peak {max(memory):.0f} MiB")
     return 0
 
 

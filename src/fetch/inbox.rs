@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
 
+use indicatif::HumanBytes;
+
 use super::{FetchError, LOGIN_IP_RANGE};
 use crate::lake::OrgFileKey;
-use crate::salesforce::{HISTORIES, Interval, LOG_FILES, LogFile, ROSTER};
+use crate::salesforce::{HISTORIES, Interval, LOG_FILES, LogFile, ROSTER, SalesforceError};
 
 const FOLDER: &str = "inbox";
 const PRIVATE: u32 = 0o700;
@@ -17,6 +19,10 @@ const PRIVATE: u32 = 0o700;
 const HALF: &str = ".part";
 /// Longest name of an event type in a file's name.
 const MAX_TYPE: usize = 80;
+/// Of a log's length, what its rows may take in the lake before it is removed.
+const SHARE_OF_ROWS: u64 = 2;
+/// Bytes that no log is to take: the ledger and the system need room, too.
+const KEPT_FREE: u64 = 64 << 20;
 
 fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FetchError {
     let path = path.to_owned();
@@ -47,6 +53,25 @@ pub(super) fn open(data_dir: &Path) -> Result<PathBuf, FetchError> {
         }
     }
     Ok(inbox)
+}
+
+/// Refuses a log file, before a byte of it is asked for, for which the disk has no room: for itself
+/// and then for its rows. Where nobody can say what is free, it is tried.
+pub(super) fn check_room(inbox: &Path, length: u64) -> Result<(), SalesforceError> {
+    let Ok(disk) = rustix::fs::statvfs(inbox) else {
+        return Ok(());
+    };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let needed = length.saturating_add(length / SHARE_OF_ROWS);
+    if needed.saturating_add(KEPT_FREE) <= free {
+        return Ok(());
+    }
+    let (needed, free) = (HumanBytes(needed), HumanBytes(free));
+    let what = format!("a log file needs {needed} beside what is kept free, and {free} are free");
+    Err(SalesforceError::Disk {
+        path: inbox.to_owned(),
+        source: io::Error::new(io::ErrorKind::StorageFull, what),
+    })
 }
 
 /// All files of the inbox, by name.

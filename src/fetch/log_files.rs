@@ -1,14 +1,12 @@
 //! Event Log Files: what is left of an earlier run, what is new, and each of them into the lake.
 
 use std::path::PathBuf;
-use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::vec;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::StreamExt;
-use futures::stream;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -185,9 +183,16 @@ impl Fetch<'_> {
             room: Arc::new(Semaphore::new(INBOX_MIB as usize)),
         };
         let parallel = usize::from(self.settings.downloads).max(1);
+        let queue = Mutex::new(wanted.into_iter());
         let handle = self.runtime.handle().clone();
         let tried = std::thread::scope(|scope| {
-            scope.spawn(move || handle.block_on(downloads.run(wanted, parallel, sender)));
+            for _ in 0..parallel {
+                let (handle, sender) = (handle.clone(), sender.clone());
+                let (downloads, queue) = (&downloads, &queue);
+                // In threads: what came is inflated, written and flushed in the same place.
+                scope.spawn(move || handle.block_on(downloads.run(queue, sender)));
+            }
+            drop(sender);
             // Dropping the receiver ends the downloads, whatever became of what they brought.
             self.receive(receiver, &is_over, first_listed)
         })?;
@@ -297,7 +302,7 @@ impl Fetch<'_> {
     }
 }
 
-/// The downloading side, in a thread of its own.
+/// The downloading side.
 struct Downloads<'a> {
     client: &'a Client,
     inbox: PathBuf,
@@ -309,11 +314,14 @@ struct Downloads<'a> {
 }
 
 impl Downloads<'_> {
-    /// Some at a time; each that was tried goes to `sender`.
-    async fn run(self, wanted: Vec<LogFile>, parallel: usize, sender: Sender<Arrival>) {
-        let each = stream::iter(wanted).map(|file| self.one(file));
-        let mut arrivals = pin!(each.buffer_unordered(parallel));
-        while let Some(arrival) = arrivals.next().await {
+    /// One after the other; each that was tried goes to `sender`.
+    async fn run(&self, queue: &Mutex<vec::IntoIter<LogFile>>, sender: Sender<Arrival>) {
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        while let Some(file) = next() {
+            let arrival = tokio::select! {
+                arrival = self.one(file) => arrival,
+                () = sender.closed() => break,
+            };
             if let Some(arrival) = arrival
                 && sender.send(arrival).await.is_err()
             {
@@ -333,7 +341,10 @@ impl Downloads<'_> {
         self.progress.file(&printable(&file.event_type, MAX_NAME));
         let path = self.inbox.join(inbox::name_of(&file));
         let told = |bytes| self.progress.advance(bytes);
-        let result = self.client.download(&file, &path, &told).await;
+        let result = match inbox::check_room(&self.inbox, file.length) {
+            Ok(()) => self.client.download(&file, &path, &told).await,
+            Err(no_room) => Err(no_room),
+        };
         Some(Arrival {
             result: result.map(|downloaded| (path, downloaded)),
             file,

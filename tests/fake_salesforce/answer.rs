@@ -264,6 +264,8 @@ fn stream_of(chunks: Chunks, wire: &Wire) -> Wired {
         if progress.over {
             return None;
         }
+        // One large answer is not to keep all others waiting.
+        tokio::task::yield_now().await;
         if progress.rest.is_empty() {
             progress.rest = progress.chunks.next().unwrap_or_default();
         }

@@ -13,13 +13,16 @@ mod fake_salesforce;
 
 use std::fs;
 use std::io::Write;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 
+use fake_salesforce::quirks::Gzip;
 use fake_salesforce::sample_org::LOG_READER;
-use fake_salesforce::{CLIENT_ID, FakeSf, Scenario, USERNAME, time};
+use fake_salesforce::{Action, CLIENT_ID, FakeSf, Fault, Scenario, USERNAME, time};
 
 /// A fake Salesforce org on 127.0.0.1, until it is stopped
 #[derive(Parser)]
@@ -39,7 +42,14 @@ struct Arguments {
     /// What its clock says; it stands still
     #[arg(long, value_name = "TIME", default_value = fake_salesforce::clock::START)]
     now: String,
+
+    /// Sends log files as over a line: about so many MB per second and file, not compressed
+    #[arg(long, value_name = "MB")]
+    rate: Option<NonZeroU32>,
 }
+
+/// Bytes that go out at once where there is a rate.
+const PIECE: usize = 1 << 16;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Org {
@@ -54,12 +64,24 @@ enum Org {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let sample = fake_salesforce::sample_folder();
-    let (scenario, username) = match arguments.org {
+    let (mut scenario, username) = match arguments.org {
         Org::Sample => (Scenario::sample(&sample), LOG_READER),
         Org::Small => (Scenario::org(), USERNAME),
         Org::Big => (Scenario::big(2500, 3 << 30), USERNAME),
     };
     scenario.state.clock.set(time(&arguments.now));
+    if let Some(rate) = arguments.rate {
+        scenario.state.quirks.gzip = Gzip::Never;
+        let pause = Duration::from_secs_f64(PIECE as f64 / (f64::from(rate.get()) * 1e6));
+        let slowly = Action::Drip {
+            bytes: PIECE,
+            pause,
+        };
+        scenario
+            .state
+            .faults
+            .push(Fault::on("LogFile$").forever().does(slowly));
+    }
     let fake = FakeSf::start_at(scenario, arguments.port);
     if let Some(folder) = &arguments.into {
         let registry = (arguments.org == Org::Sample).then(|| sample.join("registry.toml"));

@@ -174,6 +174,42 @@ fn a_log_that_does_not_fit_on_the_disk_keeps_no_other_out_and_is_there_when_it_f
     assert_eq!(rows, "n\r\n50000\r\n");
 }
 
+// F63
+#[test]
+fn a_log_that_the_disk_has_no_room_for_is_not_even_asked_for() {
+    let scenario = Scenario::org().set(|state| {
+        state.log_files.clear();
+        let day = time("2026-01-29T00:00:00Z");
+        for (event_type, hours) in [("Login", 26), ("RestApi", 27)] {
+            let body = generated(state, event_type, day, 20);
+            state.add_log_file(event_type, day, 0, day + TimeDelta::hours(hours), body);
+        }
+        // No disk has so much.
+        state.log_files[0].claimed_length = Some(1 << 50);
+    });
+    let (org, dir) = (FakeSf::start(scenario), tempfile::tempdir().unwrap());
+    configure(dir.path(), &org, crate::fake_salesforce::CLIENT_ID);
+    let told = orgwatch(dir.path(), &["fetch", "--now", NOW]);
+    assert_eq!(told.status.code(), Some(3), "{}", stderr(&told));
+    let said = stderr(&told);
+    assert!(
+        said.contains("1 log file of the org (1.00 PiB) did not fit"),
+        "{said}"
+    );
+    assert_eq!(org.asked("/LogFile"), 1);
+    let why = "SELECT reason FROM org_log_files WHERE state = 'listed'";
+    let why = expect(0, orgwatch(dir.path(), &["sql", "--format", "csv", why]));
+    assert!(
+        why.contains("a log file needs 1.50 PiB") && why.contains("are free"),
+        "{why}"
+    );
+    org.with(|state| state.log_files[0].claimed_length = None);
+    expect(0, orgwatch(dir.path(), &["fetch", "--now", NOW]));
+    let rows = "SELECT count(*) AS n FROM elf_login";
+    let rows = expect(0, orgwatch(dir.path(), &["sql", "--format", "csv", rows]));
+    assert_eq!(rows, "n\r\n20\r\n");
+}
+
 #[test]
 fn doctor_says_what_this_user_may_not_read_and_asks_nobody_when_told() {
     let scenario = Scenario::org().without("ViewEventLogFiles");
