@@ -9,42 +9,72 @@ use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryLimit, MemoryPool, MemoryReservation, human_readable_size,
 };
 
-/// Rows that sorts collect, by the name of their reservations in DataFusion.
+/// Rows that sorts collect, and rows on their way between partitions, by the names of their
+/// reservations in DataFusion. What merges the latter has no part of its own.
 const SORT: &str = "ExternalSorter[";
+const EXCHANGE: &str = "RepartitionExec[";
 
-/// First come, first served, but for sorts: together they may collect rows in half of the memory.
-/// One that finds it full writes out what it has, and the merge that it needs for that takes up
-/// to as much again: with all of the memory in rows, no sort could end.
+/// First come, first served, but for two that can go on without memory:
+///
+/// - Sorts collect rows in three eighths of it together. One that finds it full writes out what it has, and
+///   the merge that it needs for that takes up to as much again: with all of the memory in rows, no
+///   sort could end.
+/// - Rows on their way take an eighth. They come quicker than a sort that writes out takes them,
+///   and would fill whatever is free; beyond that they wait on disk.
 ///
 /// Not in fair shares: a plan has a hundred operators, of which few are at work at a time.
 #[derive(Debug)]
 pub(super) struct QueryMemory {
     whole: GreedyMemoryPool,
-    /// Bytes that sorts hold.
-    in_sorts: AtomicUsize,
-    most_in_sorts: usize,
-    /// What a sort gets however full the others are: its share among the partitions.
+    sorts: Part,
+    exchanges: Part,
+    /// What a sort gets however full the others are.
     least_for_sort: usize,
+}
+
+/// Bytes that some operators hold together.
+#[derive(Debug)]
+struct Part {
+    held: AtomicUsize,
+    most: usize,
+}
+
+impl Part {
+    fn of(most: usize) -> Self {
+        let held = AtomicUsize::new(0);
+        Self { held, most }
+    }
+
+    fn has_room(&self, additional: usize) -> bool {
+        self.held.load(Ordering::Relaxed) + additional <= self.most
+    }
 }
 
 impl QueryMemory {
     /// `bytes` in all, for operators in so many partitions.
     pub(super) fn new(bytes: usize, partitions: usize) -> Self {
-        let most_in_sorts = bytes / 2;
         Self {
             whole: GreedyMemoryPool::new(bytes),
-            in_sorts: AtomicUsize::new(0),
-            most_in_sorts,
-            least_for_sort: most_in_sorts / partitions.max(1),
+            sorts: Part::of(bytes / 8 * 3),
+            exchanges: Part::of(bytes / 8),
+            least_for_sort: bytes / (8 * partitions.max(1)),
         }
     }
 
-    fn has_room(&self, reservation: &MemoryReservation, additional: usize) -> bool {
+    fn part_of(&self, reservation: &MemoryReservation) -> Option<&Part> {
+        let consumer = reservation.consumer();
+        if consumer.name().starts_with(SORT) {
+            return Some(&self.sorts);
+        }
+        let is_exchange = consumer.can_spill() && consumer.name().starts_with(EXCHANGE);
+        is_exchange.then_some(&self.exchanges)
+    }
+
+    fn has_room(&self, part: &Part, reservation: &MemoryReservation, additional: usize) -> bool {
         let size = reservation.size();
-        // One that holds nothing has nothing to write out.
-        size == 0
-            || size + additional <= self.least_for_sort
-            || self.in_sorts.load(Ordering::Relaxed) + additional <= self.most_in_sorts
+        // A sort that holds nothing has nothing to write out.
+        let is_owed = size == 0 || size + additional <= self.least_for_sort;
+        part.has_room(additional) || (is_owed && std::ptr::eq(part, &self.sorts))
     }
 }
 
@@ -55,29 +85,30 @@ impl MemoryPool for QueryMemory {
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
         self.whole.grow(reservation, additional);
-        if is_sort(reservation) {
-            self.in_sorts.fetch_add(additional, Ordering::Relaxed);
+        if let Some(part) = self.part_of(reservation) {
+            part.held.fetch_add(additional, Ordering::Relaxed);
         }
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.whole.shrink(reservation, shrink);
-        if is_sort(reservation) {
-            self.in_sorts.fetch_sub(shrink, Ordering::Relaxed);
+        if let Some(part) = self.part_of(reservation) {
+            part.held.fetch_sub(shrink, Ordering::Relaxed);
         }
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        if !is_sort(reservation) {
-            return self.whole.try_grow(reservation, additional);
-        }
-        if !self.has_room(reservation, additional) {
-            let most = human_readable_size(self.most_in_sorts);
-            let what = format!("the query's sorts may hold {most} in memory");
+        let part = self.part_of(reservation);
+        if let Some(part) = part.filter(|part| !self.has_room(part, reservation, additional)) {
+            let name = reservation.consumer().name();
+            let most = human_readable_size(part.most);
+            let what = format!("{name} and its like may hold {most} in memory");
             return Err(DataFusionError::ResourcesExhausted(what));
         }
         self.whole.try_grow(reservation, additional)?;
-        self.in_sorts.fetch_add(additional, Ordering::Relaxed);
+        if let Some(part) = part {
+            part.held.fetch_add(additional, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -94,10 +125,6 @@ impl Display for QueryMemory {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.whole.fmt(f)
     }
-}
-
-fn is_sort(reservation: &MemoryReservation) -> bool {
-    reservation.consumer().name().starts_with(SORT)
 }
 
 #[cfg(test)]
@@ -119,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn sorts_leave_half_of_the_memory_to_their_merges() {
+    fn sorts_leave_their_merges_more_than_they_hold() {
         let pool = pool();
         let (one, other) = (
             of(&pool, "ExternalSorter[0]"),
             of(&pool, "ExternalSorter[1]"),
         );
         one.try_grow(20 * MIB).unwrap();
-        other.try_grow(12 * MIB).unwrap();
+        other.try_grow(4 * MIB).unwrap();
         one.try_grow(MIB).unwrap_err();
         of(&pool, "ExternalSorterMerge[0]")
             .try_grow(32 * MIB)
@@ -134,15 +161,15 @@ mod tests {
     }
 
     #[test]
-    fn a_sort_gets_its_share_however_full_the_others_are() {
+    fn a_sort_gets_a_little_however_full_the_others_are() {
         let pool = pool();
         of(&pool, "elsewhere").try_grow(8 * MIB).unwrap();
         let (one, other) = (
             of(&pool, "ExternalSorter[0]"),
             of(&pool, "ExternalSorter[1]"),
         );
-        one.try_grow(32 * MIB).unwrap();
-        other.try_grow(16 * MIB).unwrap();
+        one.try_grow(24 * MIB).unwrap();
+        other.try_grow(4 * MIB).unwrap();
         other.try_grow(MIB).unwrap_err();
     }
 
@@ -157,12 +184,24 @@ mod tests {
     }
 
     #[test]
+    fn rows_on_their_way_between_partitions_leave_the_memory_to_the_operators() {
+        let pool = pool();
+        let way = MemoryConsumer::new("RepartitionExec[0]").with_can_spill(true);
+        let way = way.register(&pool);
+        way.try_grow(8 * MIB).unwrap();
+        way.try_grow(1).unwrap_err();
+        of(&pool, "RepartitionExec[Merge 0]")
+            .try_grow(56 * MIB)
+            .unwrap();
+    }
+
+    #[test]
     fn what_a_sort_gives_back_is_there_for_the_next() {
         let pool = pool();
         let one = of(&pool, "ExternalSorter[0]");
-        one.try_grow(32 * MIB).unwrap();
+        one.try_grow(24 * MIB).unwrap();
         drop(one);
-        of(&pool, "ExternalSorter[1]").try_grow(32 * MIB).unwrap();
+        of(&pool, "ExternalSorter[1]").try_grow(24 * MIB).unwrap();
         assert_eq!(pool.reserved(), 0);
     }
 }
