@@ -3,8 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use datafusion::common::DataFusionError;
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryLimit, MemoryPool, MemoryReservation, human_readable_size,
 };
@@ -16,9 +15,9 @@ const EXCHANGE: &str = "RepartitionExec[";
 
 /// First come, first served, but for two that can go on without memory:
 ///
-/// - Sorts collect rows in three eighths of it together. One that finds it full writes out what it has, and
-///   the merge that it needs for that takes up to as much again: with all of the memory in rows, no
-///   sort could end.
+/// - Sorts collect rows in three eighths of it together. One that finds it full writes out what it
+///   has, and the merge that it needs for that takes up to as much again: with all of the memory in
+///   rows, no sort could end.
 /// - Rows on their way take an eighth. They come quicker than a sort that writes out takes them,
 ///   and would fill whatever is free; beyond that they wait on disk.
 ///
@@ -28,8 +27,6 @@ pub(super) struct QueryMemory {
     whole: GreedyMemoryPool,
     sorts: Part,
     exchanges: Part,
-    /// What a sort gets however full the others are.
-    least_for_sort: usize,
 }
 
 /// Bytes that some operators hold together.
@@ -37,16 +34,22 @@ pub(super) struct QueryMemory {
 struct Part {
     held: AtomicUsize,
     most: usize,
+    /// What one of them gets however full the others are; it gets its first rows, too, for with
+    /// nothing in memory there is nothing to write out. None where rows are written as they come.
+    least: Option<usize>,
 }
 
 impl Part {
-    fn of(most: usize) -> Self {
+    fn of(most: usize, least: Option<usize>) -> Self {
         let held = AtomicUsize::new(0);
-        Self { held, most }
+        Self { held, most, least }
     }
 
-    fn has_room(&self, additional: usize) -> bool {
+    /// Whether one that holds `size` may hold so much more.
+    fn has_room(&self, size: usize, additional: usize) -> bool {
+        let is_owed = |least| size == 0 || size + additional <= least;
         self.held.load(Ordering::Relaxed) + additional <= self.most
+            || self.least.is_some_and(is_owed)
     }
 }
 
@@ -55,9 +58,8 @@ impl QueryMemory {
     pub(super) fn new(bytes: usize, partitions: usize) -> Self {
         Self {
             whole: GreedyMemoryPool::new(bytes),
-            sorts: Part::of(bytes / 8 * 3),
-            exchanges: Part::of(bytes / 8),
-            least_for_sort: bytes / (8 * partitions.max(1)),
+            sorts: Part::of(bytes / 8 * 3, Some(bytes / (8 * partitions.max(1)))),
+            exchanges: Part::of(bytes / 8, None),
         }
     }
 
@@ -68,13 +70,6 @@ impl QueryMemory {
         }
         let is_exchange = consumer.can_spill() && consumer.name().starts_with(EXCHANGE);
         is_exchange.then_some(&self.exchanges)
-    }
-
-    fn has_room(&self, part: &Part, reservation: &MemoryReservation, additional: usize) -> bool {
-        let size = reservation.size();
-        // A sort that holds nothing has nothing to write out.
-        let is_owed = size == 0 || size + additional <= self.least_for_sort;
-        part.has_room(additional) || (is_owed && std::ptr::eq(part, &self.sorts))
     }
 }
 
@@ -99,7 +94,7 @@ impl MemoryPool for QueryMemory {
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let part = self.part_of(reservation);
-        if let Some(part) = part.filter(|part| !self.has_room(part, reservation, additional)) {
+        if let Some(part) = part.filter(|part| !part.has_room(reservation.size(), additional)) {
             let name = reservation.consumer().name();
             let most = human_readable_size(part.most);
             let what = format!("{name} and its like may hold {most} in memory");

@@ -6,7 +6,6 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
-
 use indicatif::HumanBytes;
 
 use super::{FetchError, LOGIN_IP_RANGE};

@@ -273,22 +273,20 @@ fn joins_hold_accounts_in_memory_and_never_the_events_of_a_year() {
         .with("min_calls", ScalarValue::Int64(Some(MIN_CALLS)));
     let plan = session.physical_plan(ACCOUNT_DAYS, &params).unwrap();
     let lines: Vec<&str> = plan.lines().collect();
-    let depth = |line: &str| line.len() - line.trim_start().len();
+    let depth = |n: usize| lines[n].len() - lines[n].trim_start().len();
+    let parent = |n: usize| (0..n).rev().find(|&above| depth(above) < depth(n));
     let joins = (0..lines.len()).filter(|&n| lines[n].contains("HashJoinExec"));
     let joins: Vec<usize> = joins.collect();
     assert!(!joins.is_empty(), "{plan}");
     for join in joins {
         // The side that is held comes first, as deep as the other.
         let first = join + 1;
-        let end = (first + 1..lines.len()).find(|&n| depth(lines[n]) <= depth(lines[first]));
+        let end = (first + 1..lines.len()).find(|&n| depth(n) <= depth(first));
         let held = first..end.unwrap_or(lines.len());
-        for read in held.clone().filter(|&n| lines[n].contains("UnionExec")) {
-            let mut above = read;
-            let is_counted = held.clone().rev().any(|n| {
-                let is_above = n < above && depth(lines[n]) < depth(lines[above]);
-                above = if is_above { n } else { above };
-                is_above && lines[n].contains("AggregateExec")
-            });
+        for read in held.filter(|&n| lines[n].contains("UnionExec")) {
+            let above = std::iter::successors(Some(read), |&n| parent(n));
+            let mut within = above.take_while(|&n| n > join);
+            let is_counted = within.any(|n| lines[n].contains("AggregateExec"));
             assert!(is_counted, "{plan}");
         }
     }

@@ -52,20 +52,21 @@ const OVER: Page = Page {
     title: "This sign-in is over",
     text: "The terminal has its answer already. This page can be closed.",
 };
+const SIGN_IN_ONLY: &str = "This address is for a sign-in only.";
 const NOT_FOUND: Page = Page {
     status: "404 Not Found",
     title: "Nothing is here",
-    text: "This address is for a sign-in only.",
+    text: SIGN_IN_ONLY,
 };
 const WRONG_METHOD: Page = Page {
     status: "405 Method Not Allowed",
     title: "Nothing is taken here",
-    text: "This address is for a sign-in only.",
+    text: SIGN_IN_ONLY,
 };
 const MALFORMED: Page = Page {
     status: "400 Bad Request",
     title: "Not understood",
-    text: "This address is for a sign-in only.",
+    text: SIGN_IN_ONLY,
 };
 const TOO_LONG: Page = Page {
     status: "431 Request Header Fields Too Large",
