@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path as FsPath;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -14,23 +14,28 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, DataFusionError, Result, Statistics, project_schema};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::datasource::{TableProvider, TableType};
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
-use datafusion::object_store::{ObjectMeta, path::Path as StorePath};
+use datafusion::object_store::{ObjectMeta, ObjectStore, path::Path as StorePath};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
 
+use parquet::file::metadata::PageIndexPolicy;
+
 use super::error::EngineError;
 use super::small_files::SmallFiles;
+use super::text_filters::StoredColumns;
 use crate::lake::Part;
 
 /// Name and type of the column that the `day=` folder stands for.
@@ -51,6 +56,8 @@ pub(super) struct LakeTable {
 struct LakeFile {
     part: Part,
     statistics: Arc<Statistics>,
+    /// Of a file that is not small, once a question has come to it.
+    stored: OnceLock<StoredColumns>,
 }
 
 impl LakeTable {
@@ -65,6 +72,7 @@ impl LakeTable {
             .map(|part| LakeFile {
                 statistics: Arc::new(part_statistics(&part, table_schema.table_schema())),
                 part,
+                stored: OnceLock::new(),
             })
             .collect();
         Self {
@@ -143,16 +151,19 @@ impl TableProvider for LakeTable {
         }
         let statistics = summed(files.iter().map(|f| f.statistics.as_ref()), &schema);
         let are_small = files.iter().all(|file| file.part.rows <= SMALL_FILE_ROWS);
-        let groups = in_groups(files, state.config().target_partitions())?;
-
-        let options = state.table_options().parquet.clone();
         let place = ObjectStoreUrl::local_filesystem();
         let environment = state.runtime_env();
+        let store = environment.object_store(&place)?;
         // A night asks a hundred questions of the same files: each footer is read once.
-        let readers = CachedParquetFileReaderFactory::new(
-            environment.object_store(&place)?,
-            environment.cache_manager.get_file_metadata_cache(),
-        );
+        let footers = environment.cache_manager.get_file_metadata_cache();
+        if !are_small {
+            for file in &files {
+                file.look_into(store.as_ref(), &footers).await;
+            }
+        }
+        let groups = in_groups(files, state.config().target_partitions())?;
+        let options = state.table_options().parquet.clone();
+        let readers = CachedParquetFileReaderFactory::new(store, footers);
         let source: Arc<dyn FileSource> = Arc::new(
             ParquetSource::new(self.table_schema.clone())
                 .with_table_parquet_options(options)
@@ -170,6 +181,31 @@ impl TableProvider for LakeTable {
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+impl LakeFile {
+    /// Learns from the footer how the columns are stored. Of a footer that cannot be read, whoever
+    /// reads the file will tell.
+    async fn look_into(&self, store: &dyn ObjectStore, footers: &Arc<FileMetadataCache>) {
+        if self.stored.get().is_some() {
+            return;
+        }
+        let Ok(meta) = object_meta(&self.part) else {
+            return;
+        };
+        let footer = DFParquetMetadata::new(store, &meta)
+            .with_file_metadata_cache(Some(Arc::clone(footers)))
+            .with_page_index_policy(Some(PageIndexPolicy::Skip))
+            .fetch_metadata()
+            .await;
+        if let Some(stored) = footer
+            .ok()
+            .and_then(|footer| StoredColumns::of(&footer).ok())
+        {
+            // Another question may have learned it in the meantime: it is the same.
+            let _ = self.stored.set(stored);
+        }
     }
 }
 
@@ -206,16 +242,23 @@ fn in_groups(files: Vec<&LakeFile>, partitions: usize) -> Result<Vec<FileGroup>>
 fn partitioned_file(file: &LakeFile) -> Result<PartitionedFile> {
     let part = &file.part;
     check_presence(part)?;
-    let meta = ObjectMeta {
+    let to_read = PartitionedFile::new_from_meta(object_meta(part)?)
+        .with_partition_values(vec![ScalarValue::Date32(Some(days_since_epoch(part.day)))])
+        .with_statistics(Arc::clone(&file.statistics));
+    Ok(match file.stored.get() {
+        Some(stored) => to_read.with_extension(stored.clone()),
+        None => to_read,
+    })
+}
+
+fn object_meta(part: &Part) -> Result<ObjectMeta> {
+    Ok(ObjectMeta {
         location: store_path(&part.path)?,
         last_modified: part.last_event_at,
         size: part.bytes,
         e_tag: None,
         version: None,
-    };
-    Ok(PartitionedFile::new_from_meta(meta)
-        .with_partition_values(vec![ScalarValue::Date32(Some(days_since_epoch(part.day)))])
-        .with_statistics(Arc::clone(&file.statistics)))
+    })
 }
 
 /// A part that is gone or has another length than when it was committed would otherwise show as

@@ -13,6 +13,7 @@ mod limits;
 mod memory;
 mod params;
 mod patience;
+mod per_distinct;
 mod prune;
 mod read_only;
 mod rollup_schema;
@@ -20,6 +21,7 @@ pub mod script;
 mod session;
 mod small_files;
 mod tables;
+mod text_filters;
 mod views;
 mod workers;
 
@@ -35,3 +37,5 @@ pub use session::{BatchStream, EngineOptions, Session};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_filters_tests;

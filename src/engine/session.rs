@@ -12,8 +12,11 @@ use datafusion::catalog::SchemaProvider;
 use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -32,6 +35,7 @@ use super::memory::QueryMemory;
 use super::params::Params;
 use super::patience::{Patience, Stop};
 use super::rollup_schema::ROLLUP_ACTIVITY;
+use super::text_filters::TextFilters;
 use super::workers::Workers;
 use super::{functions, prune, read_only, tables, views};
 use crate::catalog::Catalog;
@@ -492,9 +496,25 @@ fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
         .with_metadata_cache_limit(options.memory_bytes / FOOTER_SHARE)
         .build_arc()
         .map_err(|error| EngineError::Start(std::io::Error::other(error.strip_backtrace())))?;
-    let context = SessionContext::new_with_config_rt(config, environment);
-    context.add_optimizer_rule(Arc::new(LimitAboveWindow));
-    Ok(context)
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(environment)
+        .with_default_features()
+        .with_physical_optimizer_rules(physical_rules())
+        .with_optimizer_rule(Arc::new(LimitAboveWindow))
+        .build();
+    Ok(SessionContext::new_with_state(state))
+}
+
+/// DataFusion's rules and ours, which comes before those that hand filters to a scan that are only
+/// known when the query runs.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let place = rules
+        .iter()
+        .position(|rule| rule.name() == "EnsureCooperative");
+    rules.insert(place.unwrap_or(rules.len()), Arc::new(TextFilters));
+    rules
 }
 
 /// What is spilled is as private as the lake itself.

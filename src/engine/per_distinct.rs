@@ -1,0 +1,219 @@
+//! A condition on one text column that is answered once per distinct value, and not once per row.
+//!
+//! In the lake nearly every text column is dictionary-encoded: a row group of a quarter of a million
+//! logins has a few hundred browsers. Where the scan hands the column over as it is stored, a pattern
+//! is matched a few hundred times, and each row only looks up what its value was told.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, RecordBatch, StringArray,
+    new_null_array,
+};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::compute::{cast, concat};
+use arrow::datatypes::{DataType, FieldRef, Int32Type, Schema, SchemaRef};
+use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::CastExpr;
+
+/// How the scan is to hand a text column over, so that its dictionary is seen.
+pub(super) fn as_stored() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// Boolean; NULL where the condition is. The same answers as the condition itself gives.
+#[derive(Debug)]
+pub(super) struct PerDistinct {
+    /// Where the values come from: a column of text, in whatever form.
+    column: Arc<dyn PhysicalExpr>,
+    /// The condition, over batches that have the values as their only column.
+    condition: Arc<dyn PhysicalExpr>,
+    /// That column.
+    schema: SchemaRef,
+    known: Mutex<Option<Known>>,
+}
+
+/// What the values of a dictionary were told: one answer for each, and the last for NULL. It comes
+/// with every batch of its row group.
+#[derive(Debug)]
+struct Known {
+    values: StringArray,
+    answers: Answers,
+}
+
+#[derive(Debug, Clone)]
+struct Answers {
+    are_true: Arc<[bool]>,
+    /// None where every answer is known.
+    are_known: Option<Arc<[bool]>>,
+}
+
+impl PerDistinct {
+    /// `condition` is over batches of one column, `field`.
+    pub(super) fn new(
+        column: Arc<dyn PhysicalExpr>,
+        condition: Arc<dyn PhysicalExpr>,
+        field: FieldRef,
+    ) -> Self {
+        Self {
+            column,
+            condition,
+            schema: Arc::new(Schema::new(vec![field])),
+            known: Mutex::new(None),
+        }
+    }
+
+    /// The condition's answers for these values, in whatever form of text they are.
+    fn ask(&self, values: &ArrayRef) -> Result<BooleanArray> {
+        let values = cast(values, self.schema.field(0).data_type())?;
+        let rows = values.len();
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), vec![values])?;
+        let answers = self.condition.evaluate(&batch)?.into_array(rows)?;
+        match answers.as_boolean_opt() {
+            Some(answers) => Ok(answers.clone()),
+            None => exec_err!("a condition is {} and not Boolean", answers.data_type()),
+        }
+    }
+
+    fn answers(&self, values: &StringArray) -> Result<Answers> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref()
+            && is_same(&known.values, values)
+        {
+            return Ok(known.answers.clone());
+        }
+        let null = new_null_array(values.data_type(), 1);
+        let answers = self.ask(&concat(&[values, null.as_ref()])?)?;
+        let answers = Answers {
+            are_true: answers.values().iter().collect(),
+            are_known: answers.nulls().map(|nulls| nulls.iter().collect()),
+        };
+        *known = Some(Known {
+            values: values.clone(),
+            answers: answers.clone(),
+        });
+        Ok(answers)
+    }
+}
+
+/// Whether both are the same memory, which `known` keeps from being used again.
+fn is_same(known: &StringArray, values: &StringArray) -> bool {
+    known.len() == values.len()
+        && std::ptr::eq(
+            known.value_offsets().as_ptr(),
+            values.value_offsets().as_ptr(),
+        )
+        && std::ptr::eq(known.values().as_ptr(), values.values().as_ptr())
+}
+
+impl Answers {
+    fn of_rows(&self, rows: &DictionaryArray<Int32Type>) -> BooleanArray {
+        let of = |answers: &[bool]| -> BooleanBuffer {
+            let keys = rows.keys().values();
+            let null = answers.len() - 1;
+            match rows.nulls() {
+                None => BooleanBuffer::collect_bool(keys.len(), |row| answers[keys[row] as usize]),
+                Some(nulls) => BooleanBuffer::collect_bool(keys.len(), |row| {
+                    answers[match nulls.is_valid(row) {
+                        true => keys[row] as usize,
+                        false => null,
+                    }]
+                }),
+            }
+        };
+        let are_known = self
+            .are_known
+            .as_ref()
+            .map(|known| NullBuffer::new(of(known)));
+        BooleanArray::new(of(&self.are_true), are_known)
+    }
+}
+
+impl PhysicalExpr for PerDistinct {
+    fn data_type(&self, _input: &Schema) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn nullable(&self, _input: &Schema) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        let column = match self.column.evaluate(batch)? {
+            ColumnarValue::Array(column) => column,
+            ColumnarValue::Scalar(value) => {
+                let answer = self.ask(&value.to_array()?)?;
+                return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
+                    &answer, 0,
+                )?));
+            }
+        };
+        let stored = column.as_dictionary_opt::<Int32Type>();
+        let answers = stored.and_then(|rows| {
+            let values = rows.values().as_string_opt::<i32>()?;
+            // A value that no row of the question has may be one that the condition cannot be
+            // asked of. The rows themselves decide then.
+            let answers = self.answers(values).ok()?;
+            Some(answers.of_rows(rows))
+        });
+        let answers = match answers {
+            Some(answers) => answers,
+            None => self.ask(&column)?,
+        };
+        Ok(ColumnarValue::Array(Arc::new(answers)))
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.column]
+    }
+
+    /// A scan puts a cast around a column that a file has in another form: that would unpack the
+    /// dictionary, so it is left out.
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        let [column] = children.as_slice() else {
+            return exec_err!("a condition on one column has {} of them", children.len());
+        };
+        let column = match column.downcast_ref::<CastExpr>() {
+            Some(cast) => cast.expr(),
+            None => column,
+        };
+        Ok(Arc::new(Self {
+            column: Arc::clone(column),
+            condition: Arc::clone(&self.condition),
+            schema: Arc::clone(&self.schema),
+            known: Mutex::new(None),
+        }))
+    }
+
+    fn fmt_sql(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.condition.fmt_sql(out)
+    }
+}
+
+impl fmt::Display for PerDistinct {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "per_distinct({})", self.condition)
+    }
+}
+
+impl PartialEq for PerDistinct {
+    fn eq(&self, other: &Self) -> bool {
+        self.column.eq(&other.column) && self.condition.eq(&other.condition)
+    }
+}
+
+impl Eq for PerDistinct {}
+
+impl Hash for PerDistinct {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.column.hash(state);
+        self.condition.hash(state);
+    }
+}

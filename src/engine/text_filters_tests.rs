@@ -1,0 +1,197 @@
+//! Conditions on text that a scan answers from the column's dictionary.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, DictionaryArray, Int32Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, lit};
+use serde_json::{Value, json};
+
+use super::fixture::{Fixture, shown};
+use super::per_distinct::PerDistinct;
+use super::{EngineError, Params, Session};
+
+/// A file of fewer rows is read whole.
+const ROWS: usize = 17_000;
+
+/// Conditions that are about one column of text each, or several that are joined.
+const ASKED: [&str; 16] = [
+    "browser_type = 'Chrome 120'",
+    "browser_type <> 'Chrome 120'",
+    "browser_type LIKE '%ython%'",
+    "browser_type NOT LIKE 'C%' AND user_id IS NOT NULL",
+    "browser_type ILIKE 'chrome%' OR login_type = 'i'",
+    "NOT (browser_type LIKE '%a%' OR login_type IN ('i', 'A'))",
+    "browser_type IS NULL",
+    "browser_type IS NOT NULL AND line_no % 7 = 3",
+    "browser_type IS DISTINCT FROM 'curl'",
+    "coalesce(browser_type, 'none') = 'none'",
+    "lower(browser_type) IN ('curl', 'chrome 120') AND login_type > 'B'",
+    "browser_type ~ '^[Cc].*[0-9]$'",
+    "browser_type BETWEEN 'B' AND 'D'",
+    "length(browser_type) > 6 OR login_type IS NULL",
+    "browser_type = (SELECT max(browser_type) FROM elf_login)",
+    "login_key LIKE '%7' AND browser_type = 'curl'",
+];
+
+fn logins(day: &str) -> Vec<Value> {
+    let of = |values: &[Option<&str>], n: usize| json!(values[n % values.len()]);
+    (0..ROWS)
+        .map(|n| {
+            json!({
+                "at": format!("2026-01-{day}T{:02}:{:02}:{:02}Z", n / 3600, n / 60 % 60, n % 60),
+                "user_id": format!("0050000000000{:02}AAA", n % 17),
+                "browser_type": of(&[Some("Chrome 120"), None, Some("curl"), Some("Python é"), Some("")], n),
+                "login_type": of(&[Some("i"), Some("A"), None, Some("Remote Access 2.0")], n / 3),
+                "login_key": format!("~{n}"),
+                "login_status": "LOGIN_NO_ERROR",
+            })
+        })
+        .collect()
+}
+
+/// Two files as they are written now, one of a release that had no such column, a small one.
+fn lake() -> Fixture {
+    let mut fixture = Fixture::new();
+    fixture.add("Login", &logins("13"));
+    fixture.add("Login", &logins("14"));
+    let lacking = ["browser_type"];
+    let older = logins("15").into_iter().map(|mut row| {
+        row.as_object_mut().unwrap().remove(lacking[0]);
+        row
+    });
+    fixture.add_without("Login", &lacking, &older.collect::<Vec<_>>());
+    fixture.add("Login", &logins("16")[..40]);
+    fixture
+}
+
+fn ask(session: &Session, condition: &str) -> Vec<String> {
+    let sql = format!(
+        "SELECT count(*), count(user_id), sum(row_key), min(occurred_at) FROM elf_login WHERE {condition}"
+    );
+    shown(&session.query(&sql, &Params::new()).unwrap())
+}
+
+fn plan(session: &Session, sql: &str) -> String {
+    session.physical_plan(sql, &Params::new()).unwrap()
+}
+
+#[test]
+fn a_condition_on_text_answers_as_if_it_were_asked_of_each_row() {
+    let fixture = lake();
+    let session = fixture.session("");
+    for condition in ASKED {
+        let sql = format!("SELECT count(*) FROM elf_login WHERE {condition}");
+        assert!(
+            plan(&session, &sql).contains("per_distinct("),
+            "{condition}"
+        );
+        // What may differ from row to row is asked of each.
+        let by_row = format!("({condition}) OR random() > 2");
+        let sql = format!("SELECT count(*) FROM elf_login WHERE {by_row}");
+        assert!(!plan(&session, &sql).contains("per_distinct("), "{by_row}");
+        assert_eq!(
+            ask(&session, condition),
+            ask(&session, &by_row),
+            "{condition}"
+        );
+    }
+}
+
+#[test]
+fn only_text_that_nothing_else_reads_is_left_in_its_dictionary() {
+    let fixture = lake();
+    let session = fixture.session("");
+    for (sql, is_asked) in [
+        (
+            "SELECT count(user_id) FROM elf_login WHERE browser_type = 'curl'",
+            true,
+        ),
+        (
+            "SELECT max(browser_type) FROM elf_login WHERE browser_type LIKE 'c%'",
+            false,
+        ),
+        (
+            "SELECT count(user_id) FROM elf_login WHERE browser_type = login_type",
+            false,
+        ),
+        (
+            "SELECT count(user_id) FROM elf_login WHERE browser_type = login_type OR browser_type = 'curl'",
+            false,
+        ),
+        (
+            "SELECT count(user_id) FROM elf_login WHERE line_no = 4",
+            false,
+        ),
+        (
+            "SELECT count(*) FROM elf_login WHERE login_key = '~7'",
+            false,
+        ),
+    ] {
+        assert_eq!(
+            plan(&session, sql).contains("per_distinct("),
+            is_asked,
+            "{sql}"
+        );
+        assert!(
+            !session.query(sql, &Params::new()).unwrap().is_empty(),
+            "{sql}"
+        );
+    }
+}
+
+#[test]
+fn a_damaged_file_is_named_when_it_is_read_and_not_when_it_is_looked_into() {
+    let fixture = lake();
+    let path = fixture.lake.parts("Login").unwrap()[1].path.clone();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let footer = bytes.len() - 400;
+    bytes[footer..footer + 300].fill(0xee);
+    std::fs::write(&path, bytes).unwrap();
+    let session = fixture.session("");
+    let sql = |day: &str| {
+        format!(
+            "SELECT count(*) FROM elf_login WHERE browser_type = 'curl' AND day = DATE '2026-01-{day}'"
+        )
+    };
+    let error = session.query(&sql("14"), &Params::new()).unwrap_err();
+    assert!(matches!(error, EngineError::DamagedPart { .. }), "{error}");
+    assert!(error.to_string().contains("day=2026-01-14"), "{error}");
+    session.query(&sql("13"), &Params::new()).unwrap();
+}
+
+/// Whether each of the texts, which come as dictionaries one after the other, is a number over 5.
+fn over_five(batches: &[(&[&str], &[Option<i32>])]) -> Vec<Vec<Option<bool>>> {
+    let field = |data_type| Field::new("text", data_type, true);
+    let text: Arc<dyn PhysicalExpr> = Arc::new(Column::new("text", 0));
+    let number = Arc::new(CastExpr::new(Arc::clone(&text), DataType::Int64, None));
+    let condition = Arc::new(BinaryExpr::new(number, Operator::Gt, lit(5_i64)));
+    let asked = PerDistinct::new(text, condition, Arc::new(field(DataType::Utf8View)));
+    let answers = batches.iter().map(|(values, keys)| {
+        let values = StringArray::from(values.to_vec());
+        let rows = DictionaryArray::new(Int32Array::from(keys.to_vec()), Arc::new(values));
+        let schema = Arc::new(Schema::new(vec![field(rows.data_type().clone())]));
+        let batch = RecordBatch::try_new(schema, vec![Arc::new(rows)]).unwrap();
+        let answers = asked.evaluate(&batch).unwrap();
+        let answers = answers.into_array(keys.len()).unwrap();
+        answers.as_boolean().iter().collect()
+    });
+    answers.collect()
+}
+
+#[test]
+fn a_value_of_the_dictionary_that_no_row_has_cannot_fail_the_question() {
+    let rows = [Some(2), Some(0), None, Some(0)];
+    let answers = over_five(&[(&["12", "no number", "3"], &rows)]);
+    assert_eq!(answers, [[Some(false), Some(true), None, Some(true)]]);
+}
+
+#[test]
+fn each_dictionary_is_asked_for_itself() {
+    let rows = [Some(0), Some(1), None];
+    let answers = over_five(&[(&["12", "3"], &rows), (&["3", "12"], &rows)]);
+    let (first, second) = (Some(true), Some(false));
+    assert_eq!(answers, [[first, second, None], [second, first, None]]);
+}
