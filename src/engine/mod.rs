@@ -3,6 +3,7 @@
 
 mod damage;
 mod error;
+mod exchanges;
 mod expected;
 #[cfg(test)]
 pub(crate) mod fixture;

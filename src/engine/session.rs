@@ -26,6 +26,7 @@ use tokio::runtime::Handle;
 
 use super::damage::damaged_file;
 use super::error::EngineError;
+use super::exchanges::OneWriter;
 use super::expected::EXPECTED_ACTIVITY;
 use super::functions::{KnownMachines, KnownUsers};
 use super::lake_table::days_since_epoch;
@@ -506,14 +507,17 @@ fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
     Ok(SessionContext::new_with_state(state))
 }
 
-/// DataFusion's rules and ours, which comes before those that hand filters to a scan that are only
+/// DataFusion's rules and ours, which come before those that hand filters to a scan that are only
 /// known when the query runs.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let place = rules
         .iter()
         .position(|rule| rule.name() == "EnsureCooperative");
-    rules.insert(place.unwrap_or(rules.len()), Arc::new(TextFilters));
+    let place = place.unwrap_or(rules.len());
+    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] =
+        [Arc::new(TextFilters), Arc::new(OneWriter)];
+    rules.splice(place..place, ours);
     rules
 }
 
