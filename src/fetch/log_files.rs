@@ -7,19 +7,17 @@ use std::time::Duration;
 use std::vec;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::plan::{Plan, as_listed, key_of, plan};
+use super::plan::{Outcome, Plan, as_listed, key_of, plan, plan_waiting};
 use super::report::Stop;
 use super::{Fetch, FetchError, LOOK_BACK, OLDEST, ends_all, inbox};
-use crate::config::Intervals;
 use crate::ingest::Progress;
-use crate::lake::{OrgFileKey, OrgFileState};
+use crate::lake::{OrgFileKey, OrgFileState, OrgLogFile};
 use crate::privacy::printable;
 use crate::salesforce::{
-    Class, Client, Downloaded, Interval, LOG_FILES, LOG_FILES_PERMISSION, Listing, LogFile,
-    SalesforceError,
+    Class, Client, Downloaded, LOG_FILES, LOG_FILES_PERMISSION, LogFile, SalesforceError,
 };
 
 /// Bytes that may lie in the inbox, in MiB, unless a single file is larger.
@@ -42,8 +40,6 @@ struct Arrival {
     /// Its room in the inbox, kept until it is read.
     _room: Option<OwnedSemaphorePermit>,
 }
-
-type Outcome = (OrgFileKey, OrgFileState, Option<String>);
 
 impl Fetch<'_> {
     /// Files of the inbox that a run did not come to read, or to remove. A list of the org is read
@@ -89,16 +85,17 @@ impl Fetch<'_> {
         let run_id = self.options.run_id;
         let ledger = self.intake.lake.ledger_mut();
         ledger.list_org_log_files(&listed, at, run_id)?;
-        // Days first: what is in them need not be fetched by the hour.
-        for interval in [Interval::Daily, Interval::Hourly] {
-            let wants = match interval {
-                Interval::Daily => intervals != Intervals::Hourly,
-                Interval::Hourly => intervals != Intervals::Daily,
-            };
-            if wants {
-                self.fetch_interval(&listing, since, interval)?;
-            }
-        }
+        let known = self.known(since)?;
+        let planned = plan(&known, &listing.files, intervals, listing.server_now);
+        self.report.log_files.settling = planned.settling as u64;
+        self.note(&planned.superseded)?;
+        self.give_up(&planned, since)?;
+        self.download(planned.wanted, &known)?;
+        // What is in the days that have come need not be fetched by the hour.
+        let known = self.known(since)?;
+        let planned = plan_waiting(&known, planned.waiting);
+        self.note(&planned.superseded)?;
+        self.download(planned.wanted, &known)?;
         Ok(listing.server_now)
     }
 
@@ -121,30 +118,14 @@ impl Fetch<'_> {
         Ok(since.max(self.options.at - OLDEST))
     }
 
-    fn fetch_interval(
-        &mut self,
-        listing: &Listing,
-        since: DateTime<Utc>,
-        interval: Interval,
-    ) -> Result<(), FetchError> {
+    /// What the ledger says of the files made since then.
+    fn known(&self, since: DateTime<Utc>) -> Result<Vec<OrgLogFile>, FetchError> {
         let mut known = self.intake.lake.ledger().org_log_files(since)?;
         if self.options.since.is_some() {
             // Whoever names a day wants it again, whatever became of it.
             known.retain(|file| file.state == OrgFileState::Listed);
         }
-        let planned = plan(&known, &listing.files, interval, listing.server_now);
-        self.report.log_files.settling += planned.settling as u64;
-        self.note(&planned.superseded)?;
-        self.give_up(&planned, since)?;
-        if planned.wanted.is_empty() || !self.goes_on() {
-            self.report.log_files.left += planned.wanted.len() as u64;
-            return Ok(());
-        }
-        let first_listed: Vec<_> = known
-            .into_iter()
-            .map(|file| (file.key, file.first_listed_at))
-            .collect();
-        self.download(planned.wanted, &first_listed)
+        Ok(known)
     }
 
     /// Notes what the org has no more. A list that begins later than a file says nothing about it.
@@ -164,15 +145,17 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    fn download(
-        &mut self,
-        wanted: Vec<LogFile>,
-        first_listed: &[(OrgFileKey, DateTime<Utc>)],
-    ) -> Result<(), FetchError> {
+    fn download(&mut self, wanted: Vec<LogFile>, known: &[OrgLogFile]) -> Result<(), FetchError> {
+        if wanted.is_empty() || !self.goes_on() {
+            self.report.log_files.left += wanted.len() as u64;
+            return Ok(());
+        }
         let bytes = wanted.iter().map(|file| file.length).sum();
         self.progress.begin(wanted.len(), bytes);
         let count = wanted.len() as u64;
-        let (sender, receiver) = mpsc::channel(BATCH);
+        // The room in the inbox is the bound: a lake that is busy with one large file does not keep
+        // small ones from coming.
+        let (sender, receiver) = mpsc::unbounded_channel();
         let is_over = AtomicBool::new(false);
         let downloads = Downloads {
             client: self.client,
@@ -194,7 +177,7 @@ impl Fetch<'_> {
             }
             drop(sender);
             // Dropping the receiver ends the downloads, whatever became of what they brought.
-            self.receive(receiver, &is_over, first_listed)
+            self.receive(receiver, &is_over, known)
         })?;
         self.progress.end();
         self.report.log_files.left += count.saturating_sub(tried);
@@ -207,9 +190,9 @@ impl Fetch<'_> {
     /// Reads what arrives, as much at once as is there. Returns how many files were tried.
     fn receive(
         &mut self,
-        mut arrivals: Receiver<Arrival>,
+        mut arrivals: UnboundedReceiver<Arrival>,
         is_over: &AtomicBool,
-        first_listed: &[(OrgFileKey, DateTime<Utc>)],
+        known: &[OrgLogFile],
     ) -> Result<u64, FetchError> {
         let mut tried = 0;
         let mut failures = 0;
@@ -235,7 +218,7 @@ impl Fetch<'_> {
                     }
                     Err(error) => {
                         failures += u32::from(error.class() == Class::Passing);
-                        outcomes.extend(self.failed(&arrival.file, error, first_listed));
+                        outcomes.extend(self.failed(&arrival.file, error, known));
                     }
                 }
             }
@@ -267,7 +250,7 @@ impl Fetch<'_> {
         &mut self,
         file: &LogFile,
         error: &SalesforceError,
-        first_listed: &[(OrgFileKey, DateTime<Utc>)],
+        known: &[OrgLogFile],
     ) -> Option<Outcome> {
         if error.is_no_room() {
             // It is the largest that do not fit: they are not to keep the others out, night after
@@ -284,8 +267,8 @@ impl Fetch<'_> {
             return None;
         }
         let key = key_of(file);
-        let listed = first_listed.iter().find(|(known, _)| *known == key);
-        let age = listed.map_or(TimeDelta::zero(), |(_, at)| self.options.at - *at);
+        let listed = known.iter().find(|known| known.key == key);
+        let age = listed.map_or(TimeDelta::zero(), |it| self.options.at - it.first_listed_at);
         let reason = Some(error.to_string());
         if error.class() == Class::Gone && age >= PATIENCE {
             self.report.gone.push(as_listed(file, self.options.at));
@@ -315,7 +298,7 @@ struct Downloads<'a> {
 
 impl Downloads<'_> {
     /// One after the other; each that was tried goes to `sender`.
-    async fn run(&self, queue: &Mutex<vec::IntoIter<LogFile>>, sender: Sender<Arrival>) {
+    async fn run(&self, queue: &Mutex<vec::IntoIter<LogFile>>, sender: UnboundedSender<Arrival>) {
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         while let Some(file) = next() {
             let arrival = tokio::select! {
@@ -323,7 +306,7 @@ impl Downloads<'_> {
                 () = sender.closed() => break,
             };
             if let Some(arrival) = arrival
-                && sender.send(arrival).await.is_err()
+                && sender.send(arrival).is_err()
             {
                 break;
             }
@@ -345,6 +328,11 @@ impl Downloads<'_> {
             Ok(()) => self.client.download(&file, &path, &told).await,
             Err(no_room) => Err(no_room),
         };
+        // The lake may be busy for minutes before it hears of it, and each call counts.
+        let is_last = |error: &SalesforceError| ends_all(error) && !error.is_no_room();
+        if result.as_ref().is_err_and(is_last) {
+            self.is_over.store(true, Ordering::Relaxed);
+        }
         Some(Arrival {
             result: result.map(|downloaded| (path, downloaded)),
             file,

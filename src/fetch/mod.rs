@@ -5,6 +5,9 @@
 //! list ─► plan ─► download ─► inbox ─► ingest ─► ledger: ingested ─► file removed
 //! org     ledger  2 at a time  private  commit    org_log_files
 //! ```
+//! Hours whose day is fetched in the same run are planned once more when that day is in the lake: most of
+//! them need no fetching then. Nothing else waits for a day.
+//!
 //! A raw log holds record data, so it stays in the inbox (0700, files 0600) only until its rows are in
 //! the lake. Whatever is killed in between is found again by the next run: a file in the inbox is read
 //! first, a half file is thrown away, and what the lake has already counts once.

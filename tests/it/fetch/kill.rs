@@ -120,6 +120,16 @@ impl Desk {
 
     /// Kills a fetch at the moment at which it writes this to the ledger: within its transaction.
     fn kill_before(&self, write: &str) {
+        self.paused_before(write, || {
+            self.kill_when(|| {
+                let free = self.ledger().execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+                free.is_err()
+            });
+        });
+    }
+
+    /// A fetch that is run meanwhile stands still where it writes this to the ledger.
+    fn paused_before(&self, write: &str, run: impl FnOnce()) {
         drop(Lake::open_writer(&self.path("out")).unwrap());
         // The statement never ends, so that the program stands still there.
         let pause = format!(
@@ -129,12 +139,16 @@ impl Desk {
              CREATE TRIGGER pause BEFORE {write} BEGIN SELECT x FROM forever; END"
         );
         self.ledger().execute_batch(&pause).unwrap();
-        self.kill_when(|| {
-            let free = self.ledger().execute_batch("BEGIN IMMEDIATE; ROLLBACK");
-            free.is_err()
-        });
+        run();
         let go_on = "DROP TRIGGER pause; DROP VIEW forever";
         self.ledger().execute_batch(go_on).unwrap();
+    }
+
+    /// How many files lie whole in the inbox.
+    fn had_whole(&self) -> usize {
+        let mut whole = self.inbox();
+        whole.retain(|name| name.ends_with(".csv"));
+        whole.len()
     }
 
     /// Ids of the log files that are in the lake, or whole in the inbox.
@@ -231,11 +245,11 @@ fn killed_while_a_file_comes_it_fetches_that_file_again_and_no_other() {
         let inbox = desk.path("out/inbox");
         desk.kill_when(|| {
             let (is_there, should) = part(&inbox).unwrap_or((u64::MAX, 0));
-            // The hours come after the days.
+            // The hours that wait for their days come after all of these.
             let others = "SELECT count(*) FROM org_log_files WHERE state = 'ingested'";
             desk.org.with(|state| state.faults.all_used())
                 && is_there == after.min(should)
-                && desk.count(others) == 8
+                && desk.count(others) == 9
         });
         desk.goes_on(&format!("after {after} bytes"));
     }
@@ -267,8 +281,31 @@ fn killed_on_the_way_into_the_lake_it_reads_what_it_has_and_counts_it_once() {
         "UPDATE ON org_log_files WHEN NEW.state = 'ingested'
              AND (SELECT count(*) FROM org_log_files WHERE state = 'ingested') >= 9",
     );
-    assert_eq!(last.count(ingested), 9);
+    // Words of files that came together are written together.
+    assert!(last.count(ingested) < 10 && waiting(&last));
     last.goes_on("before the last word of it");
+}
+
+#[test]
+fn a_lake_that_is_busy_with_one_file_keeps_no_other_from_coming() {
+    let files = 300;
+    let desk = Desk::new(scenario().set(|state| {
+        state.log_files.clear();
+        let first = time("2026-01-29T00:00:00Z");
+        for n in 0..files {
+            let hour = first + TimeDelta::hours(n % 24);
+            let body = generated(state, "Login", hour + TimeDelta::seconds(n), 1);
+            let made = hour + TimeDelta::hours(20);
+            state.add_log_file("Login", hour, 1 + n as u32 / 24, made, body);
+        }
+    }));
+    desk.paused_before("INSERT ON files", || {
+        desk.kill_when(|| desk.had_whole() == files as usize);
+    });
+    desk.fetch();
+    assert_eq!(desk.org.asked("/LogFile"), files as usize);
+    let rows = desk.sql("SELECT count(*) AS n FROM elf_login");
+    assert_eq!(rows, format!("n\r\n{files}\r\n"));
 }
 
 #[test]

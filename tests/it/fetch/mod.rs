@@ -3,11 +3,13 @@
 mod auth;
 pub mod connection;
 mod first_run;
+mod hours;
 mod identity;
 mod keys;
 mod kill;
 mod log_files;
 mod login;
+mod month;
 mod mtls;
 mod night;
 mod privacy;
