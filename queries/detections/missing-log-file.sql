@@ -13,7 +13,8 @@ on at least 80 % of the days of the last four weeks (for hourly files: of the sa
 median of at least 5 rows, and on half of the same weekdays; it is missing when it is not there 26 hours after its day (6 hours after its \
 hour). Low if these are weekdays that seldom have 5 rows: no file of a quiet Sunday may mean \
 no events, and yet a loss is never silent. Nothing is expected before two weeks of history; a gap in the first two weeks is told once the weeks after \
-it show what is normal. What came before the first file of a type cannot be told from what never was. The finding ends by itself when the file comes."""
+it show what is normal. What came before the first file of a type cannot be told from what never was. A file that was fetched and \
+holds no event is not missing: the org says that there was none. The finding ends by itself when the file comes."""
 false_positives = [
   "Salesforce delays log files now and then and says so on its status page: all types are late together",
   "An event type that was switched off, or a licence that ended: it is forgotten after four weeks",
@@ -71,6 +72,13 @@ daily_rows AS (
     WHERE event_type NOT LIKE 'rollup%'
     GROUP BY event_type, CAST(day AS DATE)
 ),
+-- Files that came from the org without an event. What was read from a file and is gone is another matter.
+came_empty AS (
+    SELECT DISTINCT o.event_type, o."interval", o.log_date, CAST(o.log_date AS DATE) AS day
+    FROM org_log_files o
+    JOIN files f ON regexp_like(f.name, 'EventLogFile_') AND split_part(reverse(f.name), '_', 3) = reverse(o.log_file_id)
+    WHERE f.state = 'ingested' AND f.rows_read = 0 AND o.state = 'ingested'
+),
 type_spans AS (
     SELECT event_type, min(day) AS first_day, max(day) AS last_day
     FROM daily_rows
@@ -117,7 +125,10 @@ slots_with_history AS (
     FROM day_slots s
     JOIN type_spans t ON t.event_type = s.event_type
     -- A gap is told as far back as the run looks; the end of a type is forgotten after `look_back`.
-    WHERE s.day < t.last_day OR s.day >= CAST($window_end AS DATE) - CAST($look_back AS INTERVAL)
+    WHERE (s.day < t.last_day OR s.day >= CAST($window_end AS DATE) - CAST($look_back AS INTERVAL))
+      AND NOT EXISTS (
+          SELECT 1 FROM came_empty e
+          WHERE e.event_type = s.event_type AND e."interval" = 'daily' AND e.day = s.day)
 ),
 missing_days AS (
     SELECT
@@ -188,6 +199,9 @@ hour_slots AS (
       AND d.hour >= t.first_hour + INTERVAL '14 days'
       AND NOT EXISTS (
           SELECT 1 FROM hourly_rows r WHERE r.event_type = t.event_type AND r.hour = d.hour)
+      AND NOT EXISTS (
+          SELECT 1 FROM came_empty e
+          WHERE e.event_type = t.event_type AND e."interval" = 'hourly' AND e.log_date = d.hour)
       -- The daily file holds everything: once it is there, the hour is not missing.
       AND NOT EXISTS (
           SELECT 1 FROM shaped_files f

@@ -14,7 +14,7 @@ use crate::enrich::EnrichError;
 use crate::evaluate::EvaluateError;
 use crate::fetch::FetchError;
 use crate::ingest::IngestError;
-use crate::lake::LakeError;
+use crate::lake::{LakeError, is_unwritable};
 use crate::privacy::printable;
 use crate::registry::RegistryError;
 use crate::report::html::ReportError;
@@ -118,6 +118,7 @@ fn classify(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             FetchError::Lake(error) => of_lake(error),
             FetchError::Ingest(IngestError::Lake(error)) => of_lake(error),
             FetchError::OtherOrg { .. } => Exit::Usage,
+            FetchError::Inbox { source, .. } if is_unwritable(source) => Exit::Usage,
             _ => Exit::Internal,
         });
     }

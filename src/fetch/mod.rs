@@ -52,7 +52,7 @@ pub enum FetchError {
     Lake(#[from] LakeError),
     #[error(transparent)]
     Ingest(#[from] IngestError),
-    #[error("cannot {action} `{}`: {source}\nhint: the inbox has to be a folder that only this user can write to", path.display())]
+    #[error("cannot {action} `{}`: {source}\nhint: the inbox has to be a folder of its own in the data folder (`data_dir`); let this user write there, and nobody else", path.display())]
     Inbox {
         action: &'static str,
         path: PathBuf,

@@ -28,7 +28,7 @@ pub enum LakeError {
     #[error("this lake was opened for reading: `{action}` needs the writer")]
     ReadOnly { action: &'static str },
 
-    #[error("cannot {action} `{}`: {source}", path.display())]
+    #[error("cannot {action} `{}`: {source}{}", path.display(), remedy(is_unwritable(source)))]
     Io {
         action: &'static str,
         path: PathBuf,
@@ -67,7 +67,7 @@ pub enum LakeError {
     )]
     Key { path: PathBuf, detail: &'static str },
 
-    #[error("the ledger refused: {source}")]
+    #[error("the ledger refused: {source}{}", remedy(is_read_only(source)))]
     Ledger { source: rusqlite::Error },
 
     #[error("cannot {action} `{}`: {source}", path.display())]
@@ -171,16 +171,41 @@ impl LakeError {
     }
 
     /// Whether the data folder itself is unusable as it is (a question of configuration or
-    /// repair, not of this run): missing, damaged or newer ledger, missing key.
+    /// repair, not of this run): missing, damaged or newer ledger, missing key, or this user may not
+    /// write there.
     pub fn is_setup(&self) -> bool {
-        matches!(
-            self,
+        match self {
             LakeError::Missing { .. }
-                | LakeError::LedgerCorrupt { .. }
-                | LakeError::LedgerNewer { .. }
-                | LakeError::LedgerMissing { .. }
-                | LakeError::Key { .. }
-        )
+            | LakeError::LedgerCorrupt { .. }
+            | LakeError::LedgerNewer { .. }
+            | LakeError::LedgerMissing { .. }
+            | LakeError::Key { .. } => true,
+            LakeError::Io { source, .. } => is_unwritable(source),
+            LakeError::Ledger { source } => is_read_only(source),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the system lets this user not write, and would not the next time either.
+pub fn is_unwritable(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+fn is_read_only(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen)
+    )
+}
+
+fn remedy(is_unwritable: bool) -> &'static str {
+    match is_unwritable {
+        true => "; let this user write to the data folder and all in it, or set another `data_dir`",
+        false => "",
     }
 }
 

@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use chrono::NaiveDate;
 
 pub use self::compact::Compacted;
-pub use self::error::LakeError;
+pub use self::error::{LakeError, is_unwritable};
 pub use self::fs::create_private;
 pub use self::info::LakeInfo;
 pub use self::ledger::{

@@ -16,6 +16,17 @@ fn asked(nights: &Nights) -> Vec<String> {
     ids.collect()
 }
 
+/// The same file once more, with five rows more.
+fn issue_again(nights: &Nights, id: &str, made: &str) {
+    nights.org.with(|state| {
+        let mut more = String::from_utf8(state.log_file_mut(id).body.whole()).unwrap();
+        let others = generated(state, "Login", day("29T20:00"), 5).whole();
+        let others = String::from_utf8(others).unwrap();
+        more.push_str(others.split_once('\n').unwrap().1);
+        state.reissue(id, day(made), Blob::text(more));
+    });
+}
+
 #[test]
 fn an_hour_waits_for_its_own_day_and_for_no_other() {
     let mut nights = empty();
@@ -87,19 +98,42 @@ fn an_hour_that_comes_late_and_a_day_that_is_issued_again_add_what_is_new_and_no
     assert_eq!(nights.rows()["Login"], 50);
     nights.pass(TimeDelta::hours(24));
     nights.add("Login", "30T05:00", 2, "31T20:00", 7);
-    nights.org.with(|state| {
-        let old = state
-            .log_files
-            .iter()
-            .find(|file| file.id == daily)
-            .unwrap();
-        let mut more = String::from_utf8(old.body.whole()).unwrap();
-        let other = generated(state, "Login", day("29T20:00"), 5).whole();
-        let other = String::from_utf8(other).unwrap();
-        more.push_str(other.split_once('\n').unwrap().1);
-        state.reissue(&daily, day("31T21:00"), Blob::text(more));
-    });
+    issue_again(&nights, &daily, "31T21:00");
     let report = nights.whole_night();
     assert_eq!(report.log_files.fetched, 2);
     assert_eq!(nights.rows()["Login"], 62);
+}
+
+// F52
+#[test]
+fn a_day_that_is_issued_again_between_list_and_download_is_whole_at_once_and_counts_once() {
+    let nights = empty();
+    let daily = nights.add("Login", "29T00:00", 0, "30T02:00", 40);
+    issue_again(&nights, &daily, "31T03:02");
+    // The clock of the org stands at 03:00 when it lists, and at 03:05 when it is asked once more.
+    let busy = Fault::on("LogFile$").answer(503, &[("retry-after", "300")], "");
+    nights.org.fault(busy);
+    let report = nights.whole_night();
+    let files = report.log_files;
+    assert_eq!((files.listed, files.fetched, files.settling), (1, 1, 0));
+    let mut remarks = report.remarks.iter();
+    assert!(
+        remarks.any(|remark| remark.contains("as the org's list says")),
+        "{:?}",
+        report.remarks
+    );
+    assert_eq!(nights.rows()["Login"], 45);
+    nights.pass(TimeDelta::hours(24));
+    let files = nights.whole_night().log_files;
+    assert_eq!((files.listed, files.fetched), (1, 1));
+    assert_eq!(nights.rows()["Login"], 45);
+    assert_eq!(nights.in_state(OrgFileState::Ingested), 2);
+    assert_eq!(nights.whole_night().log_files.fetched, 0);
+
+    // As if it had been issued again before anybody looked.
+    let calm = empty();
+    let daily = calm.add("Login", "29T00:00", 0, "30T02:00", 40);
+    issue_again(&calm, &daily, "30T21:00");
+    calm.whole_night();
+    assert_eq!(calm.rows(), nights.rows());
 }

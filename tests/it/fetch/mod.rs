@@ -14,6 +14,7 @@ mod mtls;
 mod night;
 mod privacy;
 mod query;
+mod read_only;
 mod roster;
 mod run;
 mod status;
