@@ -86,6 +86,16 @@ fn is_salesforce(host: &str) -> bool {
         .any(|domain| host.len() > domain.len() && host.ends_with(domain))
 }
 
+/// The configured address for a browser, which has no certificate to show.
+pub(super) fn for_people(configured: &Url) -> Url {
+    let mut url = configured.clone();
+    if url.port() == Some(MTLS_PORT) {
+        // Only an address without host refuses it.
+        let _ = url.set_port(None);
+    }
+    url
+}
+
 pub(super) fn with_path(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(path);

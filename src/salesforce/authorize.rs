@@ -73,7 +73,8 @@ impl Question {
     /// Where the browser goes. Not the port of mutual TLS: people have no client certificate.
     pub(super) fn authorize_url(&self, login_url: &Url, client_id: &str) -> Url {
         let challenge = Sha256::digest(self.verifier.expose());
-        let mut url = address::with_path(login_url, AUTHORIZE_PATH);
+        let mut url = address::for_people(login_url);
+        url.set_path(AUTHORIZE_PATH);
         url.query_pairs_mut().extend_pairs([
             ("response_type", "code"),
             ("client_id", client_id),
@@ -176,6 +177,18 @@ mod tests {
         let back = "http://localhost:1717/OauthRedirect";
         assert_eq!(parameter(&url, "redirect_uri").as_deref(), Some(back));
         assert!(!url.as_str().contains(question.verifier.expose()));
+    }
+
+    #[test]
+    fn the_browser_is_never_sent_to_the_port_of_mutual_tls() {
+        for (login_url, port) in [
+            ("https://example.my.salesforce.com:8443", None),
+            ("https://example.my.salesforce.com", None),
+            ("https://localhost:9443", Some(9443)),
+        ] {
+            let url = question().authorize_url(&login_url.parse().unwrap(), "key");
+            assert_eq!(url.port(), port, "{login_url}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! shows, and comes back with what the org gave it.
 
 mod callback;
+mod mtls;
 mod refused;
 mod signed_in;
 
@@ -76,7 +77,7 @@ impl Desk {
             let mut line = String::new();
             assert!(lines.read_line(&mut line).unwrap() > 0, "{shown}");
             let parsed = line.trim().parse().ok();
-            url = parsed.filter(|url: &Url| url.scheme() == "http");
+            url = parsed.filter(|url: &Url| ["http", "https"].contains(&url.scheme()));
             shown.push_str(&line);
         }
         Login {
