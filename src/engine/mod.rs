@@ -1,6 +1,7 @@
 //! A DataFusion session over the lake: one table per event type, the ledger's and the registry's
 //! tables, the unified views, our functions, and limits on memory and threads. Only reads.
 
+mod context;
 mod damage;
 mod error;
 mod exchanges;
@@ -26,6 +27,7 @@ mod text_filters;
 mod views;
 mod workers;
 
+pub use context::EngineOptions;
 pub use error::{EngineError, SqlPlace};
 pub use functions::{app_name_key, login, network_around};
 pub use params::Params;
@@ -34,7 +36,7 @@ pub use rollup_schema::{
     ACTIVITY_COUNTS, ACTIVITY_DISTINCT, ROLLUP_ACTIVITY, ROLLUP_LOGINS, ROLLUP_SIGHTINGS,
     activity_schema, login_attempt_schema, sighting_schema,
 };
-pub use session::{BatchStream, EngineOptions, Session};
+pub use session::{BatchStream, Session};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,6 @@
 //! A read-only DataFusion session over the lake as it was when the session opened.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -10,63 +9,31 @@ use arrow::datatypes::SchemaRef;
 use chrono::{Days, NaiveDate};
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::DataFusionError;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use tokio::runtime::Handle;
 
+use super::context::{CATALOG_NAME, EngineOptions, SCHEMA_NAME, context};
 use super::damage::damaged_file;
 use super::error::EngineError;
-use super::exchanges::OneWriter;
 use super::expected::EXPECTED_ACTIVITY;
 use super::functions::{KnownMachines, KnownUsers};
 use super::lake_table::days_since_epoch;
 use super::lazy::{LazyTables, Slot};
-use super::limits::LimitAboveWindow;
-use super::memory::QueryMemory;
 use super::params::Params;
 use super::patience::{Patience, Stop};
 use super::rollup_schema::ROLLUP_ACTIVITY;
-use super::text_filters::TextFilters;
 use super::workers::Workers;
 use super::{functions, prune, read_only, tables, views};
 use crate::catalog::Catalog;
 use crate::enrich::Enrichment;
 use crate::lake::{Lake, LedgerTable};
 use crate::registry::{Networks, Registry, Resolution};
-
-/// Share of the memory limit that DataFusion's own accounting may use. Decode buffers, in-memory
-/// side tables and hash-join builds are not in its books.
-const POOL_SHARE: usize = 3;
-
-/// Share of the memory limit that the footers of files may keep, beside the pool.
-const FOOTER_SHARE: usize = 8;
-
-/// Least memory a pool needs for a sort of one batch per thread.
-const POOL_BYTES_MIN: usize = 32 << 20;
-
-const CATALOG_NAME: &str = "orgwatch";
-const SCHEMA_NAME: &str = "public";
-
-/// What a session may use.
-#[derive(Debug, Clone)]
-pub struct EngineOptions {
-    /// `limits.memory`, in bytes: the whole engine's share, of which a third is for operators.
-    pub memory_bytes: usize,
-    /// Worker threads and partitions per query; at least 1.
-    pub threads: usize,
-    /// Folder for what does not fit into memory; created if absent, emptied at the end.
-    pub temp_dir: PathBuf,
-}
 
 /// Tables, views and functions ready to be asked. Blocking: call it from a thread that runs no
 /// async tasks.
@@ -470,62 +437,4 @@ fn told_by_us(error: &DataFusionError) -> Option<EngineError> {
         }),
         _ => None,
     }
-}
-
-fn context(options: &EngineOptions) -> Result<SessionContext, EngineError> {
-    let threads = options.threads.max(1);
-    let pool_bytes = (options.memory_bytes / POOL_SHARE).max(POOL_BYTES_MIN);
-    let mut config = SessionConfig::new()
-        .with_target_partitions(threads)
-        .with_information_schema(false)
-        .with_default_catalog_and_schema(CATALOG_NAME, SCHEMA_NAME)
-        .with_create_default_catalog_and_schema(true)
-        // Every sort of a plan reserves this at once, and a rule may have dozens of them.
-        .with_sort_spill_reservation_bytes((pool_bytes / (64 * threads)).min(10 << 20));
-    let settings = config.options_mut();
-    settings.sql_parser.collect_spans = true;
-    settings.execution.planning_concurrency = threads;
-    // Rows, not bytes, are what our filters skip; see the crate notes on late materialisation.
-    settings.execution.parquet.pushdown_filters = false;
-
-    create_private_dir(&options.temp_dir).map_err(EngineError::Start)?;
-    let disk = DiskManagerBuilder::default()
-        .with_mode(DiskManagerMode::Directories(vec![options.temp_dir.clone()]));
-    let environment = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(QueryMemory::new(pool_bytes, threads)))
-        .with_disk_manager_builder(disk)
-        .with_metadata_cache_limit(options.memory_bytes / FOOTER_SHARE)
-        .build_arc()
-        .map_err(|error| EngineError::Start(std::io::Error::other(error.strip_backtrace())))?;
-    let state = SessionStateBuilder::new()
-        .with_config(config)
-        .with_runtime_env(environment)
-        .with_default_features()
-        .with_physical_optimizer_rules(physical_rules())
-        .with_optimizer_rule(Arc::new(LimitAboveWindow))
-        .build();
-    Ok(SessionContext::new_with_state(state))
-}
-
-/// DataFusion's rules and ours, which come before those that hand filters to a scan that are only
-/// known when the query runs.
-fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = PhysicalOptimizer::new().rules;
-    let place = rules
-        .iter()
-        .position(|rule| rule.name() == "EnsureCooperative");
-    let place = place.unwrap_or(rules.len());
-    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] =
-        [Arc::new(TextFilters), Arc::new(OneWriter)];
-    rules.splice(place..place, ours);
-    rules
-}
-
-/// What is spilled is as private as the lake itself.
-fn create_private_dir(path: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }

@@ -1,9 +1,9 @@
 //! Folders that this user may not write to: nothing is half done, the message says what to do, and the
-//! next run has it all.
+//! next run has it all. Who may only read the lake may ask it.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use chrono::TimeDelta;
@@ -26,26 +26,29 @@ fn release(path: &Path) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A fetch by a user whom modes of folders hold back, which root is only without a capability.
-fn fetch(dir: &Path) -> Output {
-    let fetch = command(dir, &FETCH);
+/// Run by a user whom modes of folders hold back, which root is only without a capability.
+fn held_back(dir: &Path, args: &[&str]) -> Output {
+    let mut asked = command(dir, args);
     let probe = tempfile::tempdir().unwrap();
     protect(probe.path());
     if File::create(probe.path().join("file")).is_err() {
-        let mut fetch = fetch;
-        return fetch.output().unwrap();
+        return asked.output().unwrap();
     }
     let mut held_back = Command::new("setpriv");
     held_back.arg("--bounding-set=-dac_override,-dac_read_search");
-    held_back.arg(fetch.get_program()).args(fetch.get_args());
+    held_back.arg(asked.get_program()).args(asked.get_args());
     held_back.current_dir(dir);
-    for (name, value) in fetch.get_envs() {
+    for (name, value) in asked.get_envs() {
         match value {
             Some(value) => held_back.env(name, value),
             None => held_back.env_remove(name),
         };
     }
     held_back.output().unwrap()
+}
+
+fn fetch(dir: &Path) -> Output {
+    held_back(dir, &FETCH)
 }
 
 fn add(org: &FakeSf, day: &str, rows: u64) {
@@ -112,4 +115,29 @@ fn a_folder_that_may_not_be_written_ends_the_fetch_with_what_to_do_and_loses_not
     );
     assert_eq!(fs::read_dir(out.join("inbox")).unwrap().count(), 0);
     expect(0, orgwatch(dir.path(), &["lake", "verify"]));
+}
+
+#[test]
+fn a_lake_that_may_only_be_read_answers_questions() {
+    let scenario = Scenario::org().set(|state| state.log_files.clear());
+    let (org, dir) = (FakeSf::start(scenario), tempfile::tempdir().unwrap());
+    configure(dir.path(), &org, CLIENT_ID);
+    add(&org, "2026-01-28", 10);
+    expect(0, orgwatch(dir.path(), &FETCH));
+    let all = all_of(&dir.path().join("out"));
+    all.iter().rev().for_each(|path| protect(path));
+    let rows = "SELECT count(*) AS n, count(DISTINCT user_id) > 0 AS users FROM elf_login";
+    let told = held_back(dir.path(), &["sql", "--format", "csv", rows]);
+    all.iter().for_each(|path| release(path));
+    assert_eq!(expect(0, told), "n,users\r\n10,true\r\n");
+}
+
+/// A folder and all in it, each folder before what is in it.
+fn all_of(path: &Path) -> Vec<PathBuf> {
+    let mut all = vec![path.to_owned()];
+    if path.is_dir() {
+        let inside = fs::read_dir(path).unwrap();
+        all.extend(inside.flat_map(|entry| all_of(&entry.unwrap().path())));
+    }
+    all
 }
