@@ -7,15 +7,12 @@ use std::sync::Arc;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::error::EngineError;
-use super::exchanges::OneWriter;
 use super::limits::LimitAboveWindow;
 use super::memory::QueryMemory;
-use super::text_filters::TextFilters;
+use super::physical_rules::physical_rules;
 use crate::lake::is_unwritable;
 
 /// Share of the memory limit that DataFusion's own accounting may use. Decode buffers, in-memory
@@ -73,20 +70,6 @@ pub(super) fn context(options: &EngineOptions) -> Result<SessionContext, EngineE
         .with_optimizer_rule(Arc::new(LimitAboveWindow))
         .build();
     Ok(SessionContext::new_with_state(state))
-}
-
-/// DataFusion's rules and ours, which come before those that hand filters to a scan that are only
-/// known when the query runs.
-fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = PhysicalOptimizer::new().rules;
-    let place = rules
-        .iter()
-        .position(|rule| rule.name() == "EnsureCooperative");
-    let place = place.unwrap_or(rules.len());
-    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] =
-        [Arc::new(TextFilters), Arc::new(OneWriter)];
-    rules.splice(place..place, ours);
-    rules
 }
 
 /// Where to put what does not fit into memory: a private folder of the system for those who may

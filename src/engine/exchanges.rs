@@ -10,43 +10,15 @@
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
-#[derive(Debug)]
-pub(super) struct OneWriter;
-
-impl PhysicalOptimizerRule for OneWriter {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            Ok(match with_one_writer(&node)? {
-                Some(exchange) => Transformed::yes(exchange),
-                None => Transformed::no(node),
-            })
-        })
-        .data()
-    }
-
-    fn name(&self) -> &str {
-        "one_writer"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
 /// The node anew, if it is an exchange whose partitions several tasks write to. One that keeps the
 /// order has files for each of them.
-fn with_one_writer(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+pub(super) fn with_one_writer(
+    node: &Arc<dyn ExecutionPlan>,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(exchange) = node.downcast_ref::<RepartitionExec>() else {
         return Ok(None);
     };

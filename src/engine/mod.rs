@@ -16,6 +16,7 @@ mod memory;
 mod params;
 mod patience;
 mod per_distinct;
+mod physical_rules;
 mod prune;
 mod read_only;
 mod rollup_schema;

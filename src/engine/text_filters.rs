@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::common::Result;
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{
@@ -27,7 +26,6 @@ use datafusion::physical_expr::expressions::{BinaryExpr, Column, NotExpr};
 use datafusion::physical_expr::projection::{ProjectionExpr, ProjectionExprs};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_volatile;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 
@@ -109,35 +107,10 @@ fn is_in_dictionary(chunk: &ColumnChunkMetaData) -> bool {
     }
 }
 
-#[derive(Debug)]
-pub(super) struct TextFilters;
-
-impl PhysicalOptimizerRule for TextFilters {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            Ok(match answered_by_scan(&node)? {
-                Some(filter) => Transformed::yes(filter),
-                None => Transformed::no(node),
-            })
-        })
-        .data()
-    }
-
-    fn name(&self) -> &str {
-        "text_filters"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
 /// A filter and its scan anew, if that is what `node` is.
-fn answered_by_scan(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+pub(super) fn answered_by_scan(
+    node: &Arc<dyn ExecutionPlan>,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(filter) = node.downcast_ref::<FilterExec>() else {
         return Ok(None);
     };

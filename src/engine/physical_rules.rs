@@ -1,0 +1,67 @@
+//! Our rules for physical plans, each of which is about one operator at a time.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::exchanges::with_one_writer;
+use super::text_filters::answered_by_scan;
+
+/// The operator anew, with its inputs, if the rule is about it.
+type Anew = fn(&Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>>;
+
+/// DataFusion's rules and ours, which come before those that hand filters to a scan that are only
+/// known when the query runs.
+pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let place = rules
+        .iter()
+        .position(|rule| rule.name() == "EnsureCooperative");
+    let place = place.unwrap_or(rules.len());
+    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] = [
+        Arc::new(EachOperator("text_filters", answered_by_scan)),
+        Arc::new(EachOperator("one_writer", with_one_writer)),
+    ];
+    rules.splice(place..place, ours);
+    rules
+}
+
+/// A rule by its name.
+struct EachOperator(&'static str, Anew);
+
+impl PhysicalOptimizerRule for EachOperator {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let anew = self.1;
+        plan.transform_up(|operator| {
+            Ok(match anew(&operator)? {
+                Some(other) => Transformed::yes(other),
+                None => Transformed::no(operator),
+            })
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for EachOperator {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.0)
+    }
+}
