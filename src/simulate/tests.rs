@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
+use crate::registry::Registry;
 
 fn request(out: &Path, seed: u64) -> Request {
     Request {
@@ -230,6 +231,24 @@ fn every_mutation_changes_some_attack() {
             mutation.name,
             labels.len()
         );
+    }
+}
+
+#[test]
+fn what_an_org_declares_is_a_registry_whatever_happens_side_by_side() {
+    let Request {
+        end, size, tier, ..
+    } = request(Path::new(""), 0);
+    let all = wishes(&["all"]);
+    for (mutation, seed) in mutate::ALL
+        .iter()
+        .flat_map(|m| (1..9).map(move |seed| (m, seed)))
+    {
+        let mut org = Org::cast(seed, size, later(end, -59), end);
+        let plan = plan::plan(&mut org, tier, &all, &all, Some(mutation)).unwrap();
+        let registry = declare::registry(&org, &plan.declared);
+        Registry::parse(&registry, "registry.toml")
+            .unwrap_or_else(|error| panic!("{}, seed {seed}: {error}", mutation.name));
     }
 }
 

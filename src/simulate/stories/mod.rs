@@ -337,10 +337,7 @@ pub fn migrate_beside(plan: &mut Plan, org: &mut Org, scene: &Scene) -> bool {
     };
     let from = act.at - act.at.rem_euclid(DAY);
     for machine in &machines {
-        // Once: the nights of one attack share the move.
-        if !org.machines[*machine].moves {
-            moves::move_machine(plan, org, *machine, from, "CHG-7", Mark::NONE);
-        }
+        moves::move_machine(plan, org, *machine, from, "CHG-7", Mark::NONE);
     }
     !machines.is_empty()
 }

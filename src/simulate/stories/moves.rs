@@ -8,7 +8,8 @@ use super::super::plan::Plan;
 use super::{Change, Telling};
 
 /// From that moment on the machine works from its second site, which the registry knows from then
-/// on where it declares any network.
+/// on where it declares any network. It moves once: the nights of one attack share the move, and a
+/// story may come to a machine that has moved.
 pub fn move_machine(
     plan: &mut Plan,
     org: &mut Org,
@@ -18,6 +19,9 @@ pub fn move_machine(
     mark: Mark,
 ) {
     let moved = &mut org.machines[machine];
+    if moved.moves {
+        return;
+    }
     let Some(network) = moved.sites.get(1).and_then(|s| s.networks.first()).cloned() else {
         return;
     };
@@ -51,7 +55,7 @@ pub fn move_machine(
 pub fn egress_change(telling: &mut Telling<'_>) {
     let machine = telling.machine(|org, machine| {
         let app = machine.app.and_then(|a| org.apps.get(a));
-        machine.declared && app.is_some_and(|a| &*a.vendor != "own")
+        machine.declared && !machine.moves && app.is_some_and(|a| &*a.vendor != "own")
     });
     // At midnight, in the morning, or in the evening.
     let hour = [0, 9, 19][telling.variant as usize % 3];
