@@ -34,6 +34,8 @@ import duckdb
 views, threads, rounds, *files = sys.argv[1:]
 con = duckdb.connect()
 con.execute(f"SET threads = {int(threads)}")
+# It goes to stdout.
+con.execute("SET enable_progress_bar = false")
 con.execute(open(views).read())
 told = {"version": duckdb.__version__, "took": {}, "rows": {}}
 for file in files:
