@@ -12,7 +12,7 @@ use super::layout;
 
 /// Held for as long as a writer is open.
 pub(super) struct WriterLock {
-    _file: File,
+    file: File,
 }
 
 impl WriterLock {
@@ -42,7 +42,15 @@ impl WriterLock {
         }
         // Only a courtesy to whoever is refused: a full disk must not keep us from running.
         let _ = write_holder(&mut file);
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // A program that is just being started has a copy of the file until it runs, and would hold
+        // the lock with it. Closing the file alone would leave it to that.
+        let _ = self.file.unlock();
     }
 }
 
@@ -56,4 +64,20 @@ fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_given_back_is_free_whoever_still_has_a_copy_of_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = WriterLock::take(dir.path()).unwrap();
+        let copy = lock.file.try_clone().unwrap();
+        assert!(WriterLock::take(dir.path()).is_err());
+        drop(lock);
+        WriterLock::take(dir.path()).unwrap();
+        drop(copy);
+    }
 }
