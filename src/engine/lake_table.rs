@@ -30,7 +30,6 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
-
 use parquet::file::metadata::PageIndexPolicy;
 
 use super::error::EngineError;

@@ -28,7 +28,6 @@ use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
-
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::basic::{Encoding, PageType};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
@@ -41,8 +40,8 @@ const PASSES: &str = "passes the filter";
 /// Goes with a file: its columns, and which of them lie in dictionaries from end to end.
 #[derive(Debug, Clone)]
 pub(super) struct StoredColumns {
-    pub(super) schema: SchemaRef,
-    pub(super) in_dictionaries: Vec<bool>,
+    schema: SchemaRef,
+    in_dictionaries: Vec<bool>,
 }
 
 impl StoredColumns {
@@ -127,6 +126,9 @@ pub(super) fn answered_by_scan(
     let scanned = filter.input().schema();
     let mut texts = read_by_filter_alone(source, &scanned, kept);
     keep_askable(filter.predicate(), &scanned, &mut texts)?;
+    if texts.is_empty() || is_volatile(filter.predicate()) {
+        return Ok(None);
+    }
     let names: Vec<&str> = texts
         .iter()
         .map(|&n| scanned.field(n).name().as_str())
@@ -134,9 +136,6 @@ pub(super) fn answered_by_scan(
     let Some(groups) = with_dictionaries(config, &names) else {
         return Ok(None);
     };
-    if is_volatile(filter.predicate()) {
-        return Ok(None);
-    }
     let passes = asked(filter.predicate(), &scanned, &texts)?;
     let column = |n: usize| {
         let name = scanned.field(n).name();
