@@ -8,16 +8,18 @@ use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryLimit, MemoryPool, MemoryReservation, human_readable_size,
 };
 
-/// Rows that sorts collect, and rows on their way between partitions, by the names of their
-/// reservations in DataFusion. What merges the latter has no part of its own.
+/// Rows that sorts collect, the merges of these, and rows on their way between partitions, by the
+/// names of their reservations in DataFusion. What merges the last has no part of its own.
 const SORT: &str = "ExternalSorter[";
+const SORT_MERGE: &str = "ExternalSorterMerge[";
 const EXCHANGE: &str = "RepartitionExec[";
 
 /// First come, first served, but for two that can go on without memory:
 ///
 /// - Sorts collect rows in three eighths of it together. One that finds it full writes out what it
-///   has, and the merge that it needs for that takes up to as much again: with all of the memory in
-///   rows, no sort could end.
+///   has, and the merge that it needs for that takes the rows over and up to as much again: with all
+///   of the memory in rows, no sort could end. So what merges hold counts as well, or another sort
+///   would fill the place of the rows that were taken over, and then find no room for its own merge.
 /// - Rows on their way take an eighth. They come quicker than a sort that writes out takes them,
 ///   and would fill whatever is free; beyond that they wait on disk.
 ///
@@ -58,18 +60,23 @@ impl QueryMemory {
     pub(super) fn new(bytes: usize, partitions: usize) -> Self {
         Self {
             whole: GreedyMemoryPool::new(bytes),
-            sorts: Part::of(bytes / 8 * 3, Some(bytes / (8 * partitions.max(1)))),
+            sorts: Part::of(bytes / 8 * 3, Some(bytes / (16 * partitions.max(1)))),
             exchanges: Part::of(bytes / 8, None),
         }
     }
 
-    fn part_of(&self, reservation: &MemoryReservation) -> Option<&Part> {
+    /// Where it counts, and whether it can do without and so gets no more than that part has.
+    fn part_of(&self, reservation: &MemoryReservation) -> Option<(&Part, bool)> {
         let consumer = reservation.consumer();
-        if consumer.name().starts_with(SORT) {
-            return Some(&self.sorts);
+        let name = consumer.name();
+        if name.starts_with(SORT_MERGE) {
+            return Some((&self.sorts, false));
         }
-        let is_exchange = consumer.can_spill() && consumer.name().starts_with(EXCHANGE);
-        is_exchange.then_some(&self.exchanges)
+        if name.starts_with(SORT) {
+            return Some((&self.sorts, true));
+        }
+        let is_exchange = consumer.can_spill() && name.starts_with(EXCHANGE);
+        is_exchange.then_some((&self.exchanges, true))
     }
 }
 
@@ -80,28 +87,30 @@ impl MemoryPool for QueryMemory {
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
         self.whole.grow(reservation, additional);
-        if let Some(part) = self.part_of(reservation) {
+        if let Some((part, _)) = self.part_of(reservation) {
             part.held.fetch_add(additional, Ordering::Relaxed);
         }
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.whole.shrink(reservation, shrink);
-        if let Some(part) = self.part_of(reservation) {
+        if let Some((part, _)) = self.part_of(reservation) {
             part.held.fetch_sub(shrink, Ordering::Relaxed);
         }
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let part = self.part_of(reservation);
-        if let Some(part) = part.filter(|part| !part.has_room(reservation.size(), additional)) {
+        if let Some((part, true)) = part
+            && !part.has_room(reservation.size(), additional)
+        {
             let name = reservation.consumer().name();
             let most = human_readable_size(part.most);
             let what = format!("{name} and its like may hold {most} in memory");
             return Err(DataFusionError::ResourcesExhausted(what));
         }
         self.whole.try_grow(reservation, additional)?;
-        if let Some(part) = part {
+        if let Some((part, _)) = part {
             part.held.fetch_add(additional, Ordering::Relaxed);
         }
         Ok(())
@@ -156,6 +165,28 @@ mod tests {
     }
 
     #[test]
+    fn a_sort_leaves_room_for_the_merge_of_another_and_for_its_own() {
+        let pool = pool();
+        let (one, merge) = (
+            of(&pool, "ExternalSorter[0]"),
+            of(&pool, "ExternalSorterMerge[0]"),
+        );
+        one.try_grow(24 * MIB).unwrap();
+        merge.try_grow(24 * MIB).unwrap();
+        one.free();
+        merge.try_grow(20 * MIB).unwrap();
+        let (other, own_merge) = (
+            of(&pool, "ExternalSorter[1]"),
+            of(&pool, "ExternalSorterMerge[1]"),
+        );
+        other.try_grow(2 * MIB).unwrap();
+        other.try_grow(MIB).unwrap_err();
+        own_merge.try_grow(2 * MIB).unwrap();
+        merge.free();
+        other.try_grow(20 * MIB).unwrap();
+    }
+
+    #[test]
     fn a_sort_gets_a_little_however_full_the_others_are() {
         let pool = pool();
         of(&pool, "elsewhere").try_grow(8 * MIB).unwrap();
@@ -164,7 +195,7 @@ mod tests {
             of(&pool, "ExternalSorter[1]"),
         );
         one.try_grow(24 * MIB).unwrap();
-        other.try_grow(4 * MIB).unwrap();
+        other.try_grow(2 * MIB).unwrap();
         other.try_grow(MIB).unwrap_err();
     }
 
