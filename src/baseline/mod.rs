@@ -59,7 +59,7 @@ const MIN_RATIO: f64 = 3.0;
 const MIN_OVER_HIGHEST: f64 = 1.2;
 const HIGHEST_DAYS: usize = 35;
 /// The history that a verdict needs, within the days of a reference.
-const MIN_COVERED_DAYS: i64 = 14;
+pub const MIN_COVERED_DAYS: i64 = 14;
 const MIN_ACTIVE_DAYS: i64 = 10;
 /// Earlier months that make a season, and how far above their highest it may go.
 const MIN_SEASON_MONTHS: i64 = 2;

@@ -146,6 +146,12 @@ impl Coverage {
             .copied()
     }
 
+    /// How many earlier days have rows of any log.
+    pub fn days_before(&self, day: NaiveDate) -> usize {
+        let days = self.days.values().flat_map(|days| days.range(..day));
+        days.collect::<BTreeSet<_>>().len()
+    }
+
     pub fn has_day(&self, day: NaiveDate) -> bool {
         self.days.values().any(|days| days.contains(&day))
     }

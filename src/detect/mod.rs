@@ -28,6 +28,7 @@ mod lint;
 #[cfg(test)]
 mod older_lakes_tests;
 mod params;
+mod past;
 mod rows;
 mod rule;
 mod runner;

@@ -12,6 +12,7 @@ use super::correlate::Privileged;
 use super::coverage::Coverage;
 use super::finding::{Judged, Merger};
 use super::front_matter::Bucket;
+use super::past;
 use super::rows::read_rows;
 use super::rule::{Rule, RuleSet};
 use super::sight::Sight;
@@ -205,6 +206,12 @@ pub fn run(
         }
         watch(rule);
         run_rule(answers, rule, windows, coverage, options, &mut report);
+    }
+    // Rules about the run itself need no past.
+    let judged = windows.last_day.filter(|_| !windows.ranges.is_empty());
+    if let (Some(last_day), None | Some(Stage::Logs)) = (judged, options.stage) {
+        let remark = past::too_short(rules, &report.rules, coverage, last_day);
+        report.remarks.extend(remark);
     }
     report
 }

@@ -176,11 +176,12 @@ pub fn by_name(name: &str) -> Option<&'static Mutation> {
 }
 
 /// Rules that compare with a past: they promise nothing while it is being learned.
-const NEED_A_PAST: [&str; 16] = [
+const NEED_A_PAST: [&str; 17] = [
     "app-token-burst-new-ip",
     "app-new-subject",
     "integration-fingerprint-drift",
     "first-seen-app",
+    "new-app-then-bulk-export",
     "dormant-account-wakes",
     "api-call-volume-anomaly",
     "rows-volume-anomaly",
