@@ -13,6 +13,7 @@ mod lake_table;
 mod lazy;
 mod limits;
 mod memory;
+mod packed;
 mod params;
 mod patience;
 mod per_distinct;

@@ -18,12 +18,8 @@ use arrow::datatypes::{DataType, FieldRef, Int32Type, Schema, SchemaRef};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::CastExpr;
 
-/// How the scan is to hand a text column over, so that its dictionary is seen.
-pub(super) fn as_stored() -> DataType {
-    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
-}
+use super::packed::without_cast;
 
 /// Boolean; NULL where the condition is. The same answers as the condition itself gives.
 #[derive(Debug)]
@@ -171,8 +167,6 @@ impl PhysicalExpr for PerDistinct {
         vec![&self.column]
     }
 
-    /// A scan puts a cast around a column that a file has in another form: that would unpack the
-    /// dictionary, so it is left out.
     fn with_new_children(
         self: Arc<Self>,
         children: Vec<Arc<dyn PhysicalExpr>>,
@@ -180,12 +174,8 @@ impl PhysicalExpr for PerDistinct {
         let [column] = children.as_slice() else {
             return exec_err!("a condition on one column has {} of them", children.len());
         };
-        let column = match column.downcast_ref::<CastExpr>() {
-            Some(cast) => cast.expr(),
-            None => column,
-        };
         Ok(Arc::new(Self {
-            column: Arc::clone(column),
+            column: Arc::clone(without_cast(column)),
             condition: Arc::clone(&self.condition),
             schema: Arc::clone(&self.schema),
             known: Mutex::new(None),

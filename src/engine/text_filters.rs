@@ -1,13 +1,14 @@
-//! Lets a scan answer the conditions on text columns that a filter above it asks, from the columns'
-//! dictionaries.
+//! Lets a scan keep text as it lies in the file, in dictionaries, below a filter: the filter's
+//! conditions on text are answered from the dictionaries, and only rows that pass are unpacked.
 //!
 //! ```text
-//! Filter: browser LIKE '%x%' AND run_time > 5       Filter: passes
-//!   Scan: user_id, browser, run_time            ─►    Scan: user_id, run_time,
-//!                                                           per_distinct(browser LIKE '%x%') AND run_time > 5 AS passes
+//!                                                   Project: user_id: unpacked(user_id), run_time
+//! Filter: browser LIKE '%x%' AND run_time > 5         Filter: passes
+//!   Scan: user_id, browser, run_time            ─►      Scan: packed(user_id), run_time,
+//!                                                             per_distinct(browser LIKE '%x%') AND run_time > 5 AS passes
 //! ```
-//! Only for columns that nothing above the filter reads: those are unpacked anyway. In a file that
-//! has not the whole column in dictionaries, the condition is asked row by row, as before.
+//! In a file that has not the whole column in dictionaries, the condition is asked row by row, as
+//! before; a column that is read behind the filter has to be in dictionaries in every file.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -28,11 +29,13 @@ use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
+use datafusion::physical_plan::projection::ProjectionExec;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::basic::{Encoding, PageType};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
-use super::per_distinct::{PerDistinct, as_stored};
+use super::packed::{Packed, Unpacked, as_stored};
+use super::per_distinct::PerDistinct;
 
 /// Name of the column that says whether a row passes.
 const PASSES: &str = "passes the filter";
@@ -63,6 +66,14 @@ impl StoredColumns {
             in_dictionaries: in_dictionaries.collect(),
             schema: Arc::new(schema),
         })
+    }
+
+    /// Whether the column lies in dictionaries, or is not there at all.
+    fn is_in_dictionaries(&self, name: &str) -> bool {
+        match self.schema.index_of(name) {
+            Ok(place) => self.in_dictionaries[place],
+            Err(_) => true,
+        }
     }
 
     /// The file's schema with the dictionaries of these columns, if it has one of them.
@@ -117,14 +128,19 @@ pub(super) fn answered_by_scan(
         .input()
         .downcast_ref::<DataSourceExec>()
         .and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>());
-    let (Some(config), Some(kept)) = (config, filter.projection().as_deref()) else {
+    let Some(config) = config else {
         return Ok(None);
     };
     let Some(source) = config.file_source().downcast_ref::<ParquetSource>() else {
         return Ok(None);
     };
     let scanned = filter.input().schema();
-    let mut texts = read_by_filter_alone(source, &scanned, kept);
+    let kept = match filter.projection().as_deref() {
+        Some(kept) => kept.to_vec(),
+        None => (0..scanned.fields().len()).collect(),
+    };
+    let mut texts = texts_of_files(source, &scanned, &kept);
+    texts.retain(|&n| !kept.contains(&n) || is_in_dictionaries(config, scanned.field(n).name()));
     keep_askable(filter.predicate(), &scanned, &mut texts)?;
     if texts.is_empty() || is_volatile(filter.predicate()) {
         return Ok(None);
@@ -137,13 +153,16 @@ pub(super) fn answered_by_scan(
         return Ok(None);
     };
     let passes = asked(filter.predicate(), &scanned, &texts)?;
-    let column = |n: usize| {
+    let scanned_column = |&n: &usize| -> ProjectionExpr {
         let name = scanned.field(n).name();
-        ProjectionExpr::new(Arc::new(Column::new(name, n)), name)
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, n));
+        match texts.contains(&n) {
+            true => ProjectionExpr::new(Arc::new(Packed::new(column)), name),
+            false => ProjectionExpr::new(column, name),
+        }
     };
-    let kept_columns = kept.iter().map(|&n| column(n));
     let passes = ProjectionExpr::new(passes, PASSES);
-    let projection = ProjectionExprs::new(kept_columns.chain([passes]));
+    let projection = ProjectionExprs::new(kept.iter().map(scanned_column).chain([passes]));
     let Some(source) = source.try_pushdown_projection(&projection)? else {
         return Ok(None);
     };
@@ -152,39 +171,61 @@ pub(super) fn answered_by_scan(
         .with_file_groups(groups)
         .build();
     let passes = Arc::new(Column::new(PASSES, kept.len()));
-    let filter = FilterExecBuilder::new(passes, DataSourceExec::from_data_source(scan))
+    let passed = FilterExecBuilder::new(passes, DataSourceExec::from_data_source(scan))
         .with_default_selectivity(filter.default_selectivity())
         .with_batch_size(filter.batch_size())
         .with_fetch(filter.fetch())
         .apply_projection(Some((0..kept.len()).collect()))?
         .build()?;
-    Ok(Some(Arc::new(filter)))
+    if !kept.iter().any(|n| texts.contains(n)) {
+        return Ok(Some(Arc::new(passed)));
+    }
+    let plain = kept.iter().enumerate().map(|(at, n)| {
+        let name = scanned.field(*n).name();
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, at));
+        match texts.contains(n) {
+            true => ProjectionExpr::new(Arc::new(Unpacked::new(column)), name),
+            false => ProjectionExpr::new(column, name),
+        }
+    });
+    let plain: Vec<_> = plain.collect();
+    Ok(Some(Arc::new(ProjectionExec::try_new(
+        plain,
+        Arc::new(passed),
+    )?)))
 }
 
-/// Which of the scanned columns are text of the files that nothing but the filter reads.
-fn read_by_filter_alone(source: &ParquetSource, scanned: &Schema, kept: &[usize]) -> Vec<usize> {
+/// Which of the scanned columns are text of the files that nothing is computed from but the filter.
+fn texts_of_files(source: &ParquetSource, scanned: &Schema, kept: &[usize]) -> Vec<usize> {
     let Some(projection) = source.projection() else {
         return Vec::new();
     };
     let origins: Vec<_> = projection.expr_iter().collect();
-    let others: HashSet<Column> = kept
+    let is_plain = |n: usize| {
+        let origin = origins.get(n)?.downcast_ref::<Column>()?;
+        (origin.name() == scanned.field(n).name()).then_some(origin)
+    };
+    let computed: HashSet<Column> = kept
         .iter()
+        .filter(|&&n| is_plain(n).is_none())
         .filter_map(|&n| origins.get(n))
         .flat_map(collect_columns)
         .collect();
     let is_text = |n: &usize| *scanned.field(*n).data_type() == DataType::Utf8View;
-    let is_free = |n: &usize| {
-        let origin = origins
-            .get(*n)
-            .and_then(|origin| origin.downcast_ref::<Column>());
-        origin.is_some_and(|origin| {
-            origin.name() == scanned.field(*n).name() && !others.contains(origin)
-        })
-    };
+    let is_free = |n: &usize| is_plain(*n).is_some_and(|origin| !computed.contains(origin));
     (0..scanned.fields().len())
         .filter(is_text)
         .filter(is_free)
         .collect()
+}
+
+/// Whether the column lies in dictionaries in every file of the scan that has it.
+fn is_in_dictionaries(config: &FileScanConfig, name: &str) -> bool {
+    let mut files = config.file_groups.iter().flat_map(FileGroup::iter);
+    files.all(|file| {
+        let stored = file.extension::<StoredColumns>();
+        stored.is_some_and(|stored| stored.is_in_dictionaries(name))
+    })
 }
 
 /// Leaves those of `texts` that the filter reads only in conditions on them alone.
