@@ -3,6 +3,7 @@
 
 mod context;
 mod damage;
+mod distinct_counts;
 mod error;
 mod exchanges;
 mod expected;

@@ -6,11 +6,11 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Schema};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, Int32Type, Schema};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
@@ -99,32 +99,93 @@ impl Hash for Packed {
     }
 }
 
-/// The text of a [`Packed`] column.
-#[derive(Debug, Clone)]
-pub(super) struct Unpacked(Arc<dyn PhysicalExpr>);
+/// The text of a [`Packed`] column: plain, or for who only wants to know which values there are, in
+/// its dictionary still, whose values are plain text then.
+#[derive(Debug)]
+pub(super) struct Unpacked {
+    column: Arc<dyn PhysicalExpr>,
+    keeps_dictionary: bool,
+    /// The last dictionary, as it was stored and as plain text. It comes with every batch of its
+    /// row group.
+    known: Mutex<Option<(StringArray, ArrayRef)>>,
+}
 
 impl Unpacked {
     pub(super) fn new(column: Arc<dyn PhysicalExpr>) -> Self {
-        Self(column)
+        Self::of(column, false)
     }
+
+    fn of(column: Arc<dyn PhysicalExpr>, keeps_dictionary: bool) -> Self {
+        Self {
+            column,
+            keeps_dictionary,
+            known: Mutex::new(None),
+        }
+    }
+
+    /// The same column in its dictionary.
+    pub(super) fn in_dictionary(&self) -> Self {
+        Self::of(Arc::clone(&self.column), true)
+    }
+
+    fn plain_values(&self, values: &StringArray) -> Result<ArrayRef> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((stored, plain)) = known.as_ref()
+            && is_same(stored, values)
+        {
+            return Ok(Arc::clone(plain));
+        }
+        let plain = cast(values, &DataType::Utf8View)?;
+        *known = Some((values.clone(), Arc::clone(&plain)));
+        Ok(plain)
+    }
+}
+
+/// Whether both are the same memory; who keeps one of them keeps it from being used again.
+pub(super) fn is_same(known: &StringArray, values: &StringArray) -> bool {
+    known.len() == values.len()
+        && std::ptr::eq(
+            known.value_offsets().as_ptr(),
+            values.value_offsets().as_ptr(),
+        )
+        && std::ptr::eq(known.values().as_ptr(), values.values().as_ptr())
 }
 
 impl PhysicalExpr for Unpacked {
     fn data_type(&self, _input: &Schema) -> Result<DataType> {
-        Ok(DataType::Utf8View)
+        let (numbers, text) = (DataType::Int32, DataType::Utf8View);
+        Ok(match self.keeps_dictionary {
+            true => DataType::Dictionary(Box::new(numbers), Box::new(text)),
+            false => text,
+        })
     }
 
     fn nullable(&self, input: &Schema) -> Result<bool> {
-        self.0.nullable(input)
+        self.column.nullable(input)
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        let column = self.0.evaluate(batch)?.into_array(batch.num_rows())?;
-        Ok(ColumnarValue::Array(unpacked(&column)?))
+        let column = self.column.evaluate(batch)?.into_array(batch.num_rows())?;
+        let packed = column.as_dictionary_opt::<Int32Type>();
+        let stored = packed.and_then(|packed| packed.values().as_string_opt::<i32>());
+        let (Some(packed), Some(stored)) = (packed, stored) else {
+            return exec_err!("a packed column is {}", column.data_type());
+        };
+        let is_worth_it = self.keeps_dictionary || stored.len() <= packed.len();
+        Ok(ColumnarValue::Array(match is_worth_it {
+            true => {
+                let values = self.plain_values(stored)?;
+                match self.keeps_dictionary {
+                    true => Arc::new(packed.with_values(values)),
+                    false => on_their_own(take(&values, packed.keys(), None)?),
+                }
+            }
+            false => on_their_own(cast(packed, &DataType::Utf8View)?),
+        }))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
-        vec![&self.0]
+        vec![&self.column]
     }
 
     fn with_new_children(
@@ -132,37 +193,43 @@ impl PhysicalExpr for Unpacked {
         children: Vec<Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn PhysicalExpr>> {
         match children.as_slice() {
-            [column] => Ok(Arc::new(Self::new(Arc::clone(column)))),
+            [column] => Ok(Arc::new(Self::of(
+                Arc::clone(column),
+                self.keeps_dictionary,
+            ))),
             _ => exec_err!("a packed column has {} columns", children.len()),
         }
     }
 
     fn fmt_sql(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt_sql(out)
+        self.column.fmt_sql(out)
     }
 }
 
 /// What keeps the rows would keep the whole dictionary with them, and count it for each batch: a few
 /// rows take their values along instead.
-fn unpacked(column: &ArrayRef) -> Result<ArrayRef> {
-    let text = cast(column, &DataType::Utf8View)?;
+fn on_their_own(text: ArrayRef) -> ArrayRef {
     let views = text.as_string_view();
     let held: usize = views.data_buffers().iter().map(|buffer| buffer.len()).sum();
-    Ok(match held > 2 * views.total_buffer_bytes_used() {
+    match held > 2 * views.total_buffer_bytes_used() {
         true => Arc::new(views.gc()),
         false => text,
-    })
+    }
 }
 
 impl fmt::Display for Unpacked {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "unpacked({})", self.0)
+        let name = match self.keeps_dictionary {
+            true => "in_dictionary",
+            false => "unpacked",
+        };
+        write!(out, "{name}({})", self.column)
     }
 }
 
 impl PartialEq for Unpacked {
     fn eq(&self, other: &Self) -> bool {
-        self.0.eq(&other.0)
+        self.column.eq(&other.column) && self.keeps_dictionary == other.keeps_dictionary
     }
 }
 
@@ -170,6 +237,7 @@ impl Eq for Unpacked {}
 
 impl Hash for Unpacked {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
+        self.column.hash(state);
+        self.keeps_dictionary.hash(state);
     }
 }

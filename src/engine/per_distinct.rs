@@ -19,7 +19,7 @@ use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::packed::without_cast;
+use super::packed::{is_same, without_cast};
 
 /// Boolean; NULL where the condition is. The same answers as the condition itself gives.
 #[derive(Debug)]
@@ -96,29 +96,19 @@ impl PerDistinct {
     }
 }
 
-/// Whether both are the same memory, which `known` keeps from being used again.
-fn is_same(known: &StringArray, values: &StringArray) -> bool {
-    known.len() == values.len()
-        && std::ptr::eq(
-            known.value_offsets().as_ptr(),
-            values.value_offsets().as_ptr(),
-        )
-        && std::ptr::eq(known.values().as_ptr(), values.values().as_ptr())
-}
-
 impl Answers {
     fn of_rows(&self, rows: &DictionaryArray<Int32Type>) -> BooleanArray {
         let of = |answers: &[bool]| -> BooleanBuffer {
             let keys = rows.keys().values();
-            let null = answers.len() - 1;
-            match rows.nulls() {
-                None => BooleanBuffer::collect_bool(keys.len(), |row| answers[keys[row] as usize]),
-                Some(nulls) => BooleanBuffer::collect_bool(keys.len(), |row| {
-                    answers[match nulls.is_valid(row) {
-                        true => keys[row] as usize,
-                        false => null,
-                    }]
-                }),
+            // The key of a row without a value says nothing, and need not be one.
+            let answer = |row: usize| answers.get(keys[row] as usize) == Some(&true);
+            let answered = BooleanBuffer::collect_bool(keys.len(), answer);
+            let Some(nulls) = rows.nulls() else {
+                return answered;
+            };
+            match answers.last() {
+                Some(true) => &answered | &!nulls.inner(),
+                _ => &answered & nulls.inner(),
             }
         };
         let are_known = self

@@ -10,6 +10,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::distinct_counts::from_dictionaries;
 use super::exchanges::with_one_writer;
 use super::text_filters::answered_by_scan;
 
@@ -24,8 +25,9 @@ pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
         .iter()
         .position(|rule| rule.name() == "EnsureCooperative");
     let place = place.unwrap_or(rules.len());
-    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] = [
+    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 3] = [
         Arc::new(EachOperator("text_filters", answered_by_scan)),
+        Arc::new(EachOperator("distinct_counts", from_dictionaries)),
         Arc::new(EachOperator("one_writer", with_one_writer)),
     ];
     rules.splice(place..place, ours);

@@ -156,6 +156,50 @@ fn text_is_left_in_its_dictionary_until_its_rows_have_passed() {
 }
 
 #[test]
+fn distinct_values_are_counted_from_their_dictionaries_with_the_same_answer() {
+    let fixture = lake();
+    let session = fixture.session("");
+    for (asked, is_in_dictionary) in [
+        ("count(*), count(DISTINCT user_id)", true),
+        (
+            "count(DISTINCT browser_type), count(DISTINCT login_type), sum(line_no)",
+            true,
+        ),
+        (
+            "count(DISTINCT browser_type) FILTER (WHERE line_no % 2 = 0), count(user_id)",
+            true,
+        ),
+        ("count(DISTINCT browser_type), max(browser_type)", false),
+        (
+            "count(DISTINCT browser_type) FILTER (WHERE browser_type > 'D')",
+            false,
+        ),
+        ("count(DISTINCT browser_type), count(browser_type)", false),
+        ("count(DISTINCT login_key)", false),
+    ] {
+        for condition in [
+            "login_type = 'i'",
+            "line_no % 3 = 1",
+            "browser_type LIKE '%o%'",
+            "login_type = 'none'",
+        ] {
+            let sql = format!("SELECT {asked} FROM elf_login WHERE {condition}");
+            let plan = plan(&session, &sql);
+            assert_eq!(
+                plan.contains("in_dictionary("),
+                is_in_dictionary,
+                "{sql}\n{plan}"
+            );
+            let by_row =
+                format!("SELECT {asked} FROM elf_login WHERE ({condition}) OR random() > 2");
+            let [answer, wanted] =
+                [sql, by_row].map(|sql| shown(&session.query(&sql, &Params::new()).unwrap()));
+            assert_eq!(answer, wanted, "{asked} {condition}");
+        }
+    }
+}
+
+#[test]
 fn a_few_rows_take_their_values_along_and_not_the_dictionary() {
     let values =
         StringArray::from_iter_values((0..1_000).map(|n| format!("a value of its own: {n}")));
