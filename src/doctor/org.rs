@@ -55,6 +55,7 @@ pub fn org(seen: &OrgSeen, now: DateTime<Utc>) -> Vec<Check> {
     checks.extend(clock.map(|it| Check::warn("org", "clock", it, "set it by NTP")));
     checks.extend(seen.usage.map(|usage| allowance(usage, seen.usage_share)));
     checks.extend(seen.data_sets.iter().map(data_set));
+    checks.extend(nothing_to_read(&seen.data_sets));
     checks
 }
 
@@ -152,6 +153,20 @@ fn data_set(set: &Readable) -> Check {
     }
 }
 
+/// One data set may be left out; a user without any, or one whom the org turns away at each call, is
+/// of no use.
+fn nothing_to_read(sets: &[Readable]) -> Option<Check> {
+    let is_readable = |set: &Readable| set.outcome.is_ok();
+    (!sets.is_empty() && !sets.iter().any(is_readable)).then(|| {
+        Check::fail(
+            "org",
+            "data sets",
+            "none of them can be read",
+            "mend what the lines above have in common: permissions, the client certificate, or the API access of the user",
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,5 +246,16 @@ mod tests {
         assert_eq!(verdict(&ill, "clock"), Verdict::Warn);
         ill.data_sets[0].outcome = Err(("hidden".to_owned(), String::new()));
         assert_eq!(verdict(&ill, "Profile"), Verdict::Warn);
+    }
+
+    #[test]
+    fn who_may_read_nothing_at_all_fails() {
+        let mut ill = seen();
+        ill.data_sets[0].outcome = Err(("hidden".to_owned(), String::new()));
+        assert_eq!(verdict(&ill, "data sets"), Verdict::Fail);
+        ill.data_sets.extend(seen().data_sets);
+        assert!(!verdicts(&ill).iter().any(|(name, _)| name == "data sets"));
+        ill.data_sets.clear();
+        assert!(!verdicts(&ill).iter().any(|(name, _)| name == "data sets"));
     }
 }
