@@ -200,6 +200,33 @@ fn distinct_values_are_counted_from_their_dictionaries_with_the_same_answer() {
 }
 
 #[test]
+fn text_that_is_unpacked_late_can_be_joined_grouped_sorted_and_cut() {
+    let fixture = lake();
+    let session = fixture.session("");
+    for asked in [
+        "SELECT browser_type, count(*), count(DISTINCT user_id) FROM elf_login WHERE {login_type = 'i'} GROUP BY 1 ORDER BY 1",
+        "SELECT user_id, browser_type, line_no FROM elf_login WHERE {line_no > 16900} ORDER BY user_id DESC, browser_type, line_no, day LIMIT 30",
+        "SELECT a.user_id, count(*), max(b.login_type) FROM elf_login a JOIN elf_login b ON a.user_id = b.user_id AND a.line_no = b.line_no
+         WHERE {a.browser_type = 'curl'} AND {b.login_type = 'A'} GROUP BY 1 ORDER BY 1",
+        "SELECT count(*) FROM elf_login WHERE {line_no < 500} AND user_id IN (SELECT user_id FROM elf_login WHERE {browser_type LIKE 'Py%'})",
+        "SELECT DISTINCT login_type, browser_type FROM elf_login WHERE {user_id > '005000000000009'} ORDER BY 1, 2",
+        "SELECT user_id, n FROM (SELECT user_id, row_number() OVER (PARTITION BY browser_type ORDER BY line_no, day) AS n
+         FROM elf_login WHERE {login_type <> 'i'}) WHERE n < 4 ORDER BY 1, 2",
+        "SELECT upper(browser_type) AS b, sum(line_no) FROM elf_login WHERE {browser_type <> 'curl'} GROUP BY 1
+         UNION ALL SELECT login_type, min(line_no) FROM elf_login WHERE {line_no % 2 = 0} GROUP BY 1 ORDER BY 1, 2",
+    ] {
+        let packed = asked.replace(['{', '}'], "");
+        let by_row = asked.replace('{', "(").replace('}', " OR random() > 2)");
+        assert!(plan(&session, &packed).contains("packed("), "{packed}");
+        assert!(!plan(&session, &by_row).contains("packed("), "{by_row}");
+        let [answer, wanted] =
+            [&packed, &by_row].map(|sql| shown(&session.query(sql, &Params::new()).unwrap()));
+        assert!(!answer.is_empty(), "{packed}");
+        assert_eq!(answer, wanted, "{packed}");
+    }
+}
+
+#[test]
 fn a_few_rows_take_their_values_along_and_not_the_dictionary() {
     let values =
         StringArray::from_iter_values((0..1_000).map(|n| format!("a value of its own: {n}")));
