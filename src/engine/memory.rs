@@ -1,7 +1,9 @@
 //! How the operators of a query share its memory.
 
+use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{
@@ -27,31 +29,114 @@ const EXCHANGE: &str = "RepartitionExec[";
 #[derive(Debug)]
 pub(super) struct QueryMemory {
     whole: GreedyMemoryPool,
-    sorts: Part,
-    exchanges: Part,
+    sorts: Sorts,
+    exchanges: Exchanges,
 }
 
-/// Bytes that some operators hold together.
+/// Bytes that sorts and their merges hold together.
 #[derive(Debug)]
-struct Part {
+struct Sorts {
     held: AtomicUsize,
     most: usize,
-    /// What one of them gets however full the others are; it gets its first rows, too, for with
-    /// nothing in memory there is nothing to write out. None where rows are written as they come.
-    least: Option<usize>,
+    /// What a sort gets however full the others are.
+    least: usize,
+    /// By the ids of the sorts that hold any.
+    rows: Mutex<HashMap<usize, Rows>>,
 }
 
-impl Part {
-    fn of(most: usize, least: Option<usize>) -> Self {
-        let held = AtomicUsize::new(0);
-        Self { held, most, least }
+/// What one sort holds of rows.
+#[derive(Debug, Default)]
+struct Rows {
+    held: usize,
+    /// Since it held none.
+    batches: usize,
+}
+
+impl Sorts {
+    fn rows(&self) -> MutexGuard<'_, HashMap<usize, Rows>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether one that holds `size` may hold so much more.
-    fn has_room(&self, size: usize, additional: usize) -> bool {
-        let is_owed = |least| size == 0 || size + additional <= least;
-        self.held.load(Ordering::Relaxed) + additional <= self.most
-            || self.least.is_some_and(is_owed)
+    /// Whether a sort may hold so much more. Only one that collects rows can do without: it writes
+    /// out what it has. Of one that sorts them the batches have a reservation each, and what that lacks
+    /// fails the query.
+    fn has_room(&self, rows: &MemoryReservation, additional: usize) -> bool {
+        let (size, all) = (rows.size(), self.rows());
+        let collects = all
+            .get(&rows.consumer().id())
+            .is_some_and(|rows| rows.held == size && rows.batches > 1);
+        !collects
+            || size + additional <= self.least
+            || self.held.load(Ordering::Relaxed) + additional <= self.most
+    }
+
+    fn grow(&self, rows: &MemoryReservation, additional: usize) {
+        self.held.fetch_add(additional, Ordering::Relaxed);
+        if rows.consumer().name().starts_with(SORT) {
+            let mut all = self.rows();
+            let rows = all.entry(rows.consumer().id()).or_default();
+            rows.held += additional;
+            rows.batches += 1;
+        }
+    }
+
+    fn shrink(&self, rows: &MemoryReservation, shrink: usize) {
+        self.held.fetch_sub(shrink, Ordering::Relaxed);
+        if !rows.consumer().name().starts_with(SORT) {
+            return;
+        }
+        let id = rows.consumer().id();
+        let mut all = self.rows();
+        if let Some(rows) = all.get_mut(&id) {
+            rows.held = rows.held.saturating_sub(shrink);
+            if rows.held == 0 {
+                all.remove(&id);
+            }
+        }
+    }
+}
+
+/// Bytes that exchanges hold together.
+#[derive(Debug)]
+struct Exchanges {
+    held: AtomicUsize,
+    most: usize,
+}
+
+/// Where a reservation counts besides the whole.
+enum Part<'a> {
+    Sorts(&'a Sorts),
+    Exchanges(&'a Exchanges),
+}
+
+impl Part<'_> {
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        match self {
+            Self::Sorts(sorts) => sorts.grow(reservation, additional),
+            Self::Exchanges(all) => {
+                all.held.fetch_add(additional, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
+        match self {
+            Self::Sorts(sorts) => sorts.shrink(reservation, shrink),
+            Self::Exchanges(all) => {
+                all.held.fetch_sub(shrink, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What all that count there may hold, if so much more is too much.
+    fn is_too_much(&self, reservation: &MemoryReservation, additional: usize) -> Option<usize> {
+        match self {
+            Self::Sorts(sorts) => (!sorts.has_room(reservation, additional)).then_some(sorts.most),
+            Self::Exchanges(all) => {
+                let held = all.held.load(Ordering::Relaxed);
+                (held + additional > all.most).then_some(all.most)
+            }
+        }
     }
 }
 
@@ -60,23 +145,27 @@ impl QueryMemory {
     pub(super) fn new(bytes: usize, partitions: usize) -> Self {
         Self {
             whole: GreedyMemoryPool::new(bytes),
-            sorts: Part::of(bytes / 8 * 3, Some(bytes / (16 * partitions.max(1)))),
-            exchanges: Part::of(bytes / 8, None),
+            sorts: Sorts {
+                held: AtomicUsize::new(0),
+                most: bytes / 8 * 3,
+                least: bytes / (16 * partitions.max(1)),
+                rows: Mutex::default(),
+            },
+            exchanges: Exchanges {
+                held: AtomicUsize::new(0),
+                most: bytes / 8,
+            },
         }
     }
 
-    /// Where it counts, and whether it can do without and so gets no more than that part has.
-    fn part_of(&self, reservation: &MemoryReservation) -> Option<(&Part, bool)> {
+    fn part_of(&self, reservation: &MemoryReservation) -> Option<Part<'_>> {
         let consumer = reservation.consumer();
         let name = consumer.name();
-        if name.starts_with(SORT_MERGE) {
-            return Some((&self.sorts, false));
-        }
-        if name.starts_with(SORT) {
-            return Some((&self.sorts, true));
+        if name.starts_with(SORT) || name.starts_with(SORT_MERGE) {
+            return Some(Part::Sorts(&self.sorts));
         }
         let is_exchange = consumer.can_spill() && name.starts_with(EXCHANGE);
-        is_exchange.then_some((&self.exchanges, true))
+        is_exchange.then_some(Part::Exchanges(&self.exchanges))
     }
 }
 
@@ -87,31 +176,31 @@ impl MemoryPool for QueryMemory {
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
         self.whole.grow(reservation, additional);
-        if let Some((part, _)) = self.part_of(reservation) {
-            part.held.fetch_add(additional, Ordering::Relaxed);
+        if let Some(part) = self.part_of(reservation) {
+            part.grow(reservation, additional);
         }
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.whole.shrink(reservation, shrink);
-        if let Some((part, _)) = self.part_of(reservation) {
-            part.held.fetch_sub(shrink, Ordering::Relaxed);
+        if let Some(part) = self.part_of(reservation) {
+            part.shrink(reservation, shrink);
         }
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let part = self.part_of(reservation);
-        if let Some((part, true)) = part
-            && !part.has_room(reservation.size(), additional)
+        if let Some(part) = &part
+            && let Some(most) = part.is_too_much(reservation, additional)
         {
             let name = reservation.consumer().name();
-            let most = human_readable_size(part.most);
+            let most = human_readable_size(most);
             let what = format!("{name} and its like may hold {most} in memory");
             return Err(DataFusionError::ResourcesExhausted(what));
         }
         self.whole.try_grow(reservation, additional)?;
-        if let Some((part, _)) = part {
-            part.held.fetch_add(additional, Ordering::Relaxed);
+        if let Some(part) = part {
+            part.grow(reservation, additional);
         }
         Ok(())
     }
@@ -149,64 +238,74 @@ mod tests {
         MemoryConsumer::new(name).register(pool)
     }
 
+    /// A sort that collects so many batches of so many MiB.
+    fn sort(pool: &Arc<dyn MemoryPool>, name: &str, batches: &[usize]) -> MemoryReservation {
+        let sort = of(pool, name);
+        for mib in batches {
+            sort.try_grow(mib * MIB).unwrap();
+        }
+        sort
+    }
+
     #[test]
     fn sorts_leave_their_merges_more_than_they_hold() {
         let pool = pool();
-        let (one, other) = (
-            of(&pool, "ExternalSorter[0]"),
-            of(&pool, "ExternalSorter[1]"),
-        );
-        one.try_grow(20 * MIB).unwrap();
-        other.try_grow(4 * MIB).unwrap();
+        let one = sort(&pool, "ExternalSorter[0]", &[10, 10]);
+        let other = sort(&pool, "ExternalSorter[1]", &[2, 2]);
         one.try_grow(MIB).unwrap_err();
         of(&pool, "ExternalSorterMerge[0]")
             .try_grow(32 * MIB)
             .unwrap();
+        drop(other);
     }
 
     #[test]
     fn a_sort_leaves_room_for_the_merge_of_another_and_for_its_own() {
         let pool = pool();
-        let (one, merge) = (
-            of(&pool, "ExternalSorter[0]"),
-            of(&pool, "ExternalSorterMerge[0]"),
-        );
-        one.try_grow(24 * MIB).unwrap();
+        let one = sort(&pool, "ExternalSorter[0]", &[12, 12]);
+        let merge = of(&pool, "ExternalSorterMerge[0]");
         merge.try_grow(24 * MIB).unwrap();
         one.free();
         merge.try_grow(20 * MIB).unwrap();
-        let (other, own_merge) = (
-            of(&pool, "ExternalSorter[1]"),
-            of(&pool, "ExternalSorterMerge[1]"),
-        );
-        other.try_grow(2 * MIB).unwrap();
+        let other = sort(&pool, "ExternalSorter[1]", &[1, 1]);
         other.try_grow(MIB).unwrap_err();
-        own_merge.try_grow(2 * MIB).unwrap();
+        of(&pool, "ExternalSorterMerge[1]")
+            .try_grow(2 * MIB)
+            .unwrap();
         merge.free();
         other.try_grow(20 * MIB).unwrap();
+    }
+
+    #[test]
+    fn a_batch_that_is_being_sorted_may_grow_however_full_it_is() {
+        let pool = pool();
+        let one = sort(&pool, "ExternalSorter[0]", &[12, 12]);
+        one.try_grow(MIB).unwrap_err();
+        let batch = one.split(12 * MIB);
+        batch.try_grow(4 * MIB).unwrap();
+        let only = sort(&pool, "ExternalSorter[1]", &[3]);
+        only.try_grow(3 * MIB).unwrap();
+        only.try_grow(3 * MIB).unwrap_err();
     }
 
     #[test]
     fn a_sort_gets_a_little_however_full_the_others_are() {
         let pool = pool();
         of(&pool, "elsewhere").try_grow(8 * MIB).unwrap();
-        let (one, other) = (
-            of(&pool, "ExternalSorter[0]"),
-            of(&pool, "ExternalSorter[1]"),
-        );
-        one.try_grow(24 * MIB).unwrap();
-        other.try_grow(2 * MIB).unwrap();
+        let one = sort(&pool, "ExternalSorter[0]", &[12, 12]);
+        let other = sort(&pool, "ExternalSorter[1]", &[1, 1]);
         other.try_grow(MIB).unwrap_err();
+        drop(one);
     }
 
     #[test]
     fn a_sort_gets_its_first_rows_however_large() {
         let pool = pool();
-        let one = of(&pool, "ExternalSorter[0]");
-        one.try_grow(40 * MIB).unwrap();
+        let one = sort(&pool, "ExternalSorter[0]", &[40, 1]);
         one.try_grow(MIB).unwrap_err();
         one.free();
         one.try_grow(65 * MIB).unwrap_err();
+        one.try_grow(40 * MIB).unwrap();
     }
 
     #[test]
