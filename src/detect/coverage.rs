@@ -15,6 +15,8 @@ use crate::lake::{Lake, LakeError};
 #[derive(Debug, Clone, Default)]
 pub struct Coverage {
     days: BTreeMap<String, BTreeSet<NaiveDate>>,
+    /// Days whose rows retention has taken: the rollups still tell of them.
+    pruned: BTreeSet<NaiveDate>,
     /// Days of the snapshots of each roster data set.
     snapshots: BTreeMap<String, BTreeSet<NaiveDate>>,
     /// Raw table → event type.
@@ -44,6 +46,7 @@ impl Coverage {
                 }
             }
         }
+        coverage.pruned = lake.ledger().pruned_days()?.into_iter().collect();
         let mut whole: BTreeSet<String> = BTreeSet::new();
         for reading in lake.ledger().readings()? {
             // As in the view `roster_snapshots`: what was cut off tells nothing new once there
@@ -146,9 +149,10 @@ impl Coverage {
             .copied()
     }
 
-    /// How many earlier days have rows of any log.
+    /// How many earlier days have, or had, rows of any log.
     pub fn days_before(&self, day: NaiveDate) -> usize {
-        let days = self.days.values().flat_map(|days| days.range(..day));
+        let of_logs = self.days.values().chain([&self.pruned]);
+        let days = of_logs.flat_map(|days| days.range(..day));
         days.collect::<BTreeSet<_>>().len()
     }
 

@@ -38,7 +38,10 @@ pub(super) fn from_dictionaries(
     let arguments = aggregate.aggr_expr().iter();
     let others = arguments
         .filter(|function| counted_column(function).is_none())
-        .flat_map(|function| function.all_expressions().args)
+        .flat_map(|function| {
+            let read = function.all_expressions();
+            read.args.into_iter().chain(read.order_by_exprs)
+        })
         .chain(filters.cloned());
     let read_otherwise: Vec<Column> = others.flat_map(|it| collect_columns(&it)).collect();
     let is_counted = |n: usize| {

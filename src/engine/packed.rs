@@ -171,7 +171,9 @@ impl PhysicalExpr for Unpacked {
         let (Some(packed), Some(stored)) = (packed, stored) else {
             return exec_err!("a packed column is {}", column.data_type());
         };
-        let is_worth_it = self.keeps_dictionary || stored.len() <= packed.len();
+        // What is taken for a row without a value would be the first of the dictionary, however long.
+        let is_worth_it =
+            self.keeps_dictionary || packed.null_count() == 0 && stored.len() <= packed.len();
         Ok(ColumnarValue::Array(match is_worth_it {
             true => {
                 let values = self.plain_values(stored)?;

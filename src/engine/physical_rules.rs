@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::distinct_counts::from_dictionaries;
@@ -41,16 +42,24 @@ impl PhysicalOptimizerRule for EachOperator {
     fn optimize(
         &self,
         plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
+        config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let anew = self.1;
-        plan.transform_up(|operator| {
+        let changed = Arc::clone(&plan).transform_up(|operator| {
             Ok(match anew(&operator)? {
                 Some(other) => Transformed::yes(other),
                 None => Transformed::no(operator),
             })
-        })
-        .data()
+        })?;
+        if !changed.transformed {
+            return Ok(plan);
+        }
+        // A parent may count on what its input is known for, as that a filter leaves one value of a
+        // column: where ours is not known for it, the plan stays as it was.
+        match SanityCheckPlan::new().optimize(Arc::clone(&changed.data), config) {
+            Ok(_) => Ok(changed.data),
+            Err(_) => Ok(plan),
+        }
     }
 
     fn name(&self) -> &str {

@@ -8,7 +8,7 @@
 //!                                                             per_distinct(browser LIKE '%x%') AND run_time > 5 AS passes
 //! ```
 //! In a file that has not the whole column in dictionaries, the condition is asked row by row, as
-//! before; a column that is read behind the filter has to be in dictionaries in every file.
+//! before; a column that is read behind the filter has to be in small dictionaries in every file.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -40,11 +40,16 @@ use super::per_distinct::PerDistinct;
 /// Name of the column that says whether a row passes.
 const PASSES: &str = "passes the filter";
 
+/// Largest dictionary, as it lies in the file, that rows behind a filter may hold on to. They come
+/// from many batches, and each keeps its own until enough have passed.
+const MAX_KEPT_BYTES: i64 = 64 << 10;
+
 /// Goes with a file: its columns, and which of them lie in dictionaries from end to end.
 #[derive(Debug, Clone)]
 pub(super) struct StoredColumns {
     schema: SchemaRef,
     in_dictionaries: Vec<bool>,
+    in_small_dictionaries: Vec<bool>,
 }
 
 impl StoredColumns {
@@ -55,23 +60,29 @@ impl StoredColumns {
         let is_flat = file.schema_descr().num_columns() == schema.fields().len();
         let is_text =
             |field: &FieldRef| matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View);
-        let in_dictionaries = schema.fields().iter().enumerate().map(|(n, field)| {
-            let mut chunks = footer
-                .row_groups()
-                .iter()
-                .map(|group| group.columns().get(n));
-            is_flat && is_text(field) && chunks.all(|chunk| chunk.is_some_and(is_in_dictionary))
-        });
+        let all_chunks = |n: usize, is_so: fn(&ColumnChunkMetaData) -> bool| {
+            let mut groups = footer.row_groups().iter();
+            groups.all(|group| group.columns().get(n).is_some_and(is_so))
+        };
+        let in_dictionaries = schema.fields().iter().enumerate();
+        let in_dictionaries: Vec<bool> = in_dictionaries
+            .map(|(n, field)| is_flat && is_text(field) && all_chunks(n, is_in_dictionary))
+            .collect();
+        let small = in_dictionaries.iter().enumerate();
+        let in_small_dictionaries = small
+            .map(|(n, in_dictionary)| *in_dictionary && all_chunks(n, has_small_dictionary))
+            .collect();
         Ok(Self {
-            in_dictionaries: in_dictionaries.collect(),
+            in_dictionaries,
+            in_small_dictionaries,
             schema: Arc::new(schema),
         })
     }
 
-    /// Whether the column lies in dictionaries, or is not there at all.
-    fn is_in_dictionaries(&self, name: &str) -> bool {
+    /// Whether the column lies in small dictionaries, or is not there at all.
+    fn is_in_small_dictionaries(&self, name: &str) -> bool {
         match self.schema.index_of(name) {
-            Ok(place) => self.in_dictionaries[place],
+            Ok(place) => self.in_small_dictionaries[place],
             Err(_) => true,
         }
     }
@@ -117,6 +128,13 @@ fn is_in_dictionary(chunk: &ColumnChunkMetaData) -> bool {
     }
 }
 
+fn has_small_dictionary(chunk: &ColumnChunkMetaData) -> bool {
+    let bytes = chunk
+        .dictionary_page_offset()
+        .map(|begin| chunk.data_page_offset() - begin);
+    bytes.is_some_and(|bytes| bytes <= MAX_KEPT_BYTES)
+}
+
 /// A filter and its scan anew, if that is what `node` is.
 pub(super) fn answered_by_scan(
     node: &Arc<dyn ExecutionPlan>,
@@ -140,7 +158,9 @@ pub(super) fn answered_by_scan(
         None => (0..scanned.fields().len()).collect(),
     };
     let mut texts = texts_of_files(source, &scanned, &kept);
-    texts.retain(|&n| !kept.contains(&n) || is_in_dictionaries(config, scanned.field(n).name()));
+    texts.retain(|&n| {
+        !kept.contains(&n) || is_in_small_dictionaries(config, scanned.field(n).name())
+    });
     keep_askable(filter.predicate(), &scanned, &mut texts)?;
     if texts.is_empty() || is_volatile(filter.predicate()) {
         return Ok(None);
@@ -219,12 +239,12 @@ fn texts_of_files(source: &ParquetSource, scanned: &Schema, kept: &[usize]) -> V
         .collect()
 }
 
-/// Whether the column lies in dictionaries in every file of the scan that has it.
-fn is_in_dictionaries(config: &FileScanConfig, name: &str) -> bool {
+/// Whether the column lies in small dictionaries in every file of the scan that has it.
+fn is_in_small_dictionaries(config: &FileScanConfig, name: &str) -> bool {
     let mut files = config.file_groups.iter().flat_map(FileGroup::iter);
     files.all(|file| {
         let stored = file.extension::<StoredColumns>();
-        stored.is_some_and(|stored| stored.is_in_dictionaries(name))
+        stored.is_some_and(|stored| stored.is_in_small_dictionaries(name))
     })
 }
 

@@ -227,6 +227,26 @@ fn text_that_is_unpacked_late_can_be_joined_grouped_sorted_and_cut() {
 }
 
 #[test]
+fn a_column_that_the_filter_leaves_one_value_of_may_be_sorted_and_partitioned_by() {
+    let fixture = lake();
+    let session = fixture.session("");
+    for asked in [
+        "SELECT user_id, line_no FROM elf_login WHERE {user_id = '005000000000003AAA'} ORDER BY user_id, line_no, day",
+        "SELECT line_no, lag(line_no) OVER (PARTITION BY user_id ORDER BY line_no, day) AS before
+         FROM elf_login WHERE {user_id = '005000000000003AAA'} ORDER BY 1, 2",
+        "SELECT day, user_id, line_no FROM elf_login WHERE {day = DATE '2026-01-13'} ORDER BY day, line_no",
+        "SELECT login_type, max(line_no) FROM elf_login WHERE {login_type = 'i' AND user_id > 'a'} GROUP BY 1",
+        "SELECT count(DISTINCT user_id), first_value(line_no ORDER BY user_id, line_no, day) FROM elf_login WHERE {login_type = 'i'}",
+    ] {
+        let plain = asked.replace(['{', '}'], "");
+        let by_row = asked.replace('{', "(").replace('}', " OR random() > 2)");
+        let [answer, wanted] =
+            [&plain, &by_row].map(|sql| shown(&session.query(sql, &Params::new()).unwrap()));
+        assert_eq!(answer, wanted, "{plain}");
+    }
+}
+
+#[test]
 fn a_few_rows_take_their_values_along_and_not_the_dictionary() {
     let values =
         StringArray::from_iter_values((0..1_000).map(|n| format!("a value of its own: {n}")));
