@@ -72,7 +72,6 @@ fn days_needed(rule: &Rule) -> i64 {
 mod tests {
     use super::*;
     use crate::detect::{Origin, test_rule};
-    use crate::lake::RuleStatus;
 
     fn day(n: u32) -> NaiveDate {
         NaiveDate::from_ymd_opt(2026, 1, n).unwrap()

@@ -81,6 +81,18 @@ fn plan(session: &Session, sql: &str) -> String {
     session.physical_plan(sql, &Params::new()).unwrap()
 }
 
+/// A question with its conditions in braces: as it is, and so that each row is asked.
+fn plain_and_by_row(asked: &str) -> [String; 2] {
+    let plain = asked.replace(['{', '}'], "");
+    let by_row = asked.replace('{', "(").replace('}', " OR random() > 2)");
+    [plain, by_row]
+}
+
+fn answers(session: &Session, questions: &[String; 2]) -> [Vec<String>; 2] {
+    let answer = |sql: &String| shown(&session.query(sql, &Params::new()).unwrap());
+    questions.each_ref().map(answer)
+}
+
 #[test]
 fn a_condition_on_text_answers_as_if_it_were_asked_of_each_row() {
     let fixture = lake();
@@ -215,12 +227,11 @@ fn text_that_is_unpacked_late_can_be_joined_grouped_sorted_and_cut() {
         "SELECT upper(browser_type) AS b, sum(line_no) FROM elf_login WHERE {browser_type <> 'curl'} GROUP BY 1
          UNION ALL SELECT login_type, min(line_no) FROM elf_login WHERE {line_no % 2 = 0} GROUP BY 1 ORDER BY 1, 2",
     ] {
-        let packed = asked.replace(['{', '}'], "");
-        let by_row = asked.replace('{', "(").replace('}', " OR random() > 2)");
-        assert!(plan(&session, &packed).contains("packed("), "{packed}");
-        assert!(!plan(&session, &by_row).contains("packed("), "{by_row}");
-        let [answer, wanted] =
-            [&packed, &by_row].map(|sql| shown(&session.query(sql, &Params::new()).unwrap()));
+        let questions = plain_and_by_row(asked);
+        let [packed, by_row] = &questions;
+        assert!(plan(&session, packed).contains("packed("), "{packed}");
+        assert!(!plan(&session, by_row).contains("packed("), "{by_row}");
+        let [answer, wanted] = answers(&session, &questions);
         assert!(!answer.is_empty(), "{packed}");
         assert_eq!(answer, wanted, "{packed}");
     }
@@ -238,11 +249,9 @@ fn a_column_that_the_filter_leaves_one_value_of_may_be_sorted_and_partitioned_by
         "SELECT login_type, max(line_no) FROM elf_login WHERE {login_type = 'i' AND user_id > 'a'} GROUP BY 1",
         "SELECT count(DISTINCT user_id), first_value(line_no ORDER BY user_id, line_no, day) FROM elf_login WHERE {login_type = 'i'}",
     ] {
-        let plain = asked.replace(['{', '}'], "");
-        let by_row = asked.replace('{', "(").replace('}', " OR random() > 2)");
-        let [answer, wanted] =
-            [&plain, &by_row].map(|sql| shown(&session.query(sql, &Params::new()).unwrap()));
-        assert_eq!(answer, wanted, "{plain}");
+        let questions = plain_and_by_row(asked);
+        let [answer, wanted] = answers(&session, &questions);
+        assert_eq!(answer, wanted, "{}", questions[0]);
     }
 }
 
