@@ -51,7 +51,7 @@ mobile AS (
     WHERE mobile_sdk
 ),
 named AS (
-    SELECT lower(trim(regexp_replace(p.name, '\s+', ' ', 'g'))) AS plain_name
+    SELECT array_agg(lower(trim(regexp_replace(p.name, '\s+', ' ', 'g')))) AS plain_names
     FROM (SELECT unnest(CAST($mobile_apps AS VARCHAR[])) AS name) p
 ),
 events AS (
@@ -76,12 +76,13 @@ judged AS (
         coalesce(lag(is_refresh) OVER (
             PARTITION BY user_key, plain_name, result ORDER BY occurred_at, is_refresh, file_id, line_no), true)
             AS after_refresh
-    FROM events e
+    -- As one list: as rows, they would be looked up in a table of all events.
+    FROM named CROSS JOIN events e
     -- People only: a machine has no telephone.
     WHERE NOT (is_person AND EXISTS (
           SELECT 1 FROM mobile m
           WHERE m.plain_name = e.plain_name AND e.occurred_at >= m.valid_from AND e.occurred_at < m.valid_to))
-      AND NOT (is_person AND EXISTS (SELECT 1 FROM named n WHERE n.plain_name = e.plain_name))
+      AND NOT (is_person AND coalesce(array_has(plain_names, plain_name), false))
     WINDOW so_far AS (
         PARTITION BY user_key, plain_name ORDER BY occurred_at, is_refresh, file_id, line_no
         ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
