@@ -51,8 +51,11 @@ mobile AS (
     WHERE mobile_sdk
 ),
 named AS (
-    SELECT array_agg(lower(trim(regexp_replace(p.name, '\s+', ' ', 'g')))) AS plain_names
-    FROM (SELECT unnest(CAST($mobile_apps AS VARCHAR[])) AS name) p
+    SELECT array_agg(plain_name ORDER BY plain_name) AS plain_names
+    FROM (
+        SELECT lower(trim(regexp_replace(p.name, '\s+', ' ', 'g'))) AS plain_name
+        FROM (SELECT unnest(CAST($mobile_apps AS VARCHAR[])) AS name) p
+    ) names
 ),
 events AS (
     SELECT
