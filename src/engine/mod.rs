@@ -10,6 +10,7 @@ mod expected;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod functions;
+mod lags;
 mod lake_table;
 mod lazy;
 mod limits;

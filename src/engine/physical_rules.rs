@@ -13,6 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::distinct_counts::from_dictionaries;
 use super::exchanges::with_one_writer;
+use super::lags::moved_down;
 use super::text_filters::answered_by_scan;
 
 /// The operator anew, with its inputs, if the rule is about it.
@@ -26,9 +27,10 @@ pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
         .iter()
         .position(|rule| rule.name() == "EnsureCooperative");
     let place = place.unwrap_or(rules.len());
-    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 3] = [
+    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 4] = [
         Arc::new(EachOperator("text_filters", answered_by_scan)),
         Arc::new(EachOperator("distinct_counts", from_dictionaries)),
+        Arc::new(EachOperator("lags", moved_down)),
         Arc::new(EachOperator("one_writer", with_one_writer)),
     ];
     rules.splice(place..place, ours);
