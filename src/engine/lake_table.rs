@@ -34,7 +34,7 @@ use parquet::file::metadata::PageIndexPolicy;
 
 use super::error::EngineError;
 use super::small_files::SmallFiles;
-use super::text_filters::StoredColumns;
+use super::stored_columns::StoredColumns;
 use crate::lake::Part;
 
 /// Name and type of the column that the `day=` folder stands for.

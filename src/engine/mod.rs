@@ -3,10 +3,11 @@
 
 mod context;
 mod damage;
-mod distinct_counts;
+mod dictionary_aggregates;
 mod error;
 mod exchanges;
 mod expected;
+mod extremes;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod functions;
@@ -15,9 +16,13 @@ mod lake_table;
 mod lazy;
 mod limits;
 mod memory;
+mod numbered_groups;
+mod numbers;
 mod packed;
+mod packed_input;
 mod params;
 mod patience;
+mod per_dictionary;
 mod per_distinct;
 mod physical_rules;
 mod prune;
@@ -26,6 +31,7 @@ mod rollup_schema;
 pub mod script;
 mod session;
 mod small_files;
+mod stored_columns;
 mod tables;
 mod text_filters;
 mod views;

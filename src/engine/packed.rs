@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::{cast, take};
@@ -15,6 +15,8 @@ use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::CastExpr;
+
+use super::per_dictionary::PerDictionary;
 
 /// How a scan is to hand a text column over, so that its dictionary is seen.
 pub(super) fn as_stored() -> DataType {
@@ -105,9 +107,8 @@ impl Hash for Packed {
 pub(super) struct Unpacked {
     column: Arc<dyn PhysicalExpr>,
     keeps_dictionary: bool,
-    /// The last dictionary, as it was stored and as plain text. It comes with every batch of its
-    /// row group.
-    known: Mutex<Option<(StringArray, ArrayRef)>>,
+    /// The values of a dictionary as plain text.
+    plain: PerDictionary<ArrayRef>,
 }
 
 impl Unpacked {
@@ -119,36 +120,25 @@ impl Unpacked {
         Self {
             column,
             keeps_dictionary,
-            known: Mutex::new(None),
+            plain: PerDictionary::default(),
         }
     }
 
-    /// The same column in its dictionary.
-    pub(super) fn in_dictionary(&self) -> Self {
-        Self::of(Arc::clone(&self.column), true)
+    /// The column in its dictionary still, the values as plain text.
+    pub(super) fn in_dictionary(column: Arc<dyn PhysicalExpr>) -> Self {
+        Self::of(column, true)
+    }
+
+    /// What it unpacks.
+    pub(super) fn column(&self) -> &Arc<dyn PhysicalExpr> {
+        &self.column
     }
 
     fn plain_values(&self, values: &StringArray) -> Result<ArrayRef> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((stored, plain)) = known.as_ref()
-            && is_same(stored, values)
-        {
-            return Ok(Arc::clone(plain));
-        }
-        let plain = cast(values, &DataType::Utf8View)?;
-        *known = Some((values.clone(), Arc::clone(&plain)));
-        Ok(plain)
+        let cast = || Ok(cast(values, &DataType::Utf8View)?);
+        let plain = self.plain.get_or_make(values, cast)?;
+        Ok(Arc::clone(&plain))
     }
-}
-
-/// Whether both are the same memory; who keeps one of them keeps it from being used again.
-pub(super) fn is_same(known: &StringArray, values: &StringArray) -> bool {
-    known.len() == values.len()
-        && std::ptr::eq(
-            known.value_offsets().as_ptr(),
-            values.value_offsets().as_ptr(),
-        )
-        && std::ptr::eq(known.values().as_ptr(), values.values().as_ptr())
 }
 
 impl PhysicalExpr for Unpacked {
@@ -210,7 +200,7 @@ impl PhysicalExpr for Unpacked {
 
 /// What keeps the rows would keep the whole dictionary with them, and count it for each batch: a few
 /// rows take their values along instead.
-fn on_their_own(text: ArrayRef) -> ArrayRef {
+pub(super) fn on_their_own(text: ArrayRef) -> ArrayRef {
     let views = text.as_string_view();
     let held: usize = views.data_buffers().iter().map(|buffer| buffer.len()).sum();
     match held > 2 * views.total_buffer_bytes_used() {

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, RecordBatch, StringArray,
@@ -19,7 +19,8 @@ use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::packed::{is_same, without_cast};
+use super::packed::without_cast;
+use super::per_dictionary::PerDictionary;
 
 /// Boolean; NULL where the condition is. The same answers as the condition itself gives.
 #[derive(Debug)]
@@ -30,22 +31,16 @@ pub(super) struct PerDistinct {
     condition: Arc<dyn PhysicalExpr>,
     /// That column.
     schema: SchemaRef,
-    known: Mutex<Option<Known>>,
+    /// What the values of a dictionary were told.
+    told: PerDictionary<Answers>,
 }
 
-/// What the values of a dictionary were told: one answer for each, and the last for NULL. It comes
-/// with every batch of its row group.
+/// One answer for each value, and the last for NULL.
 #[derive(Debug)]
-struct Known {
-    values: StringArray,
-    answers: Answers,
-}
-
-#[derive(Debug, Clone)]
 struct Answers {
-    are_true: Arc<[bool]>,
+    are_true: Vec<bool>,
     /// None where every answer is known.
-    are_known: Option<Arc<[bool]>>,
+    are_known: Option<Vec<bool>>,
 }
 
 impl PerDistinct {
@@ -59,7 +54,7 @@ impl PerDistinct {
             column,
             condition,
             schema: Arc::new(Schema::new(vec![field])),
-            known: Mutex::new(None),
+            told: PerDictionary::default(),
         }
     }
 
@@ -75,24 +70,13 @@ impl PerDistinct {
         }
     }
 
-    fn answers(&self, values: &StringArray) -> Result<Answers> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.as_ref()
-            && is_same(&known.values, values)
-        {
-            return Ok(known.answers.clone());
-        }
+    fn answers_for(&self, values: &StringArray) -> Result<Answers> {
         let null = new_null_array(values.data_type(), 1);
         let answers = self.ask(&concat(&[values, null.as_ref()])?)?;
-        let answers = Answers {
+        Ok(Answers {
             are_true: answers.values().iter().collect(),
             are_known: answers.nulls().map(|nulls| nulls.iter().collect()),
-        };
-        *known = Some(Known {
-            values: values.clone(),
-            answers: answers.clone(),
-        });
-        Ok(answers)
+        })
     }
 }
 
@@ -100,8 +84,9 @@ impl Answers {
     fn of_rows(&self, rows: &DictionaryArray<Int32Type>) -> BooleanArray {
         let of = |answers: &[bool]| -> BooleanBuffer {
             let keys = rows.keys().values();
+            let last = answers.len().saturating_sub(1);
             // The key of a row without a value says nothing, and need not be one.
-            let answer = |row: usize| answers.get(keys[row] as usize) == Some(&true);
+            let answer = |row: usize| answers[(keys[row] as usize).min(last)];
             let answered = BooleanBuffer::collect_bool(keys.len(), answer);
             let Some(nulls) = rows.nulls() else {
                 return answered;
@@ -143,7 +128,8 @@ impl PhysicalExpr for PerDistinct {
             let values = rows.values().as_string_opt::<i32>()?;
             // A value that no row of the question has may be one that the condition cannot be
             // asked of. The rows themselves decide then.
-            let answers = self.answers(values).ok()?;
+            let ask = || self.answers_for(values);
+            let answers = self.told.get_or_make(values, ask).ok()?;
             Some(answers.of_rows(rows))
         });
         let answers = match answers {
@@ -168,7 +154,7 @@ impl PhysicalExpr for PerDistinct {
             column: Arc::clone(without_cast(column)),
             condition: Arc::clone(&self.condition),
             schema: Arc::clone(&self.schema),
-            known: Mutex::new(None),
+            told: PerDictionary::default(),
         }))
     }
 

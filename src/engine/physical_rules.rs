@@ -11,9 +11,10 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_optimizer::sanity_checker::SanityCheckPlan;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::distinct_counts::from_dictionaries;
+use super::dictionary_aggregates::from_dictionaries;
 use super::exchanges::with_one_writer;
 use super::lags::moved_down;
+use super::numbered_groups::by_numbers;
 use super::text_filters::answered_by_scan;
 
 /// The operator anew, with its inputs, if the rule is about it.
@@ -27,9 +28,10 @@ pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
         .iter()
         .position(|rule| rule.name() == "EnsureCooperative");
     let place = place.unwrap_or(rules.len());
-    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 4] = [
+    let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 5] = [
         Arc::new(EachOperator("text_filters", answered_by_scan)),
-        Arc::new(EachOperator("distinct_counts", from_dictionaries)),
+        Arc::new(EachOperator("dictionary_aggregates", from_dictionaries)),
+        Arc::new(EachOperator("numbered_groups", by_numbers)),
         Arc::new(EachOperator("lags", moved_down)),
         Arc::new(EachOperator("one_writer", with_one_writer)),
     ];
