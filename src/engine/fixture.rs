@@ -6,12 +6,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::json::ReaderBuilder;
 use chrono::{DateTime, NaiveDate, Utc};
-use parquet::arrow::ArrowWriter;
 use serde_json::{Map, Value, json};
 
 use super::{EngineOptions, Params, Session};
 use crate::catalog::{Catalog, classify, ip_key, lake_schema};
-use crate::lake::{Commit, Lake, RunId, StagedPart, create_private, writer_properties};
+use crate::lake::{Commit, Lake, PartWriter, RunId, StagedPart, create_private};
 use crate::registry::Registry;
 
 /// A lake in a temporary folder.
@@ -128,10 +127,9 @@ impl Fixture {
             .staging_dir()
             .join(format!("{event}-{day}.parquet"));
         let file = create_private(&path).unwrap();
-        let properties = writer_properties(schema);
-        let mut writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties)).unwrap();
+        let mut writer = PartWriter::new(file, Arc::clone(schema));
         writer.write(&batch).unwrap();
-        writer.close().unwrap();
+        writer.finish().unwrap();
         let mut times: Vec<DateTime<Utc>> = rows
             .iter()
             .map(|r| r["occurred_at"].as_str().unwrap().parse().unwrap())

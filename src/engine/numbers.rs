@@ -9,8 +9,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{
-    Array, AsArray, RecordBatch, StringArray, StringViewArray, StringViewBuilder, UInt32Array,
-    UInt64Array,
+    Array, AsArray, DictionaryArray, RecordBatch, StringArray, StringViewArray, StringViewBuilder,
+    UInt32Array, UInt64Array,
 };
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Int32Type, Schema, UInt64Type};
@@ -101,8 +101,7 @@ impl NumberOf {
 }
 
 impl Numbered {
-    /// Puts the column's numbers behind those that are there.
-    fn add_to(&self, numbers: &mut [u64], batch: &RecordBatch) -> Result<()> {
+    fn numbers(&self, batch: &RecordBatch) -> Result<Vec<u32>> {
         let column = self.column.evaluate(batch)?.into_array(batch.num_rows())?;
         let rows = column.as_dictionary_opt::<Int32Type>();
         let values = rows.and_then(|rows| rows.values().as_string_opt::<i32>());
@@ -112,27 +111,23 @@ impl Numbered {
         let new = || Ok(Mutex::new(vec![NOT_ASKED; values.len()]));
         let asked = self.asked.get_or_make(values, new)?;
         let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let keys = rows.keys();
-        let mut number_of = |value: i32| -> u64 {
-            let number = &mut asked[value as usize];
-            if *number == NOT_ASKED {
-                *number = self.asked_for(values, value as usize);
-            }
-            u64::from(*number)
-        };
-        match rows.nulls() {
-            None => {
-                for (number, key) in numbers.iter_mut().zip(keys.values()) {
-                    *number = *number << u32::BITS | number_of(*key);
+        let mut numbers = of_rows(rows, &asked);
+        if numbers.contains(&NOT_ASKED) {
+            for value in rows.keys_iter().flatten() {
+                if asked[value] == NOT_ASKED {
+                    asked[value] = self.asked_for(values, value);
                 }
             }
-            Some(_) => {
-                for (number, key) in numbers.iter_mut().zip(keys) {
-                    *number = *number << u32::BITS | key.map_or(u64::from(NONE), &mut number_of);
+            numbers = of_rows(rows, &asked);
+        }
+        if let Some(nulls) = rows.nulls() {
+            for (number, has_text) in numbers.iter_mut().zip(nulls) {
+                if !has_text {
+                    *number = NONE;
                 }
             }
         }
-        Ok(())
+        Ok(numbers)
     }
 
     fn asked_for(&self, values: &StringArray, value: usize) -> u32 {
@@ -141,6 +136,13 @@ impl Numbered {
             false => self.texts.number_of(values.value(value)),
         }
     }
+}
+
+/// Without a branch: that is what grouping costs per row. A row without a text may have any key.
+fn of_rows(rows: &DictionaryArray<Int32Type>, numbers: &[u32]) -> Vec<u32> {
+    let keys = rows.keys().values().iter();
+    let number = |key: &i32| numbers.get(*key as usize).copied().unwrap_or(NONE);
+    keys.map(number).collect()
 }
 
 impl PhysicalExpr for NumberOf {
@@ -155,7 +157,9 @@ impl PhysicalExpr for NumberOf {
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let mut numbers = vec![0; batch.num_rows()];
         for column in &self.0 {
-            column.add_to(&mut numbers, batch)?;
+            for (number, of_text) in numbers.iter_mut().zip(column.numbers(batch)?) {
+                *number = *number << u32::BITS | u64::from(of_text);
+            }
         }
         Ok(ColumnarValue::Array(Arc::new(UInt64Array::from(numbers))))
     }

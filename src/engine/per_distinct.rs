@@ -12,7 +12,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, RecordBatch, StringArray,
     new_null_array,
 };
-use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow::compute::{cast, concat};
 use arrow::datatypes::{DataType, FieldRef, Int32Type, Schema, SchemaRef};
 use datafusion::common::{Result, ScalarValue, exec_err};
@@ -83,11 +83,15 @@ impl PerDistinct {
 impl Answers {
     fn of_rows(&self, rows: &DictionaryArray<Int32Type>) -> BooleanArray {
         let of = |answers: &[bool]| -> BooleanBuffer {
-            let keys = rows.keys().values();
-            let last = answers.len().saturating_sub(1);
             // The key of a row without a value says nothing, and need not be one.
-            let answer = |row: usize| answers[(keys[row] as usize).min(last)];
-            let answered = BooleanBuffer::collect_bool(keys.len(), answer);
+            let answer = |key: &i32| answers.get(*key as usize).copied().unwrap_or(false);
+            let keys = rows.keys().values().chunks(u64::BITS as usize);
+            let words = keys.map(|keys| {
+                let bits = keys.iter().zip(0..);
+                bits.fold(0, |word, (key, bit)| word | u64::from(answer(key)) << bit)
+            });
+            let words: Vec<u64> = words.map(u64::to_le).collect();
+            let answered = BooleanBuffer::new(Buffer::from_vec(words), 0, rows.len());
             let Some(nulls) = rows.nulls() else {
                 return answered;
             };

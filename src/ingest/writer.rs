@@ -1,16 +1,14 @@
 //! Batches to Parquet files by day, in the staging folder.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow::array::{BooleanArray, RecordBatch, TimestampMillisecondArray, cast::AsArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMillisecondType;
 use chrono::{DateTime, NaiveDate, Utc};
-use parquet::arrow::ArrowWriter;
 
 use super::IngestError;
-use crate::lake::{StagedPart, create_private, writer_properties};
+use crate::lake::{PartWriter, StagedPart, create_private};
 
 /// Most day files that one writer keeps open; a file of more days is written in more parts.
 const OPEN_DAYS: usize = 16;
@@ -23,7 +21,7 @@ const DAY_MS: i64 = 86_400_000;
 struct OpenDay {
     day: i64,
     path: PathBuf,
-    writer: ArrowWriter<File>,
+    writer: PartWriter,
     rows: u64,
     first_ms: i64,
     last_ms: i64,
@@ -100,9 +98,7 @@ impl DayWriter {
             open.first_ms = open.first_ms.min(ms);
             open.last_ms = open.last_ms.max(ms);
         }
-        if open.writer.in_progress_size() > ROW_GROUP_BYTES {
-            open.writer.flush()?;
-        }
+        open.writer.flush_over(ROW_GROUP_BYTES)?;
         Ok(())
     }
 
@@ -116,15 +112,10 @@ impl DayWriter {
             .join(format!("{}-{}.parquet", self.prefix, self.made));
         self.made += 1;
         let file = create_private(&path).map_err(IngestError::io("create", &path))?;
-        let writer = ArrowWriter::try_new(
-            file,
-            batch.schema(),
-            Some(writer_properties(&batch.schema())),
-        )?;
         self.open.push(OpenDay {
             day,
             path,
-            writer,
+            writer: PartWriter::new(file, batch.schema()),
             rows: 0,
             first_ms: i64::MAX,
             last_ms: i64::MIN,
@@ -141,8 +132,9 @@ impl DayWriter {
             first_ms,
             last_ms,
         } = open;
-        writer.close()?;
-        let bytes = std::fs::metadata(&path)
+        let file = writer.finish()?;
+        let bytes = file
+            .metadata()
             .map_err(IngestError::io("measure", &path))?
             .len();
         self.done.push(StagedPart {

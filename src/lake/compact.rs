@@ -9,7 +9,6 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow::array::{RecordBatch, new_null_array};
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
@@ -20,7 +19,7 @@ use super::error::{LakeError, Result};
 use super::fs::create_private;
 use super::ledger::RecordedPart;
 use super::model::{Commit, Part, RunId, StagedPart};
-use super::parquet::writer_properties;
+use super::parquet::PartWriter;
 use super::{Lake, verify};
 
 /// A day is sorted if it is no larger than this, and joined as it is beyond: sorting holds the
@@ -154,10 +153,8 @@ struct JoinedFile {
 impl JoinedFile {
     fn write(self, parts: &[&Part]) -> Result<StagedPart> {
         let file = create_private(&self.path).map_err(LakeError::io("create", &self.path))?;
-        let properties = writer_properties(&self.schema);
         let failed = || LakeError::parquet("write", &self.path);
-        let mut writer =
-            ArrowWriter::try_new(file, self.schema.clone(), Some(properties)).map_err(failed())?;
+        let mut writer = PartWriter::new(file, self.schema.clone());
         if self.sorts {
             let mut batches = Vec::new();
             for part in parts {
@@ -173,16 +170,17 @@ impl JoinedFile {
                 self.read(part, |batch| writer.write(&batch).map_err(failed()))?;
             }
         }
-        let footer = writer.finish().map_err(failed())?;
-        let synced = writer.inner().sync_all();
+        let rows = writer.rows();
+        let file = writer.finish().map_err(failed())?;
+        let synced = file.sync_all();
         synced.map_err(LakeError::io("sync", &self.path))?;
-        let size = std::fs::metadata(&self.path).map_err(LakeError::io("read", &self.path))?;
+        let size = file.metadata().map_err(LakeError::io("read", &self.path))?;
         let times = parts.iter().map(|p| p.first_event_at);
         let ends = parts.iter().map(|p| p.last_event_at);
         Ok(StagedPart {
             event_type: parts[0].event_type.clone(),
             day: parts[0].day,
-            rows: u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0),
+            rows,
             bytes: size.len(),
             first_event_at: times.min().unwrap_or(parts[0].first_event_at),
             last_event_at: ends.max().unwrap_or(parts[0].last_event_at),

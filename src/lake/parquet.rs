@@ -1,17 +1,31 @@
-//! How the lake writes Parquet: one set of writer properties for ingest, rollups and compaction.
+//! How the lake writes Parquet: one writer for ingest, rollups and compaction.
 //!
 //! CSV to Parquet is bound by encoding, so each column gets the encoding that its values deserve:
 //! unique ids are neither interned nor measured, times and integers are delta-packed, and the
 //! columns that queries prune by (`occurred_at`, `user_id`, `ip`, `ip_key`) are measured by the page;
 //! the bounds of the others would exclude nothing.
+//!
+//! Small files are not compressed: of every column that is read of one, setting up to decompress it
+//! would take longer than reading it, and a night reads thousands.
 
-use arrow::datatypes::{DataType, Schema};
+use std::fs::File;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::Result;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 /// Most rows in one row group.
 pub const MAX_ROW_GROUP_ROWS: usize = 245_760;
+
+/// Most rows of a file that is not compressed.
+pub const MAX_UNCOMPRESSED_ROWS: usize = 8_192;
+
+/// What a file says of who wrote it.
+pub const CREATED_BY: &str = concat!("orgwatch version ", env!("CARGO_PKG_VERSION"));
 
 const WRITE_BATCH_ROWS: usize = 8_192;
 const DICTIONARY_PAGE_BYTES: usize = 2 * 1024 * 1024;
@@ -32,12 +46,85 @@ const UNIQUE_TEXT: [&str; 8] = [
     "id",
 ];
 
-/// Writer properties for a file of this schema: Zstd level 1, row groups of at most
-/// [`MAX_ROW_GROUP_ROWS`] rows, encodings and statistics per column as the module says.
-pub fn writer_properties(schema: &Schema) -> WriterProperties {
+/// Writes one file: row groups of at most [`MAX_ROW_GROUP_ROWS`] rows, encodings and statistics per
+/// column as the module says, Zstd level 1 from [`MAX_UNCOMPRESSED_ROWS`] rows on.
+pub struct PartWriter {
+    file: File,
+    schema: SchemaRef,
+    /// The first rows, until it is known whether they are all.
+    held: Vec<RecordBatch>,
+    rows: usize,
+    begun: Option<ArrowWriter<File>>,
+}
+
+impl PartWriter {
+    /// Nothing is written to `file` before the first rows are known.
+    pub fn new(file: File, schema: SchemaRef) -> Self {
+        Self {
+            file,
+            schema,
+            held: Vec::new(),
+            rows: 0,
+            begun: None,
+        }
+    }
+
+    /// `batch` is of the file's schema.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows();
+        match &mut self.begun {
+            Some(begun) => begun.write(batch),
+            None => {
+                self.held.push(batch.clone());
+                if self.rows <= MAX_UNCOMPRESSED_ROWS {
+                    return Ok(());
+                }
+                let level = ZstdLevel::try_new(1).unwrap_or_default();
+                self.begun = Some(self.begin(Compression::ZSTD(level))?);
+                Ok(())
+            }
+        }
+    }
+
+    /// How many were written.
+    pub fn rows(&self) -> u64 {
+        self.rows as u64
+    }
+
+    /// Closes the row group if more than `bytes` of it are in memory, encoded.
+    pub fn flush_over(&mut self, bytes: usize) -> Result<()> {
+        match &mut self.begun {
+            Some(begun) if begun.in_progress_size() > bytes => begun.flush(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The file, whole but not synced.
+    pub fn finish(mut self) -> Result<File> {
+        let begun = match self.begun.take() {
+            Some(begun) => begun,
+            None => self.begin(Compression::UNCOMPRESSED)?,
+        };
+        begun.close()?;
+        Ok(self.file)
+    }
+
+    /// A writer that has what was held.
+    fn begin(&mut self, compression: Compression) -> Result<ArrowWriter<File>> {
+        let file = self.file.try_clone()?;
+        let properties = writer_properties(&self.schema, compression);
+        let mut begun = ArrowWriter::try_new(file, self.schema.clone(), Some(properties))?;
+        for batch in self.held.drain(..) {
+            begun.write(&batch)?;
+        }
+        Ok(begun)
+    }
+}
+
+fn writer_properties(schema: &Schema, compression: Compression) -> WriterProperties {
     let mut builder = WriterProperties::builder()
-        .set_created_by(concat!("orgwatch version ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_created_by(CREATED_BY.to_owned())
+        .set_compression(compression)
         .set_write_batch_size(WRITE_BATCH_ROWS)
         .set_dictionary_page_size_limit(DICTIONARY_PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::None)
@@ -90,7 +177,6 @@ mod tests {
     use arrow::array::{
         ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMillisecondArray,
     };
-    use parquet::arrow::ArrowWriter;
     use parquet::file::metadata::ParquetMetaDataReader;
 
     use super::*;
@@ -115,12 +201,12 @@ mod tests {
         ])
         .unwrap();
         let file = tempfile::tempfile().unwrap();
-        let properties = writer_properties(&batch.schema());
-        let mut writer =
-            ArrowWriter::try_new(file.try_clone().unwrap(), batch.schema(), Some(properties))
-                .unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
+        let mut writer = PartWriter::new(file.try_clone().unwrap(), batch.schema());
+        for begin in (0..rows).step_by(WRITE_BATCH_ROWS / 2) {
+            let rows = (rows - begin).min(WRITE_BATCH_ROWS / 2);
+            writer.write(&batch.slice(begin, rows)).unwrap();
+        }
+        writer.finish().unwrap();
         ParquetMetaDataReader::new()
             .parse_and_finish(&file)
             .unwrap()
@@ -141,6 +227,25 @@ mod tests {
                 .unwrap()
                 .starts_with("orgwatch")
         );
+    }
+
+    #[test]
+    fn a_file_is_compressed_when_it_is_not_small() {
+        for (rows, is_compressed) in [
+            (0, false),
+            (1, false),
+            (MAX_UNCOMPRESSED_ROWS, false),
+            (MAX_UNCOMPRESSED_ROWS + 1, true),
+        ] {
+            let metadata = written(rows);
+            assert_eq!(metadata.file_metadata().num_rows(), rows as i64);
+            for group in metadata.row_groups() {
+                for column in group.columns() {
+                    let uncompressed = column.compression() == Compression::UNCOMPRESSED;
+                    assert_eq!(uncompressed, !is_compressed, "{rows}: {column:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::{max, min};
-use arrow::datatypes::{Schema, SchemaRef, TimestampMillisecondType};
+use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 use chrono::{DateTime, NaiveDate, Utc};
-use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::ParquetMetaDataReader;
 
 use super::RollupError;
-use crate::lake::{Lake, Part, StagedPart, create_private, writer_properties};
+use crate::lake::{CREATED_BY, Lake, Part, PartWriter, StagedPart, create_private};
 
 /// Whether a rollup file is whole and written by this release. What another release wrote may
 /// rest on another map of login paths.
@@ -20,8 +19,7 @@ pub(super) fn is_ours(part: &Part) -> bool {
         .ok()
         .and_then(|file| ParquetMetaDataReader::new().parse_and_finish(&file).ok())
         .and_then(|metadata| metadata.file_metadata().created_by().map(str::to_owned));
-    let schema = Schema::empty();
-    written_by.is_some_and(|name| name == writer_properties(&schema).created_by())
+    written_by.is_some_and(|name| name == CREATED_BY)
 }
 
 /// A file in the staging folder that goes away unless it is kept.
@@ -44,7 +42,7 @@ pub(super) struct DayWriter {
     event_type: &'static str,
     day: NaiveDate,
     staged: Staged,
-    parquet: ArrowWriter<File>,
+    parquet: PartWriter,
     rows: u64,
     times: Option<(i64, i64)>,
 }
@@ -61,14 +59,11 @@ impl DayWriter {
             .join(format!("{event_type}-{day}.parquet"));
         let file = create_private(&path).map_err(|source| RollupError::io(&path, source))?;
         let staged = Staged { path, keep: false };
-        let properties = writer_properties(&schema);
-        let parquet = ArrowWriter::try_new(file, schema, Some(properties))
-            .map_err(|source| RollupError::parquet(&staged.path, source))?;
         Ok(Self {
             event_type,
             day,
             staged,
-            parquet,
+            parquet: PartWriter::new(file, schema),
             rows: 0,
             times: None,
         })
@@ -93,8 +88,7 @@ impl DayWriter {
     /// The finished file, synced; None where the day has no rows.
     pub(super) fn finish(mut self) -> Result<Option<StagedPart>, RollupError> {
         let failed = |source| RollupError::parquet(&self.staged.path, source);
-        self.parquet.finish().map_err(failed)?;
-        let file = self.parquet.inner();
+        let file = self.parquet.finish().map_err(failed)?;
         let io = |source| RollupError::io(&self.staged.path, source);
         file.sync_all().map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();

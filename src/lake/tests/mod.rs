@@ -13,7 +13,6 @@ mod upkeep;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::parquet::arrow::ArrowWriter;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
 use chrono::{DateTime, Days, NaiveDate, TimeZone, Utc};
 
@@ -49,10 +48,9 @@ pub(super) fn stage(lake: &Lake, event_type: &str, day: NaiveDate, rows: u64) ->
     ])
     .unwrap();
     let file = create_private(&path).unwrap();
-    let properties = writer_properties(&batch.schema());
-    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+    let mut writer = PartWriter::new(file, batch.schema());
     writer.write(&batch).unwrap();
-    writer.close().unwrap();
+    writer.finish().unwrap();
     StagedPart {
         bytes: std::fs::metadata(&path).unwrap().len(),
         path,

@@ -1,5 +1,6 @@
 //! Compaction and numbers.
 
+use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow::compute::concat_batches;
 
