@@ -108,7 +108,7 @@ big AS (
             ORDER BY h.calls DESC, h.hour), 1, 6) AS hours
     FROM days AS d
     JOIN hours AS h ON h.user_key = d.user_key AND h.day = d.day AND h.app = coalesce(d.app_key, '')
-    WHERE d.history = 'enough'
+    WHERE d.history = 'enough' AND h.day >= CAST($window_start AS DATE)
       -- A guest's calls are those of everybody: guest-endpoint-flood.
       AND coalesce(h.role, '') <> 'guest'
       AND in_window(h.user_key, CAST(NULL AS VARCHAR), h.hour, 'maintenance') IS NOT TRUE
@@ -120,7 +120,7 @@ peaks AS (
     SELECT h.user_key, h.app, h.day, h.hour, h.hour_of_day, h.calls
     FROM hours AS h
     JOIN big AS b ON b.user_key = h.user_key AND b.app = h.app AND b.day = h.day
-    WHERE h.calls >= $min_hour_calls
+    WHERE h.calls >= $min_hour_calls AND h.day >= CAST($window_start AS DATE)
 ),
 covered AS (
     SELECT DISTINCT day
