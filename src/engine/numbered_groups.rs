@@ -40,11 +40,11 @@ pub(super) fn by_numbers(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn
     };
     let mut texts = grouped_by_texts(aggregate);
     let columns: Vec<usize> = texts.iter().map(|text| text.column).collect();
-    let Some(packed) = in_dictionaries(aggregate.input(), &columns)? else {
+    let Some(input) = in_dictionaries(aggregate.input(), &columns)? else {
         return Ok(None);
     };
-    let input = packed.plan;
-    texts.retain(|text| packed.packed.contains(&text.column));
+    texts.retain(|text| input.packed.contains(&text.column));
+    let input = input.plan;
     let (groups, mut columns) = numbered(aggregate, &input.schema(), &texts)?;
     let schema = aggregate.schema();
     let states = schema.fields().iter().skip(columns.len()).enumerate();

@@ -116,6 +116,9 @@ pub fn judge(labels: &[Label], claims: &[Claim]) -> Judged {
         .zip(&answers)
         .map(|(claim, answers)| verdict(&known, claim, answers, attacked(claim.day)))
         .collect();
+    let unanswering = claims.iter().zip(&answers);
+    let unanswering = unanswering.filter(|(_, answers)| answers.is_empty());
+    let unanswering: Vec<&Claim> = unanswering.map(|(claim, _)| claim).collect();
     let labels = known
         .iter()
         .enumerate()
@@ -123,7 +126,7 @@ pub fn judge(labels: &[Label], claims: &[Claim]) -> Judged {
             let answering = claims.iter().zip(&answers);
             let answering = answering.filter(|(_, answers)| answers.contains(&n));
             let answering: Vec<&Claim> = answering.map(|(claim, _)| claim).collect();
-            told(label, &answering, claims, &known)
+            told(label, &answering, &unanswering, claims, &known)
         })
         .collect();
     Judged { labels, findings }
@@ -237,6 +240,7 @@ fn is_of_story(story: &Known<'_>, claim: &Claim) -> bool {
 fn told(
     known: &Known<'_>,
     answering: &[&Claim],
+    unanswering: &[&Claim],
     claims: &[Claim],
     all: &[Known<'_>],
 ) -> JudgedLabel {
@@ -257,8 +261,10 @@ fn told(
         let told = claims.iter().filter(|claim| claim.overlaps(&known.span));
         told.filter(|claim| claim.about.agrees(&known.about) || !known.named)
     };
+    // What tells of an attack on the same subject is not told of the story.
     let above = || {
-        let told = claims.iter().filter(|claim| is_of_story(known, claim));
+        let told = unanswering.iter();
+        let told = told.filter(|claim| is_of_story(known, claim));
         let told = told.map(|claim| claim.severity);
         told.filter(|severity| *severity > label.max_severity).max()
     };

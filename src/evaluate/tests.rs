@@ -277,6 +277,21 @@ fn a_story_may_be_told_and_not_too_gravely() {
 }
 
 #[test]
+fn what_tells_of_an_attack_on_the_same_user_is_not_told_of_a_story() {
+    let story = format!(
+        "s-0-1,story,failover,0,,{},2026-05-10T10:00:00Z,2026-05-10T11:00:00Z,2026-05-10,volume,,,medium,shield,9,",
+        user()
+    );
+    let told = |rule| {
+        let claim = Told::of(rule, Severity::Critical, "2026-05-10T10:30:00Z");
+        let labels = labels(&[&story, &attack("a-0-1", "", &user(), "")]);
+        judged(&labels, &[claim]).labels[0].above
+    };
+    assert_eq!(told("odd-ip"), None);
+    assert_eq!(told("anything"), Some(Severity::Critical));
+}
+
+#[test]
 fn precision_is_about_claims_and_the_budget_about_all_families() {
     let labels = labels(&[&attack("a-0-1", "", &user(), "")]);
     let mut hygiene = Told::of("weak-flow", Severity::High, "2026-04-01T10:30:00Z");

@@ -12,7 +12,7 @@
 //! | night | UTC day whose logs hold the first event |
 //! | rules | right answers: a finding of these of this subject in this time is no false alarm |
 //! | must | of these at least one has to be told, at `min_severity` or above |
-//! | max_severity | of a story: nothing above it may be told of its subject in its time |
+//! | max_severity | of a story: the gravest that may be told of its subject in its time, if no attack explains it |
 //! | tier | the logs that were written: `free` or `shield` |
 //! | rows | labelled log rows |
 

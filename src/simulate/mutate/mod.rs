@@ -13,6 +13,8 @@ pub struct Mutation {
     change: fn(&mut Scene, &Org, usize) -> bool,
     /// Findings that answer for a rule which the evasion silences.
     answers: &'static [&'static str],
+    /// Rules to which the evasion gives a cause: they may tell of the attack, too.
+    also: &'static [&'static str],
     /// Played before anybody can know what is usual.
     pub while_learning: bool,
     /// Beside a vendor's move to another network.
@@ -31,6 +33,7 @@ const PLAIN: Mutation = Mutation {
     line: "",
     change: |_, _, _| true,
     answers: &[],
+    also: &[],
     while_learning: false,
     beside_migration: false,
     in_two: false,
@@ -41,6 +44,12 @@ const PLAIN: Mutation = Mutation {
 };
 
 const UNKNOWN: &[&str] = &["unmapped-value", "schema-drift", "unattributable-traffic"];
+/// A login whose path cannot be told is not shown to be an API login of a connected app.
+const UNKNOWN_PATH: &[&str] = &[
+    "integration-login-without-connected-app",
+    "integration-ui-login",
+    "flow-downgrade",
+];
 /// Another case may be another code that is known; then the other record of the login contradicts it.
 const OTHER_CODE: &[&str] = &[
     "unmapped-value",
@@ -69,6 +78,7 @@ pub const ALL: &[Mutation] = &[
         line: "Codes that no map knows",
         change: changes::unknown_code,
         answers: UNKNOWN,
+        also: UNKNOWN_PATH,
         ..PLAIN
     },
     Mutation {
@@ -83,6 +93,7 @@ pub const ALL: &[Mutation] = &[
         line: "Login type, sub-type, app and client left empty",
         change: changes::null_column,
         answers: UNKNOWN,
+        also: UNKNOWN_PATH,
         ..PLAIN
     },
     Mutation {
@@ -111,6 +122,7 @@ pub const ALL: &[Mutation] = &[
         line: "The app's name with a letter of another alphabet, and no id",
         change: changes::look_alike_app,
         answers: &["first-seen-app"],
+        also: &["integration-wrong-connected-app"],
         ..PLAIN
     },
     Mutation {
@@ -222,6 +234,7 @@ impl Mutation {
         if self.loses_address {
             must.retain(|rule| *rule != "ioc-match");
         }
+        scene.expected.rules.extend(self.also);
         for answer in self.answers {
             scene.expected.rules.push(answer);
             if !must.is_empty() {
