@@ -161,17 +161,16 @@ impl TableProvider for LakeTable {
             }
         }
         let groups = in_groups(files, state.config().target_partitions())?;
-        let options = state.table_options().parquet.clone();
-        let readers = CachedParquetFileReaderFactory::new(store, footers);
-        let source: Arc<dyn FileSource> = Arc::new(
-            ParquetSource::new(self.table_schema.clone())
-                .with_table_parquet_options(options)
-                .with_parquet_file_reader_factory(Arc::new(readers)),
-        );
-        // The filters come back as a predicate of the scan when the plan is optimised.
-        let source = match are_small {
-            true => Arc::new(SmallFiles(source)),
-            false => source,
+        let source: Arc<dyn FileSource> = match are_small {
+            true => Arc::new(SmallFiles::new(self.table_schema.clone(), footers)),
+            // The filters come back as a predicate of the scan when the plan is optimised.
+            false => Arc::new(
+                ParquetSource::new(self.table_schema.clone())
+                    .with_table_parquet_options(state.table_options().parquet.clone())
+                    .with_parquet_file_reader_factory(Arc::new(
+                        CachedParquetFileReaderFactory::new(store, footers),
+                    )),
+            ),
         };
         let config = FileScanConfigBuilder::new(place, source)
             .with_file_groups(groups)
