@@ -54,6 +54,9 @@ pub(super) fn context(options: &EngineOptions) -> Result<SessionContext, EngineE
     settings.execution.planning_concurrency = threads;
     // Rows, not bytes, are what our filters skip; see the crate notes on late materialisation.
     settings.execution.parquet.pushdown_filters = false;
+    // It skips rows that cannot change one `min` or `max`, though another aggregate of the same
+    // question wants them (DataFusion 55.2).
+    settings.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
 
     let disk = DiskManagerBuilder::default().with_mode(spill_folder(&options.temp_dir)?);
     let environment = RuntimeEnvBuilder::new()

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::fixture::Fixture;
-use super::{EngineError, Params};
+use super::fixture::{Fixture, shown};
+use super::{EngineError, Params, text_filters_tests};
 
 const ERP: &str = "005000000000001AAA";
 
@@ -308,4 +308,26 @@ fn small_files_are_read_whole_and_large_ones_by_their_bounds_with_the_same_answe
     let large = plan(&fixture);
     assert!(large.contains("predicate="), "{large}");
     assert_eq!(fixture.ask("", sql), ["~2"]);
+}
+
+/// A file that cannot change one of them may still change another.
+#[test]
+fn each_of_several_extremes_is_of_all_files() {
+    let fixture = text_filters_tests::lake();
+    let session = fixture.session("");
+    let ask = |sql: &str| shown(&session.query(sql, &Params::new()).unwrap());
+    for (asked, extreme) in [
+        (
+            "min(occurred_at)",
+            "max(line_no) FILTER (WHERE day = '2026-01-14')",
+        ),
+        ("min(occurred_at)", "max(date_trunc('hour', occurred_at))"),
+        ("min(occurred_at)", "max(upper(login_key))"),
+        ("max(occurred_at)", "min(line_no + 1)"),
+        ("max(occurred_at)", "min(substr(login_key, 2))"),
+    ] {
+        let both = ask(&format!("SELECT {asked}, {extreme} FROM elf_login"));
+        let alone = [asked, extreme].map(|it| ask(&format!("SELECT {it} FROM elf_login")).concat());
+        assert_eq!(both, [alone.join("|")], "{extreme}");
+    }
 }
