@@ -132,7 +132,7 @@ impl DayWriter {
             first_ms,
             last_ms,
         } = open;
-        let file = writer.finish()?;
+        let file = writer.finish()?.file;
         let bytes = file
             .metadata()
             .map_err(IngestError::io("measure", &path))?

@@ -19,7 +19,7 @@ use super::error::{LakeError, Result};
 use super::fs::create_private;
 use super::ledger::RecordedPart;
 use super::model::{Commit, Part, RunId, StagedPart};
-use super::parquet::PartWriter;
+use super::parquet::{PartWriter, Written};
 use super::{Lake, verify};
 
 /// A day is sorted if it is no larger than this, and joined as it is beyond: sorting holds the
@@ -170,8 +170,7 @@ impl JoinedFile {
                 self.read(part, |batch| writer.write(&batch).map_err(failed()))?;
             }
         }
-        let rows = writer.rows();
-        let file = writer.finish().map_err(failed())?;
+        let Written { file, rows } = writer.finish().map_err(failed())?;
         let synced = file.sync_all();
         synced.map_err(LakeError::io("sync", &self.path))?;
         let size = file.metadata().map_err(LakeError::io("read", &self.path))?;

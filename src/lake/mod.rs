@@ -47,7 +47,7 @@ pub use self::ledger::{
 };
 pub use self::model::*;
 pub use self::open::Damage;
-pub use self::parquet::{CREATED_BY, MAX_ROW_GROUP_ROWS, PartWriter};
+pub use self::parquet::{CREATED_BY, MAX_ROW_GROUP_ROWS, PartWriter, Written};
 pub use self::prune::{Pruned, SetAside};
 pub use self::verify::{Depth, VerifyReport};
 

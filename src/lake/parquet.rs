@@ -9,7 +9,10 @@
 //! would take longer than reading it, and a night reads thousands.
 
 use std::fs::File;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, AsArray, StringViewArray, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -23,6 +26,9 @@ pub const MAX_ROW_GROUP_ROWS: usize = 245_760;
 
 /// Most rows of a file that is not compressed.
 pub const MAX_UNCOMPRESSED_ROWS: usize = 8_192;
+
+/// Most bytes that rows take in memory while it is not known whether they are a whole file.
+const MAX_HELD_BYTES: usize = 4 << 20;
 
 /// What a file says of who wrote it.
 pub const CREATED_BY: &str = concat!("orgwatch version ", env!("CARGO_PKG_VERSION"));
@@ -47,14 +53,22 @@ const UNIQUE_TEXT: [&str; 8] = [
 ];
 
 /// Writes one file: row groups of at most [`MAX_ROW_GROUP_ROWS`] rows, encodings and statistics per
-/// column as the module says, Zstd level 1 from [`MAX_UNCOMPRESSED_ROWS`] rows on.
+/// column as the module says, Zstd level 1 if it has more than [`MAX_UNCOMPRESSED_ROWS`] rows.
 pub struct PartWriter {
     file: File,
     schema: SchemaRef,
     /// The first rows, until it is known whether they are all.
     held: Vec<RecordBatch>,
-    rows: usize,
+    held_rows: usize,
+    held_bytes: usize,
     begun: Option<ArrowWriter<File>>,
+}
+
+/// A file that is whole but not synced.
+pub struct Written {
+    pub file: File,
+    /// As its footer has them.
+    pub rows: u64,
 }
 
 impl PartWriter {
@@ -64,31 +78,29 @@ impl PartWriter {
             file,
             schema,
             held: Vec::new(),
-            rows: 0,
+            held_rows: 0,
+            held_bytes: 0,
             begun: None,
         }
     }
 
     /// `batch` is of the file's schema.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.rows += batch.num_rows();
-        match &mut self.begun {
-            Some(begun) => begun.write(batch),
-            None => {
-                self.held.push(batch.clone());
-                if self.rows <= MAX_UNCOMPRESSED_ROWS {
-                    return Ok(());
-                }
-                let level = ZstdLevel::try_new(1).unwrap_or_default();
-                self.begun = Some(self.begin(Compression::ZSTD(level))?);
-                Ok(())
-            }
+        if let Some(begun) = &mut self.begun {
+            return begun.write(batch);
         }
-    }
-
-    /// How many were written.
-    pub fn rows(&self) -> u64 {
-        self.rows as u64
+        self.held_rows += batch.num_rows();
+        if self.held_rows <= MAX_UNCOMPRESSED_ROWS && self.held_bytes <= MAX_HELD_BYTES {
+            let own = in_memory_of_its_own(batch)?;
+            self.held_bytes += own.get_array_memory_size();
+            self.held.push(own);
+            return Ok(());
+        }
+        let level = ZstdLevel::try_new(1).unwrap_or_default();
+        let mut begun = self.begin(Compression::ZSTD(level))?;
+        begun.write(batch)?;
+        self.begun = Some(begun);
+        Ok(())
     }
 
     /// Closes the row group if more than `bytes` of it are in memory, encoded.
@@ -99,14 +111,16 @@ impl PartWriter {
         }
     }
 
-    /// The file, whole but not synced.
-    pub fn finish(mut self) -> Result<File> {
+    pub fn finish(mut self) -> Result<Written> {
         let begun = match self.begun.take() {
             Some(begun) => begun,
             None => self.begin(Compression::UNCOMPRESSED)?,
         };
-        begun.close()?;
-        Ok(self.file)
+        let footer = begun.close()?;
+        Ok(Written {
+            file: self.file,
+            rows: u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0),
+        })
     }
 
     /// A writer that has what was held.
@@ -119,6 +133,18 @@ impl PartWriter {
         }
         Ok(begun)
     }
+}
+
+/// The same rows. A batch may be a few rows of a large block, which it keeps in memory.
+fn in_memory_of_its_own(batch: &RecordBatch) -> Result<RecordBatch> {
+    let rows = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
+    let columns = batch.columns().iter().map(|column| {
+        let own = take(column, &rows, None)?;
+        let of_views = own.as_string_view_opt().map(StringViewArray::gc);
+        Ok(of_views.map_or(own, |texts| Arc::new(texts) as ArrayRef))
+    });
+    let columns = columns.collect::<Result<_>>()?;
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
 }
 
 fn writer_properties(schema: &Schema, compression: Compression) -> WriterProperties {
@@ -172,11 +198,7 @@ fn values_of(name: &str, data_type: &DataType) -> Values {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::{
-        ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMillisecondArray,
-    };
+    use arrow::array::{Int64Array, TimestampMillisecondArray};
     use parquet::file::metadata::ParquetMetaDataReader;
 
     use super::*;
@@ -206,7 +228,7 @@ mod tests {
             let rows = (rows - begin).min(WRITE_BATCH_ROWS / 2);
             writer.write(&batch.slice(begin, rows)).unwrap();
         }
-        writer.finish().unwrap();
+        assert_eq!(writer.finish().unwrap().rows, rows as u64);
         ParquetMetaDataReader::new()
             .parse_and_finish(&file)
             .unwrap()
@@ -246,6 +268,36 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn few_rows_of_a_large_block_do_not_keep_it_in_memory() {
+        let block = StringViewArray::from_iter_values((0..1_000).map(|n| format!("{n:01000}")));
+        let views = vec![("uri", Arc::new(block) as ArrayRef)];
+        let block = RecordBatch::try_from_iter(views).unwrap();
+        let file = tempfile::tempfile().unwrap();
+        let mut writer = PartWriter::new(file, block.schema());
+        for row in 0..1_000 {
+            writer.write(&block.slice(row, 1)).unwrap();
+            let held = writer.held.iter().map(RecordBatch::get_array_memory_size);
+            assert!(held.sum::<usize>() < (row + 1) * 4_000, "{row}");
+        }
+        assert!(writer.begun.is_none());
+        assert_eq!(writer.finish().unwrap().rows, 1_000);
+    }
+
+    #[test]
+    fn wide_rows_are_not_held_for_being_few() {
+        let wide =
+            StringViewArray::from_iter_values((0..10).map(|n| format!("{n}").repeat(1 << 20)));
+        let views = vec![("uri", Arc::new(wide) as ArrayRef)];
+        let wide = RecordBatch::try_from_iter(views).unwrap();
+        let mut writer = PartWriter::new(tempfile::tempfile().unwrap(), wide.schema());
+        for row in 0..10 {
+            writer.write(&wide.slice(row, 1)).unwrap();
+        }
+        assert!(writer.held.is_empty() && writer.begun.is_some());
+        assert_eq!(writer.finish().unwrap().rows, 10);
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl DayWriter {
     /// The finished file, synced; None where the day has no rows.
     pub(super) fn finish(mut self) -> Result<Option<StagedPart>, RollupError> {
         let failed = |source| RollupError::parquet(&self.staged.path, source);
-        let file = self.parquet.finish().map_err(failed)?;
+        let file = self.parquet.finish().map_err(failed)?.file;
         let io = |source| RollupError::io(&self.staged.path, source);
         file.sync_all().map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();
