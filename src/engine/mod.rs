@@ -21,6 +21,7 @@ mod numbers;
 mod packed;
 mod packed_input;
 mod params;
+mod parquet_scan;
 mod patience;
 mod per_dictionary;
 mod per_distinct;

@@ -12,10 +12,14 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 
 use super::packed::{Packed, Unpacked};
-use super::stored_columns::ParquetScan;
+use super::parquet_scan::ParquetScan;
 
-/// Most bytes of texts, as their files bound them, that an operator may keep beside its rows.
-const MAX_BYTES: i64 = 64 << 20;
+/// Most bytes of dictionaries, as they lie in the files, whose texts an operator may keep beside its
+/// rows. There a text takes some eight bytes, in memory with its number a hundred or more.
+const MAX_BYTES: i64 = 8 << 20;
+
+/// Least rows for each of these bytes: a text that few rows share costs more than it saves.
+const MIN_ROWS: usize = 2;
 
 /// An input that hands over some of its columns, `packed`, in dictionaries.
 pub(super) struct PackedInput {
@@ -58,9 +62,10 @@ fn scan_in_dictionaries(scan: &ParquetScan<'_>, columns: &[usize]) -> Result<Opt
     Ok(scan.map(|plan| PackedInput { plan, packed }))
 }
 
-/// Leaves the columns whose texts there is room for.
+/// Leaves the columns whose texts are few enough.
 fn keep_bounded(scan: &ParquetScan<'_>, columns: &mut Vec<usize>) {
-    let mut room = MAX_BYTES;
+    let of_rows = scan.rows().unwrap_or(0) / MIN_ROWS;
+    let mut room = MAX_BYTES.min(i64::try_from(of_rows).unwrap_or(MAX_BYTES));
     columns.retain(|column| match scan.dictionary_bytes(*column) {
         Some(bytes) if bytes <= room => {
             room -= bytes;

@@ -1,22 +1,11 @@
-//! A scan of Parquet files, how their text columns are stored, and the scan that hands them over so.
+//! How the text columns of a Parquet file are stored, as its footer says.
 //!
-//! What a file's footer says of its columns goes with the file into the plan, where the rules that
-//! work on dictionaries look for it.
+//! That goes with the file into the plan, where the rules that work on dictionaries look for it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::common::Result;
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
-};
-use datafusion::datasource::source::DataSourceExec;
-use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::projection::ProjectionExprs;
-use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_plan::ExecutionPlan;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::basic::{Encoding, PageType};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
@@ -33,8 +22,8 @@ pub(super) struct StoredColumns {
     schema: SchemaRef,
     in_dictionaries: Vec<bool>,
     in_small_dictionaries: Vec<bool>,
-    /// Bytes of each column with all that belongs to it, decompressed.
-    bytes: Vec<i64>,
+    /// Bytes of each column's dictionaries, as they lie in the file.
+    dictionary_bytes: Vec<i64>,
 }
 
 impl StoredColumns {
@@ -57,38 +46,37 @@ impl StoredColumns {
         let in_small_dictionaries = small
             .map(|(n, in_dictionary)| *in_dictionary && all_chunks(n, has_small_dictionary))
             .collect();
-        let bytes = (0..schema.fields().len()).map(|n| {
-            let chunks = footer
-                .row_groups()
-                .iter()
-                .filter_map(|group| group.columns().get(n));
-            chunks.map(ColumnChunkMetaData::uncompressed_size).sum()
+        let dictionary_bytes = (0..schema.fields().len()).map(|n| {
+            let groups = footer.row_groups().iter();
+            let chunks = groups.filter_map(|group| group.columns().get(n));
+            chunks.filter_map(dictionary_bytes).sum()
         });
         Ok(Self {
             in_dictionaries,
             in_small_dictionaries,
-            bytes: bytes.collect(),
+            dictionary_bytes: dictionary_bytes.collect(),
             schema: Arc::new(schema),
         })
     }
 
     /// Whether the column lies in small dictionaries, or is not there at all.
-    fn is_in_small_dictionaries(&self, name: &str) -> bool {
+    pub(super) fn is_in_small_dictionaries(&self, name: &str) -> bool {
         match self.schema.index_of(name) {
             Ok(place) => self.in_small_dictionaries[place],
             Err(_) => true,
         }
     }
 
-    fn dictionary_bytes(&self, name: &str) -> Option<i64> {
+    /// Bytes of the column's dictionaries, as they lie in the file; none if not all of it is in them.
+    pub(super) fn dictionary_bytes(&self, name: &str) -> Option<i64> {
         match self.schema.index_of(name) {
-            Ok(place) => self.in_dictionaries[place].then(|| self.bytes[place]),
+            Ok(place) => self.in_dictionaries[place].then(|| self.dictionary_bytes[place]),
             Err(_) => Some(0),
         }
     }
 
     /// The file's schema with the dictionaries of these columns, if it has one of them.
-    fn with_dictionaries(&self, names: &[&str]) -> Option<SchemaRef> {
+    pub(super) fn with_dictionaries(&self, names: &[&str]) -> Option<SchemaRef> {
         let mut is_other = false;
         let fields = self.schema.fields().iter().zip(&self.in_dictionaries);
         let fields = fields.map(|(field, &in_dictionary)| {
@@ -129,118 +117,10 @@ fn is_in_dictionary(chunk: &ColumnChunkMetaData) -> bool {
 }
 
 fn has_small_dictionary(chunk: &ColumnChunkMetaData) -> bool {
-    let bytes = chunk
-        .dictionary_page_offset()
-        .map(|begin| chunk.data_page_offset() - begin);
-    bytes.is_some_and(|bytes| bytes <= MAX_KEPT_BYTES)
+    dictionary_bytes(chunk).is_some_and(|bytes| bytes <= MAX_KEPT_BYTES)
 }
 
-/// A scan of Parquet files in a plan.
-pub(super) struct ParquetScan<'a> {
-    /// The columns that it hands over.
-    pub(super) columns: SchemaRef,
-    config: &'a FileScanConfig,
-    source: &'a ParquetSource,
-}
-
-impl<'a> ParquetScan<'a> {
-    pub(super) fn of(plan: &'a Arc<dyn ExecutionPlan>) -> Option<Self> {
-        let scan = plan.downcast_ref::<DataSourceExec>()?;
-        let config = scan.data_source().downcast_ref::<FileScanConfig>()?;
-        Some(Self {
-            columns: plan.schema(),
-            config,
-            source: config.file_source().downcast_ref::<ParquetSource>()?,
-        })
-    }
-
-    /// Which columns are text of the files that nothing of `kept` is computed from.
-    pub(super) fn texts_of_files(&self, kept: &[usize]) -> Vec<usize> {
-        let Some(projection) = self.source.projection() else {
-            return Vec::new();
-        };
-        let origins: Vec<_> = projection.expr_iter().collect();
-        let is_plain = |n: usize| {
-            let origin = origins.get(n)?.downcast_ref::<Column>()?;
-            (origin.name() == self.columns.field(n).name()).then_some(origin)
-        };
-        let computed: HashSet<Column> = kept
-            .iter()
-            .filter(|&&n| is_plain(n).is_none())
-            .filter_map(|&n| origins.get(n))
-            .flat_map(collect_columns)
-            .collect();
-        let is_text = |n: &usize| *self.columns.field(*n).data_type() == DataType::Utf8View;
-        let is_free = |n: &usize| is_plain(*n).is_some_and(|origin| !computed.contains(origin));
-        (0..self.columns.fields().len())
-            .filter(is_text)
-            .filter(is_free)
-            .collect()
-    }
-
-    /// Whether the column lies in small dictionaries in every file that has it.
-    pub(super) fn is_in_small_dictionaries(&self, column: usize) -> bool {
-        let name = self.columns.field(column).name();
-        self.files().all(|file| {
-            let stored = file.extension::<StoredColumns>();
-            stored.is_some_and(|stored| stored.is_in_small_dictionaries(name))
-        })
-    }
-
-    /// Most bytes that the values of the column's dictionaries have together, if it lies in
-    /// dictionaries in every file that has it.
-    pub(super) fn dictionary_bytes(&self, column: usize) -> Option<i64> {
-        let name = self.columns.field(column).name();
-        let bytes = self.files().map(|file| {
-            let stored = file.extension::<StoredColumns>()?;
-            stored.dictionary_bytes(name)
-        });
-        bytes.sum()
-    }
-
-    /// The scan of these columns instead, `packed` of its own in dictionaries; none if no file has
-    /// one of them so.
-    pub(super) fn handing_over(
-        &self,
-        columns: &ProjectionExprs,
-        packed: &[usize],
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let names = packed
-            .iter()
-            .map(|&n| self.columns.field(n).name().as_str());
-        let Some(groups) = self.files_with_dictionaries(&names.collect::<Vec<_>>()) else {
-            return Ok(None);
-        };
-        let Some(source) = self.source.try_pushdown_projection(columns)? else {
-            return Ok(None);
-        };
-        let scan = FileScanConfigBuilder::from(self.config.clone())
-            .with_source(source)
-            .with_file_groups(groups)
-            .build();
-        Ok(Some(DataSourceExec::from_data_source(scan)))
-    }
-
-    fn files(&self) -> impl Iterator<Item = &PartitionedFile> {
-        self.config.file_groups.iter().flat_map(FileGroup::iter)
-    }
-
-    /// The files, each told which columns to read as dictionaries.
-    fn files_with_dictionaries(&self, names: &[&str]) -> Option<Vec<FileGroup>> {
-        let mut is_other = false;
-        let mut file = |file: &PartitionedFile| {
-            let stored = file.extension::<StoredColumns>();
-            match stored.and_then(|stored| stored.with_dictionaries(names)) {
-                None => file.clone(),
-                Some(schema) => {
-                    is_other = true;
-                    file.clone().with_arrow_schema(schema)
-                }
-            }
-        };
-        let groups = self.config.file_groups.iter();
-        let groups = groups.map(|group| group.iter().map(&mut file).collect::<Vec<_>>().into());
-        let groups = groups.collect();
-        is_other.then_some(groups)
-    }
+fn dictionary_bytes(chunk: &ColumnChunkMetaData) -> Option<i64> {
+    let begin = chunk.dictionary_page_offset()?;
+    Some(chunk.data_page_offset() - begin)
 }

@@ -26,8 +26,8 @@ use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::ProjectionExec;
 
 use super::packed::{Packed, Unpacked};
+use super::parquet_scan::ParquetScan;
 use super::per_distinct::PerDistinct;
-use super::stored_columns::ParquetScan;
 
 /// Name of the column that says whether a row passes.
 const PASSES: &str = "passes the filter";
