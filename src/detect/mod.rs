@@ -10,6 +10,7 @@
 //! ([`runner`], [`finding`]). A rule that fails or cannot see says so and silences no other. After
 //! all rules, findings are judged in the light of one another ([`correlate`]).
 
+mod ahead;
 mod backtest;
 mod cases;
 mod controls;

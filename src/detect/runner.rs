@@ -1,13 +1,14 @@
 //! Runs rules over windows and turns their rows into findings. Rules are independent: one that
 //! fails or cannot see is reported with its reason, and the others run.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::scalar::ScalarValue;
 
+use super::ahead::{Planned, one_ahead};
 use super::correlate::Privileged;
 use super::coverage::Coverage;
 use super::finding::{Judged, Merger};
@@ -50,10 +51,18 @@ impl From<String> for Unanswered {
     }
 }
 
+/// A query that has only to be answered.
+pub type Ready<'a> = Box<dyn FnOnce() -> Result<Vec<RecordBatch>, Unanswered> + Send + 'a>;
+
 /// Who answers a rule's query: the engine's session, or a test.
-pub trait Answers {
+pub trait Answers: Sync {
     /// The result of a query, or why there is none.
     fn answer(&self, sql: &str, bindings: &Bindings) -> Result<Vec<RecordBatch>, Unanswered>;
+
+    /// Does what can be done of a query without an answer, while others may be answered.
+    fn ready<'a>(&'a self, sql: &'a str, bindings: Bindings) -> Ready<'a> {
+        Box::new(move || self.answer(sql, &bindings))
+    }
 
     /// Hears which days are judged from now on: what is expected of a day is told of these.
     fn judge_days(&self, _days: &BTreeSet<NaiveDate>) {}
@@ -113,6 +122,7 @@ pub struct RuleOutcome {
     /// Findings, those suppressed included.
     pub findings: u64,
     pub suppressed: u64,
+    /// Of planning and of answering; while one rule is answered the next is planned.
     pub elapsed_ms: u64,
 }
 
@@ -198,15 +208,29 @@ pub fn run(
         ..DetectReport::default()
     };
     answers.judge_days(&windows.days());
-    for rule in rules.iter() {
-        let asked = options.only.is_none_or(|only| only.contains(&rule.id));
-        let due = options.stage.is_none_or(|stage| stage == rule.stage());
-        if rule.status == RuleStatus::Off || !asked || !due {
-            continue;
+    let due = rules.iter().filter(|rule| {
+        let is_asked = options.only.is_none_or(|only| only.contains(&rule.id));
+        let is_due = options.stage.is_none_or(|stage| stage == rule.stage());
+        rule.status != RuleStatus::Off && is_asked && is_due
+    });
+    let due: Vec<Due> = due
+        .map(|rule| Due::of(rule, windows, coverage, options))
+        .collect();
+    let questions = due.iter().flat_map(|due| {
+        let windows = due.windows.iter();
+        windows.map(|window| {
+            (
+                due.rule.sql.as_str(),
+                bindings(due.rule, *window, options.now),
+            )
+        })
+    });
+    one_ahead(answers, questions.collect(), |planned| {
+        for due in due {
+            watch(due.rule);
+            due.run(answers, planned, options, &mut report);
         }
-        watch(rule);
-        run_rule(answers, rule, windows, coverage, options, &mut report);
-    }
+    });
     // Rules about the run itself need no past.
     let judged = windows.last_day.filter(|_| !windows.ranges.is_empty());
     if let (Some(last_day), None | Some(Stage::Logs)) = (judged, options.stage) {
@@ -216,120 +240,143 @@ pub fn run(
     report
 }
 
-fn run_rule(
-    answers: &dyn Answers,
-    rule: &Rule,
-    windows: &Windows,
-    coverage: &Coverage,
-    options: &RunOptions,
-    report: &mut DetectReport,
-) {
-    let started = Instant::now();
-    let mut outcome = RuleOutcome {
-        rule_id: rule.id.clone(),
-        version: rule.version,
-        status: RunStatus::Ok,
-        reason: None,
-        rows: 0,
-        rows_outside_window: 0,
-        findings: 0,
-        suppressed: 0,
-        elapsed_ms: 0,
-    };
-    let last_day = windows.last_day.unwrap_or_else(|| options.now.date_naive());
-    match coverage.judge(&rule.inputs, last_day, options.blind_days) {
-        Sight::Sees => {}
-        Sight::Blind(reason) => {
-            outcome.status = RunStatus::Blind;
-            outcome.reason = Some(reason);
-        }
-        Sight::NeverHadInput(reason) => {
-            outcome.status = RunStatus::NeverHadInput;
-            outcome.reason = Some(reason);
-            report.rules.push(outcome);
-            return;
+/// A rule that is to run, and over what.
+struct Due<'a> {
+    rule: &'a Rule,
+    outcome: RuleOutcome,
+    windows: Vec<Window>,
+}
+
+impl<'a> Due<'a> {
+    fn of(rule: &'a Rule, windows: &Windows, coverage: &Coverage, options: &RunOptions) -> Self {
+        let last_day = windows.last_day.unwrap_or_else(|| options.now.date_naive());
+        let (status, reason) = match coverage.judge(&rule.inputs, last_day, options.blind_days) {
+            Sight::Sees => (RunStatus::Ok, None),
+            Sight::Blind(reason) => (RunStatus::Blind, Some(reason)),
+            Sight::NeverHadInput(reason) => (RunStatus::NeverHadInput, Some(reason)),
+        };
+        let windows = match (status, rule.bucket) {
+            (RunStatus::NeverHadInput, _) => vec![],
+            (_, Bucket::None) => match (windows.standing, rule.stage()) {
+                (Some(standing), _) => vec![standing],
+                // What a run knows of itself is there without any log.
+                (None, Stage::Run) => vec![Window::of_days(last_day, last_day)],
+                (None, Stage::Logs) => vec![],
+            },
+            _ if rule.asks_indicators() && windows.archive.is_some() => {
+                windows.archive.into_iter().collect()
+            }
+            _ if coverage.reads_roster(&rule.inputs) => windows.roster_ranges.clone(),
+            _ => windows.ranges.clone(),
+        };
+        let outcome = RuleOutcome {
+            rule_id: rule.id.clone(),
+            version: rule.version,
+            status,
+            reason,
+            rows: 0,
+            rows_outside_window: 0,
+            findings: 0,
+            suppressed: 0,
+            elapsed_ms: 0,
+        };
+        Self {
+            rule,
+            outcome,
+            windows,
         }
     }
 
-    let spans: Vec<Window> = match rule.bucket {
-        Bucket::None => match (windows.standing, rule.stage()) {
-            (Some(standing), _) => vec![standing],
-            // What a run knows of itself is there without any log.
-            (None, Stage::Run) => vec![Window::of_days(last_day, last_day)],
-            (None, Stage::Logs) => vec![],
-        },
-        Bucket::Day | Bucket::Hour if rule.asks_indicators() && windows.archive.is_some() => {
-            windows.archive.into_iter().collect()
+    /// Judges the windows. `planned` has a question for each, of this rule and then of the next.
+    fn run<'q>(
+        self,
+        answers: &dyn Answers,
+        planned: &mut dyn FnMut() -> Option<Planned<'q>>,
+        options: &RunOptions,
+        report: &mut DetectReport,
+    ) {
+        let Self {
+            rule,
+            mut outcome,
+            windows,
+        } = self;
+        if outcome.status == RunStatus::NeverHadInput {
+            report.rules.push(outcome);
+            return;
         }
-        Bucket::Day | Bucket::Hour if coverage.reads_roster(&rule.inputs) => {
-            windows.roster_ranges.clone()
-        }
-        Bucket::Day | Bucket::Hour => windows.ranges.clone(),
-    };
-    let mut merger = Merger::new(rule, options.org_id);
-    let mut spans = VecDeque::from(spans);
-    while let Some(window) = spans.pop_front() {
-        let bindings = bindings(rule, window, options.now);
-        let rows = answers
-            .answer(&rule.sql, &bindings)
-            .and_then(|batches| Ok(read_rows(rule, &batches)?));
-        let rows = match rows {
-            Ok(rows) => rows,
-            Err(why) => {
-                // Findings are of days: many days at once and one by one come to the same.
-                let halves = window.halves().filter(|_| rule.bucket != Bucket::None);
-                if let (true, Some((first, second))) = (why.out_of_memory, halves) {
-                    spans.push_front(second);
-                    spans.push_front(first);
-                    continue;
-                }
-                outcome.status = RunStatus::Failed;
-                outcome.reason = Some(printable(&why.reason, REASON_CHARS));
-                continue;
-            }
-        };
-        outcome.rows += rows.len() as u64;
-        for row in rows {
-            if rule.bucket != Bucket::None && !window.contains(row.occurred_at) {
-                outcome.rows_outside_window += 1;
-                continue;
-            }
-            let mark = match rule.status {
-                RuleStatus::Staging => Mark::labelled(STAGING),
-                _ => options.suppressions.mark(&rule.id, &row, options.now),
-            };
-            merger.add(row, mark);
-        }
-        // A blind rule has not seen that a finding is over.
-        if outcome.status != RunStatus::Blind {
-            report.evaluated.push(EvaluatedWindow {
-                rule_id: rule.id.clone(),
-                from: window.from,
-                to: window.to,
+        let mut elapsed = Duration::ZERO;
+        let mut merger = Merger::new(rule, options.org_id);
+        for window in windows {
+            let mut ready = planned().map(|(ready, planning)| {
+                elapsed += planning;
+                ready
             });
+            let started = Instant::now();
+            let mut pending = vec![window];
+            while let Some(window) = pending.pop() {
+                let batches = match ready.take() {
+                    Some(ready) => ready(),
+                    None => answers.answer(&rule.sql, &bindings(rule, window, options.now)),
+                };
+                let rows = match batches.and_then(|batches| Ok(read_rows(rule, &batches)?)) {
+                    Ok(rows) => rows,
+                    Err(why) => {
+                        // Findings are of days: many days at once and one by one come to the same.
+                        let halves = window.halves().filter(|_| rule.bucket != Bucket::None);
+                        if let (true, Some((first, second))) = (why.out_of_memory, halves) {
+                            pending.extend([second, first]);
+                            continue;
+                        }
+                        outcome.status = RunStatus::Failed;
+                        outcome.reason = Some(printable(&why.reason, REASON_CHARS));
+                        continue;
+                    }
+                };
+                outcome.rows += rows.len() as u64;
+                for row in rows {
+                    if rule.bucket != Bucket::None && !window.contains(row.occurred_at) {
+                        outcome.rows_outside_window += 1;
+                        continue;
+                    }
+                    let mark = match rule.status {
+                        RuleStatus::Staging => Mark::labelled(STAGING),
+                        _ => options.suppressions.mark(&rule.id, &row, options.now),
+                    };
+                    merger.add(row, mark);
+                }
+                // A blind rule has not seen that a finding is over.
+                if outcome.status != RunStatus::Blind {
+                    report.evaluated.push(EvaluatedWindow {
+                        rule_id: rule.id.clone(),
+                        from: window.from,
+                        to: window.to,
+                    });
+                }
+            }
+            elapsed += started.elapsed();
         }
+        if outcome.rows_outside_window > 0 {
+            tracing::warn!(
+                rule = rule.id,
+                rows = outcome.rows_outside_window,
+                "the rule gave rows outside its window, which are not judged"
+            );
+        }
+        for Judged {
+            finding,
+            suppressions,
+        } in merger.finish()
+        {
+            outcome.findings += 1;
+            outcome.suppressed += u64::from(finding.suppressed_by.is_some());
+            let id = &finding.finding_id;
+            let matches = suppressions.into_iter().map(|n| (id.clone(), n));
+            report.matches.extend(matches);
+            report.findings.push(finding);
+        }
+        outcome.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        report.rules.push(outcome);
     }
-    if outcome.rows_outside_window > 0 {
-        tracing::warn!(
-            rule = rule.id,
-            rows = outcome.rows_outside_window,
-            "the rule gave rows outside its window, which are not judged"
-        );
-    }
-    for Judged {
-        finding,
-        suppressions,
-    } in merger.finish()
-    {
-        outcome.findings += 1;
-        outcome.suppressed += u64::from(finding.suppressed_by.is_some());
-        let id = &finding.finding_id;
-        let matches = suppressions.into_iter().map(|n| (id.clone(), n));
-        report.matches.extend(matches);
-        report.findings.push(finding);
-    }
-    outcome.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    report.rules.push(outcome);
 }
 
 /// The values of the parameters that the rule's query uses.

@@ -1,6 +1,6 @@
 //! What the runner promises, with canned answers in the place of a session.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 
 use chrono::NaiveDate;
 use datafusion::arrow::array::{StringArray, TimestampMillisecondArray};
@@ -129,6 +129,57 @@ fn days_that_are_too_many_at_once_are_asked_one_by_one_and_come_to_the_same() {
     assert_eq!(at_once.rules[0].status, RunStatus::Ok);
     assert_eq!(shown(&at_once), shown(&one_by_one));
     assert!(one_by_one.evaluated.len() > at_once.evaluated.len());
+}
+
+/// Answers a question when the next one is planned, and the last one at once.
+struct Overlapping {
+    canned: Canned,
+    planned: (Mutex<usize>, Condvar),
+    questions: usize,
+    asked: Mutex<Vec<(usize, usize)>>,
+}
+
+impl Answers for Overlapping {
+    fn answer(&self, sql: &str, bindings: &Bindings) -> Result<Vec<RecordBatch>, Unanswered> {
+        self.canned.answer(sql, bindings)
+    }
+
+    fn ready<'a>(&'a self, sql: &'a str, bindings: Bindings) -> Ready<'a> {
+        let (planned, changed) = &self.planned;
+        let number = {
+            let mut planned = planned.lock().unwrap();
+            *planned += 1;
+            *planned
+        };
+        changed.notify_all();
+        Box::new(move || {
+            let next = (number + 1).min(self.questions);
+            let waited = changed.wait_timeout_while(
+                planned.lock().unwrap(),
+                std::time::Duration::from_secs(60),
+                |planned| *planned < next,
+            );
+            self.asked
+                .lock()
+                .unwrap()
+                .push((number, *waited.unwrap().0));
+            self.answer(sql, &bindings)
+        })
+    }
+}
+
+#[test]
+fn while_a_rule_is_answered_the_next_is_planned_and_no_more() {
+    let rules = rules(&[("one", ""), ("three", ""), ("two", "")]);
+    let overlapping = Overlapping {
+        canned: canned(),
+        planned: Default::default(),
+        questions: 3,
+        asked: Mutex::default(),
+    };
+    let report = night(&overlapping, &rules, &[10, 11]);
+    assert_eq!(*overlapping.asked.lock().unwrap(), [(1, 2), (2, 3), (3, 3)]);
+    assert_eq!(shown(&report), shown(&night(&canned(), &rules, &[10, 11])));
 }
 
 #[test]

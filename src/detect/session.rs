@@ -7,15 +7,19 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 
 use super::lint::Plans;
-use super::runner::{Answers, Bindings, Unanswered};
+use super::runner::{Answers, Bindings, Ready, Unanswered};
 use crate::engine::{EngineError, Params, Session};
 
 impl Answers for Session {
     fn answer(&self, sql: &str, bindings: &Bindings) -> Result<Vec<RecordBatch>, Unanswered> {
-        let answer = self.query(sql, &params(bindings));
-        answer.map_err(|error| Unanswered {
-            reason: error.to_string(),
-            out_of_memory: matches!(error, EngineError::OutOfMemory { .. }),
+        self.query(sql, &params(bindings)).map_err(unanswered)
+    }
+
+    fn ready<'a>(&'a self, sql: &'a str, bindings: Bindings) -> Ready<'a> {
+        let prepared = self.prepare(sql, &params(&bindings));
+        Box::new(move || {
+            let answer = prepared.and_then(|prepared| self.run(prepared)?.collect());
+            answer.map_err(unanswered)
         })
     }
 
@@ -27,6 +31,13 @@ impl Answers for Session {
 impl Plans for Session {
     fn plan(&self, sql: &str, bindings: &Bindings) -> Result<SchemaRef, String> {
         Session::plan(self, sql, &params(bindings)).map_err(|e| e.to_string())
+    }
+}
+
+fn unanswered(error: EngineError) -> Unanswered {
+    Unanswered {
+        reason: error.to_string(),
+        out_of_memory: matches!(error, EngineError::OutOfMemory { .. }),
     }
 }
 

@@ -47,7 +47,7 @@ pub use rollup_schema::{
     ACTIVITY_COUNTS, ACTIVITY_DISTINCT, ROLLUP_ACTIVITY, ROLLUP_LOGINS, ROLLUP_SIGHTINGS,
     activity_schema, login_attempt_schema, sighting_schema,
 };
-pub use session::{BatchStream, Session};
+pub use session::{BatchStream, Prepared, Session};
 
 #[cfg(test)]
 mod tests;

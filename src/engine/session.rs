@@ -186,7 +186,12 @@ impl Session {
 
     /// The answer batch by batch, as it is computed.
     pub fn stream(&self, sql: &str, params: &Params) -> Result<BatchStream<'_>, EngineError> {
-        self.run(self.logical_plan(sql, params)?, &self.context.state())
+        self.run(self.prepare(sql, params)?)
+    }
+
+    /// Plans a query. Others may be answered in the meantime.
+    pub fn prepare(&self, sql: &str, params: &Params) -> Result<Prepared, EngineError> {
+        self.prepare_logical(self.logical_plan(sql, params)?, &self.context.state())
     }
 
     /// [`Session::stream`] of a query that unites many event types and orders the whole, of which
@@ -206,18 +211,26 @@ impl Session {
             prune::without_empty_branches(logical, &state).map_err(|error| self.explain(&error))?;
         let optimizer = &mut state.config_mut().options_mut().optimizer;
         optimizer.repartition_sorts = false;
-        self.run(logical, &state)
+        self.run(self.prepare_logical(logical, &state)?)
     }
 
-    fn run(
+    fn prepare_logical(
         &self,
         logical: LogicalPlan,
         state: &SessionState,
-    ) -> Result<BatchStream<'_>, EngineError> {
-        let schema = Arc::clone(logical.schema().inner());
+    ) -> Result<Prepared, EngineError> {
         let plan = self
             .wait(state.create_physical_plan(&logical))?
             .map_err(|error| self.explain(&error))?;
+        Ok(Prepared {
+            schema: Arc::clone(logical.schema().inner()),
+            plan,
+        })
+    }
+
+    /// The answer of a query that this session has planned, batch by batch.
+    pub fn run(&self, prepared: Prepared) -> Result<BatchStream<'_>, EngineError> {
+        let Prepared { schema, plan } = prepared;
         let workers = self.workers.handle();
         let batches = {
             // Operators spawn their tasks on the runtime that is entered here.
@@ -241,18 +254,12 @@ impl Session {
 
     /// Plans a query without running it: its result columns, or what is wrong with it.
     pub fn plan(&self, sql: &str, params: &Params) -> Result<SchemaRef, EngineError> {
-        let logical = self.logical_plan(sql, params)?;
-        self.wait(self.context.state().create_physical_plan(&logical))?
-            .map_err(|error| self.explain(&error))?;
-        Ok(Arc::clone(logical.schema().inner()))
+        Ok(self.prepare(sql, params)?.schema)
     }
 
     /// The physical plan of a query as indented text.
     pub fn physical_plan(&self, sql: &str, params: &Params) -> Result<String, EngineError> {
-        let logical = self.logical_plan(sql, params)?;
-        let plan = self
-            .wait(self.context.state().create_physical_plan(&logical))?
-            .map_err(|error| self.explain(&error))?;
+        let plan = self.prepare(sql, params)?.plan;
         Ok(displayable(plan.as_ref()).indent(false).to_string())
     }
 
@@ -352,6 +359,12 @@ fn app_ids(lake: &Lake) -> Result<Slot, EngineError> {
         sql: views::APP_IDS,
         params: Params::new().with("first", first),
     })
+}
+
+/// A query that is planned and not running.
+pub struct Prepared {
+    schema: SchemaRef,
+    plan: Arc<dyn ExecutionPlan>,
 }
 
 /// A running query. Dropping it stops the query.
