@@ -1,5 +1,5 @@
-//! Plans a run's questions one ahead: to plan a rule takes as long as to answer it, and the one
-//! is work for a single thread.
+//! Plans a run's questions ahead: to plan a rule takes as long as to answer it, and that is work for
+//! a single thread.
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -7,22 +7,25 @@ use std::time::{Duration, Instant};
 
 use super::runner::{Answers, Bindings, Ready};
 
+/// Most plans that wait. Some rules are planned in a moment and answered slowly, and the other way
+/// round.
+const MAX_WAITING: usize = 4;
+
 /// As the main thread has it: plans are deep.
 const STACK_BYTES: usize = 8 << 20;
 
 /// A question that has been planned, and how long that took.
 pub(super) type Planned<'a> = (Ready<'a>, Duration);
 
-/// Calls `ask` with what hands out the questions one by one and in their order. It plans each while
-/// the one before it is being answered. None: there is no other thread to plan on.
-pub(super) fn one_ahead<'a, T>(
+/// Calls `ask` with what hands out the questions one by one and in their order, planned while those
+/// before them are answered. None: there is no other thread to plan on.
+pub(super) fn plan_ahead<'a, T>(
     answers: &'a dyn Answers,
     questions: Vec<(&'a str, Bindings)>,
     ask: impl FnOnce(&mut dyn FnMut() -> Option<Planned<'a>>) -> T,
 ) -> T {
     thread::scope(|scope| {
-        // Nothing waits in it: one plan is ready and no more.
-        let (planned, asked) = sync_channel(0);
+        let (planned, asked) = sync_channel(MAX_WAITING);
         let plan = move || {
             for (sql, bindings) in questions {
                 let started = Instant::now();

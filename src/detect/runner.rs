@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::scalar::ScalarValue;
 
-use super::ahead::{Planned, one_ahead};
+use super::ahead::{Planned, plan_ahead};
 use super::correlate::Privileged;
 use super::coverage::Coverage;
 use super::finding::{Judged, Merger};
@@ -225,7 +225,7 @@ pub fn run(
             )
         })
     });
-    one_ahead(answers, questions.collect(), |planned| {
+    plan_ahead(answers, questions.collect(), |planned| {
         for due in due {
             watch(due.rule);
             due.run(answers, planned, options, &mut report);

@@ -10,6 +10,8 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::small_files::places;
+
 /// The first file of the plan that cannot be read to its end, and why.
 pub(super) fn damaged_file(plan: &Arc<dyn ExecutionPlan>) -> Option<(PathBuf, String)> {
     files_of(plan).into_iter().find_map(|path| {
@@ -23,7 +25,8 @@ fn files_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<PathBuf> {
         .into_iter()
         .flat_map(|scan| &scan.file_groups)
         .flat_map(|group| group.iter())
-        .map(|file| Path::new("/").join(file.path().as_ref()))
+        .flat_map(places)
+        .map(|place| Path::new("/").join(place.as_ref()))
         .collect();
     files.extend(plan.children().into_iter().flat_map(files_of));
     files.sort();

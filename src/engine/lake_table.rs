@@ -33,7 +33,7 @@ use datafusion::scalar::ScalarValue;
 use parquet::file::metadata::PageIndexPolicy;
 
 use super::error::EngineError;
-use super::small_files::SmallFiles;
+use super::small_files::{SmallFile, SmallFiles, in_place_of};
 use super::stored_columns::StoredColumns;
 use crate::lake::Part;
 
@@ -160,9 +160,14 @@ impl TableProvider for LakeTable {
                 file.look_into(store.as_ref(), &footers).await;
             }
         }
-        let groups = in_groups(files, state.config().target_partitions())?;
+        let groups = in_groups(files, state.config().target_partitions()).into_iter();
+        let groups: Vec<FileGroup> = match are_small {
+            true => groups.map(small_files).collect::<Result<_>>()?,
+            false => groups.map(partitioned_files).collect::<Result<_>>()?,
+        };
         let source: Arc<dyn FileSource> = match are_small {
-            true => Arc::new(SmallFiles::new(self.table_schema.clone(), footers)),
+            // To a scan that makes the column of the day itself it is one of the files'.
+            true => Arc::new(SmallFiles::new(TableSchema::from(&schema), footers)),
             // The filters come back as a predicate of the scan when the plan is optimised.
             false => Arc::new(
                 ParquetSource::new(self.table_schema.clone())
@@ -218,35 +223,56 @@ fn plain(stored: &Schema) -> SchemaRef {
 }
 
 /// Spreads the files over at most `partitions` groups of about equal bytes, keeping their order.
-fn in_groups(files: Vec<&LakeFile>, partitions: usize) -> Result<Vec<FileGroup>> {
+fn in_groups(files: Vec<&LakeFile>, partitions: usize) -> Vec<Vec<&LakeFile>> {
     let total: u64 = files.iter().map(|f| f.part.bytes).sum();
     let share = total.div_ceil(partitions.max(1) as u64).max(1);
     let mut groups = vec![];
     let (mut group, mut bytes) = (vec![], 0);
     for file in files {
-        group.push(partitioned_file(file)?);
         bytes += file.part.bytes;
+        group.push(file);
         if bytes >= share {
-            groups.push(FileGroup::new(std::mem::take(&mut group)));
+            groups.push(std::mem::take(&mut group));
             bytes = 0;
         }
     }
     if !group.is_empty() {
-        groups.push(FileGroup::new(group));
+        groups.push(group);
     }
-    Ok(groups)
+    groups
+}
+
+fn small_files(files: Vec<&LakeFile>) -> Result<FileGroup> {
+    let files = files.into_iter().map(|file| {
+        check_presence(&file.part)?;
+        Ok(SmallFile {
+            meta: object_meta(&file.part)?,
+            last: day_of(&file.part),
+        })
+    });
+    let file = in_place_of(files.collect::<Result<_>>()?);
+    Ok(FileGroup::new(file.into_iter().collect()))
+}
+
+fn partitioned_files(files: Vec<&LakeFile>) -> Result<FileGroup> {
+    let files = files.into_iter().map(partitioned_file);
+    Ok(FileGroup::new(files.collect::<Result<_>>()?))
 }
 
 fn partitioned_file(file: &LakeFile) -> Result<PartitionedFile> {
     let part = &file.part;
     check_presence(part)?;
     let to_read = PartitionedFile::new_from_meta(object_meta(part)?)
-        .with_partition_values(vec![ScalarValue::Date32(Some(days_since_epoch(part.day)))])
+        .with_partition_values(vec![day_of(part)])
         .with_statistics(Arc::clone(&file.statistics));
     Ok(match file.stored.get() {
         Some(stored) => to_read.with_extension(stored.clone()),
         None => to_read,
     })
+}
+
+fn day_of(part: &Part) -> ScalarValue {
+    ScalarValue::Date32(Some(days_since_epoch(part.day)))
 }
 
 fn object_meta(part: &Part) -> Result<ObjectMeta> {
@@ -303,7 +329,7 @@ fn part_statistics(part: &Part, schema: &Schema) -> Statistics {
     }
     if let Ok(index) = schema.index_of(DAY) {
         let column = &mut statistics.column_statistics[index];
-        let day = Precision::Exact(ScalarValue::Date32(Some(days_since_epoch(part.day))));
+        let day = Precision::Exact(day_of(part));
         column.min_value = day.clone();
         column.max_value = day;
         column.null_count = Precision::Exact(0);

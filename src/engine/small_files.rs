@@ -6,7 +6,8 @@
 //! all of that costs more than the rows. Which days to read at all the ledger has said already, and
 //! the filter stays in the plan above the scan.
 //!
-//! What it reads of a file waits for no other thread: the lake is on this machine.
+//! What it reads of a file waits for no other thread: the lake is on this machine. And in the plan
+//! one file stands for all that a partition reads, for every step of planning copies what stands there.
 
 use std::any::Any;
 use std::fs::File;
@@ -18,7 +19,7 @@ use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use bytes::{Buf, Bytes};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{HashMap, Result};
+use datafusion::common::{HashMap, Result, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{
     apply_file_schema_type_coercions, metadata::CachedParquetMetaData,
@@ -31,11 +32,13 @@ use datafusion::execution::cache::cache_manager::{
     CachedFileMetadataEntry, FileMetadata, FileMetadataCache,
 };
 use datafusion::object_store::local::LocalFileSystem;
+use datafusion::object_store::path::Path as StorePath;
 use datafusion::object_store::{ObjectMeta, ObjectStore};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::apply_expression_roots;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::scalar::ScalarValue;
 use datafusion_datasource::projection::{ProjectionOpener, SplitProjection};
 use futures::{FutureExt, StreamExt};
 use parquet::arrow::ProjectionMask;
@@ -48,6 +51,30 @@ use parquet::file::reader::{ChunkReader, Length};
 
 /// Columns nearer to each other than this, in bytes, are read with what lies between them.
 const NEAR: u64 = 4096;
+
+/// A Parquet file on this machine.
+pub(super) struct SmallFile {
+    pub(super) meta: ObjectMeta,
+    /// Of the table's last column, which the file lacks: the same in all of its rows.
+    pub(super) last: ScalarValue,
+}
+
+/// What goes with the file that stands for several.
+struct Members(Arc<[SmallFile]>);
+
+/// One file that stands in a plan for all of these; none if there are none.
+pub(super) fn in_place_of(files: Vec<SmallFile>) -> Option<PartitionedFile> {
+    let first = files.first()?.meta.clone();
+    Some(PartitionedFile::new_from_meta(first).with_extension(Members(files.into())))
+}
+
+/// Where the files are that this one stands for: itself, as a rule.
+pub(super) fn places(file: &PartitionedFile) -> Vec<&StorePath> {
+    match file.extension::<Members>() {
+        Some(Members(files)) => files.iter().map(|file| &file.meta.location).collect(),
+        None => vec![file.path()],
+    }
+}
 
 /// Parquet files on this machine, read as columns of `table_schema`. A column that a file lacks is NULL.
 #[derive(Clone)]
@@ -81,7 +108,7 @@ impl FileSource for SmallFiles {
         let schema = self.table_schema.file_schema();
         let opener = Arc::new(Opener {
             table: Arc::clone(schema),
-            wanted: Arc::new(schema.project(&self.projection.file_indices)?),
+            wanted: self.projection.file_indices.clone(),
             batch_size: self.batch_size,
             footers: Arc::clone(&self.footers),
         });
@@ -137,43 +164,73 @@ impl FileSource for SmallFiles {
     }
 }
 
-/// Opens files one by one, and reads the wanted columns of each in the order and with the types
-/// of the table.
+/// Reads the wanted columns of file after file, in the order and with the types of the table.
 #[derive(Clone)]
 struct Opener {
     table: SchemaRef,
-    wanted: SchemaRef,
+    wanted: Vec<usize>,
     batch_size: usize,
     footers: Arc<FileMetadataCache>,
 }
 
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+
 impl FileOpener for Opener {
     fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
-        let opener = self.clone();
-        Ok(async move {
-            let batches = opener.read(&file.object_meta)?;
-            Ok(futures::stream::iter(batches).boxed())
-        }
-        .boxed())
+        let Some(Members(files)) = file.extension() else {
+            return internal_err!("{} is not one of the lake's small files", file.path());
+        };
+        let (opener, files) = (self.clone(), Arc::clone(files));
+        let wanted = Arc::new(self.table.project(&self.wanted)?);
+        let batches = (0..files.len()).flat_map(move |n| -> Batches {
+            match opener.read(&files[n], &wanted) {
+                Ok(batches) => Box::new(batches),
+                Err(error) => Box::new(std::iter::once(Err(error))),
+            }
+        });
+        Ok(async move { Ok(futures::stream::iter(batches).boxed()) }.boxed())
     }
 }
 
 impl Opener {
     fn read(
         &self,
-        meta: &ObjectMeta,
+        small: &SmallFile,
+        wanted: &SchemaRef,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
+        let meta = &small.meta;
         let path = LocalFileSystem::new().path_to_filesystem(&meta.location)?;
         let mut file = File::open(path)?;
         let footer = self.footer(meta, &file)?;
-        let columns = Columns::of(&footer, &self.wanted);
+        let columns = self.columns(&footer, small);
         let chunks = Chunks::read(&mut file, meta.size, &footer, &columns.roots)?;
         let mask = ProjectionMask::roots(footer.parquet_schema(), columns.roots.iter().copied());
         let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, footer)
             .with_projection(mask)
             .with_batch_size(self.batch_size)
             .build()?;
-        Ok(columns.arrange(batches, Arc::clone(&self.wanted)))
+        Ok(columns.arrange(batches, Arc::clone(wanted)))
+    }
+
+    fn columns(&self, footer: &ArrowReaderMetadata, small: &SmallFile) -> Columns {
+        let stored = footer.schema().fields();
+        let last = self.table.fields().len() - 1;
+        let root = |column: &usize| {
+            let name = self.table.field(*column).name();
+            stored.find(name).map(|(root, _)| root)
+        };
+        let of_file = self.wanted.iter().filter(|column| **column != last);
+        let mut roots: Vec<usize> = of_file.filter_map(root).collect();
+        roots.sort_unstable();
+        let source = |column: &usize| {
+            if *column == last {
+                return Source::Same(small.last.clone());
+            }
+            let place = root(column).and_then(|root| roots.binary_search(&root).ok());
+            place.map_or(Source::Lacking, Source::Stored)
+        };
+        let sources = self.wanted.iter().map(source).collect();
+        Columns { roots, sources }
     }
 
     /// From the cache, or from the end of the file. A footer that a scan of large files has left
@@ -234,28 +291,21 @@ impl FileMetadata for Footer {
     }
 }
 
-/// Where in a file the wanted columns are.
+/// Where the wanted columns of a file come from.
 struct Columns {
     /// Of the file's columns those that are wanted, in its order.
     roots: Vec<usize>,
-    /// For each wanted column its place in `roots`; None: the file lacks it.
-    places: Vec<Option<usize>>,
+    sources: Vec<Source>,
+}
+
+enum Source {
+    /// Its place in `roots`.
+    Stored(usize),
+    Same(ScalarValue),
+    Lacking,
 }
 
 impl Columns {
-    fn of(footer: &ArrowReaderMetadata, wanted: &SchemaRef) -> Self {
-        let stored = footer.schema().fields();
-        let wanted = wanted.fields().iter();
-        let found: Vec<Option<usize>> = wanted
-            .map(|field| stored.find(field.name()).map(|(root, _)| root))
-            .collect();
-        let mut roots: Vec<usize> = found.iter().copied().flatten().collect();
-        roots.sort_unstable();
-        let place = |root: usize| roots.binary_search(&root).ok();
-        let places = found.iter().map(|root| root.and_then(place)).collect();
-        Self { roots, places }
-    }
-
     fn arrange(
         self,
         batches: ParquetRecordBatchReader,
@@ -264,23 +314,26 @@ impl Columns {
         batches.map(move |batch| {
             let batch = batch?;
             let rows = batch.num_rows();
-            let column = |(place, field): (&Option<usize>, &Arc<arrow::datatypes::Field>)| {
-                let stored: ArrayRef = match place {
-                    Some(place) => Arc::clone(batch.column(*place)),
-                    None => new_null_array(field.data_type(), rows),
-                };
-                match stored.data_type() == field.data_type() {
-                    true => Ok(stored),
-                    false => cast(&stored, field.data_type()),
-                }
-            };
-            let columns = self.places.iter().zip(wanted.fields()).map(column);
-            let columns = columns.collect::<std::result::Result<_, _>>()?;
+            let columns = self
+                .sources
+                .iter()
+                .zip(wanted.fields())
+                .map(|(source, field)| {
+                    let column = match source {
+                        Source::Stored(place) => Arc::clone(batch.column(*place)),
+                        Source::Same(value) => value.to_array_of_size(rows)?,
+                        Source::Lacking => new_null_array(field.data_type(), rows),
+                    };
+                    Ok(match column.data_type() == field.data_type() {
+                        true => column,
+                        false => cast(&column, field.data_type())?,
+                    })
+                });
+            let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
             let options = RecordBatchOptions::new().with_row_count(Some(rows));
+            let wanted = Arc::clone(&wanted);
             Ok(RecordBatch::try_new_with_options(
-                Arc::clone(&wanted),
-                columns,
-                &options,
+                wanted, columns, &options,
             )?)
         })
     }

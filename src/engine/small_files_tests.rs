@@ -10,10 +10,11 @@ use datafusion::error::Result;
 use datafusion::execution::cache::default_cache::DefaultCache;
 use datafusion::object_store::ObjectMeta;
 use datafusion::object_store::path::Path as StorePath;
+use datafusion::scalar::ScalarValue;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
-use super::Opener;
+use super::{Opener, SmallFile};
 
 /// Three rows in two row groups: the table's columns in another order and another type, and one
 /// that no table has, far wider than what lies between two reads.
@@ -48,12 +49,13 @@ fn table() -> SchemaRef {
         field("user_id", DataType::Utf8View),
         field("app", DataType::Utf8View),
         field("line_no", DataType::UInt64),
+        field("day", DataType::Date32),
     ]))
 }
 
 fn opener(wanted: &[usize]) -> Opener {
     Opener {
-        wanted: Arc::new(table().project(wanted).unwrap()),
+        wanted: wanted.to_vec(),
         table: table(),
         batch_size: 2,
         footers: Arc::new(DefaultCache::new(1 << 20)),
@@ -71,24 +73,29 @@ fn meta(path: &Path) -> ObjectMeta {
 }
 
 fn read(opener: &Opener, meta: &ObjectMeta) -> Result<Vec<RecordBatch>> {
-    opener.read(meta)?.collect()
+    let file = SmallFile {
+        meta: meta.clone(),
+        last: ScalarValue::Date32(Some(20_000)),
+    };
+    let wanted = Arc::new(opener.table.project(&opener.wanted)?);
+    opener.read(&file, &wanted)?.collect()
 }
 
 #[test]
 fn columns_come_in_the_order_and_the_types_of_the_table_and_null_where_the_file_has_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path());
-    let batches = read(&opener(&[0, 1, 2]), &meta(&path)).unwrap();
+    let batches = read(&opener(&[0, 1, 2, 3]), &meta(&path)).unwrap();
     assert_eq!(batches.len(), 2);
     assert_eq!(batches[0].schema(), table());
     let expected = "\
-+---------+-----+---------+
-| user_id | app | line_no |
-+---------+-----+---------+
-| a       |     | 1       |
-|         |     | 2       |
-| c       |     | 3       |
-+---------+-----+---------+";
++---------+-----+---------+------------+
+| user_id | app | line_no | day        |
++---------+-----+---------+------------+
+| a       |     | 1       | 2024-10-04 |
+|         |     | 2       | 2024-10-04 |
+| c       |     | 3       | 2024-10-04 |
++---------+-----+---------+------------+";
     let shown = pretty_format_batches(&batches).unwrap().to_string();
     assert_eq!(shown, expected);
 }
@@ -97,7 +104,7 @@ fn columns_come_in_the_order_and_the_types_of_the_table_and_null_where_the_file_
 fn rows_are_counted_where_no_column_is_wanted() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path());
-    for wanted in [&[][..], &[1]] {
+    for wanted in [&[][..], &[1], &[3]] {
         let batches = read(&opener(wanted), &meta(&path)).unwrap();
         assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
     }
