@@ -72,7 +72,10 @@ pub(super) fn context(options: &EngineOptions) -> Result<SessionContext, EngineE
         .with_physical_optimizer_rules(physical_rules())
         .with_optimizer_rule(Arc::new(LimitAboveWindow))
         .build();
-    Ok(SessionContext::new_with_state(state))
+    let context = SessionContext::new_with_state(state);
+    // One file stands for many in a scan of small ones. Where a row came from is in `file_id`.
+    context.deregister_udf("input_file_name");
+    Ok(context)
 }
 
 /// Where to put what does not fit into memory: a private folder of the system for those who may

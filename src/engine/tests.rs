@@ -331,3 +331,17 @@ fn each_of_several_extremes_is_of_all_files() {
         assert_eq!(both, [alone.join("|")], "{extreme}");
     }
 }
+
+#[test]
+fn no_file_of_the_lake_is_named_for_another() {
+    let mut fixture = Fixture::new();
+    for day in ["13", "14"] {
+        let at = format!("2026-01-{day}T10:00:00Z");
+        fixture.add("Login", &[json!({"at": at, "user_id": ERP})]);
+    }
+    let asked = fixture.session("").query(
+        "SELECT DISTINCT input_file_name() FROM elf_login",
+        &Params::new(),
+    );
+    assert!(asked.is_err());
+}
