@@ -53,13 +53,9 @@ default = "800d"
 meaning = "how far back the last activity is looked for"
 */
 WITH
--- One small row a day, account and app.
+-- Of two years no more than who was active with what app on which day.
 active AS (
-    SELECT
-        user_key, coalesce(app_key, '') AS app, day,
-        max(user_id) AS user_id, max(username) AS username, max(role) AS role, max(role_source) AS role_source,
-        max(system) AS system, max(owner) AS owner,
-        min(first_at) AS first_at, max(last_at) AS last_at, sum(events) AS events
+    SELECT user_key, coalesce(app_key, '') AS app, day
     FROM sightings
     WHERE day >= CAST($window_start - $lookback AS DATE) AND day < CAST($window_end AS DATE)
       AND kind = 'source'
@@ -67,14 +63,28 @@ active AS (
 ),
 gaps AS (
     SELECT
-        *,
+        user_key, app, day,
         max(day) OVER (
             PARTITION BY user_key ORDER BY day
             RANGE BETWEEN UNBOUNDED PRECEDING AND INTERVAL '1 day' PRECEDING
         ) AS user_day_before,
-        lag(day) OVER (PARTITION BY user_key, app ORDER BY day) AS app_day_before,
-        row_number() OVER (PARTITION BY user_key, day ORDER BY first_at, app) AS turn
+        lag(day) OVER (PARTITION BY user_key, app ORDER BY day) AS app_day_before
     FROM active
+),
+-- The days judged, one row each for account and app.
+awake AS (
+    SELECT *, row_number() OVER (PARTITION BY user_key, day ORDER BY first_at, app) AS turn
+    FROM (
+        SELECT
+            user_key, coalesce(app_key, '') AS app, day,
+            max(user_id) AS user_id, max(username) AS username, max(role) AS role, max(role_source) AS role_source,
+            max(system) AS system, max(owner) AS owner,
+            min(first_at) AS first_at, max(last_at) AS last_at, sum(events) AS events
+        FROM sightings
+        WHERE day >= CAST($window_start AS DATE) AND day < CAST($window_end AS DATE)
+          AND kind = 'source'
+        GROUP BY user_key, coalesce(app_key, ''), day
+    ) d
 ),
 -- Days with logs, counted through.
 covered AS (
@@ -90,15 +100,15 @@ covered AS (
 -- The account as a whole, told with the app it woke by; or one app of an account that is awake.
 woken AS (
     SELECT
-        g.*, NOT coalesce(g.user_day_before > g.app_day_before, false) AS is_account,
+        a.*, NOT coalesce(g.user_day_before > g.app_day_before, false) AS is_account,
         CASE WHEN g.user_day_before > g.app_day_before THEN g.app_day_before ELSE g.user_day_before END AS day_before
-    FROM gaps g
-    WHERE g.day >= CAST($window_start AS DATE)
-      AND g.role IN ('integration', 'internal_system', 'ci', 'human_admin')
+    FROM awake a
+    JOIN gaps g ON g.user_key = a.user_key AND g.app = a.app AND g.day = a.day
+    WHERE a.role IN ('integration', 'internal_system', 'ci', 'human_admin')
       AND (
         -- By another app the account was not silent, or this app is new to it.
-        (g.user_day_before > g.app_day_before AND g.app <> '' AND g.role <> 'human_admin')
-        OR (g.turn = 1 AND (g.app_day_before IS NULL OR g.user_day_before = g.app_day_before))
+        (g.user_day_before > g.app_day_before AND a.app <> '' AND a.role <> 'human_admin')
+        OR (a.turn = 1 AND (g.app_day_before IS NULL OR g.user_day_before = g.app_day_before))
       )
 ),
 judged AS (
