@@ -246,6 +246,7 @@ fn small_files(files: Vec<&LakeFile>) -> Result<FileGroup> {
     let files = files.into_iter().map(|file| {
         check_presence(&file.part)?;
         Ok(SmallFile {
+            path: file.part.path.clone(),
             meta: object_meta(&file.part)?,
             last: day_of(&file.part),
         })

@@ -12,6 +12,7 @@
 use std::any::Any;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
@@ -31,7 +32,6 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::cache::cache_manager::{
     CachedFileMetadataEntry, FileMetadata, FileMetadataCache,
 };
-use datafusion::object_store::local::LocalFileSystem;
 use datafusion::object_store::path::Path as StorePath;
 use datafusion::object_store::{ObjectMeta, ObjectStore};
 use datafusion::physical_expr::PhysicalExpr;
@@ -54,6 +54,7 @@ const NEAR: u64 = 4096;
 
 /// A Parquet file on this machine.
 pub(super) struct SmallFile {
+    pub(super) path: PathBuf,
     pub(super) meta: ObjectMeta,
     /// Of the table's last column, which the file lacks: the same in all of its rows.
     pub(super) last: ScalarValue,
@@ -199,8 +200,7 @@ impl Opener {
         wanted: &SchemaRef,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
         let meta = &small.meta;
-        let path = LocalFileSystem::new().path_to_filesystem(&meta.location)?;
-        let mut file = File::open(path)?;
+        let mut file = File::open(&small.path)?;
         let footer = self.footer(meta, &file)?;
         let columns = self.columns(&footer, small);
         let chunks = Chunks::read(&mut file, meta.size, &footer, &columns.roots)?;

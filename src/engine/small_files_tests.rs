@@ -9,6 +9,7 @@ use arrow::util::pretty::pretty_format_batches;
 use datafusion::error::Result;
 use datafusion::execution::cache::default_cache::DefaultCache;
 use datafusion::object_store::ObjectMeta;
+use datafusion::object_store::local::LocalFileSystem;
 use datafusion::object_store::path::Path as StorePath;
 use datafusion::scalar::ScalarValue;
 use parquet::arrow::ArrowWriter;
@@ -74,6 +75,7 @@ fn meta(path: &Path) -> ObjectMeta {
 
 fn read(opener: &Opener, meta: &ObjectMeta) -> Result<Vec<RecordBatch>> {
     let file = SmallFile {
+        path: LocalFileSystem::new().path_to_filesystem(&meta.location)?,
         meta: meta.clone(),
         last: ScalarValue::Date32(Some(20_000)),
     };
