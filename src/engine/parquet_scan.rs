@@ -73,7 +73,7 @@ impl<'a> ParquetScan<'a> {
     /// file that has it.
     pub(super) fn dictionary_bytes(&self, column: usize) -> Option<i64> {
         let name = self.columns.field(column).name();
-        let bytes = self.files().map(|file| {
+        let bytes = self.each_file_once().map(|file| {
             let stored = file.extension::<StoredColumns>()?;
             stored.dictionary_bytes(name)
         });
@@ -82,7 +82,7 @@ impl<'a> ParquetScan<'a> {
 
     /// Rows of the files.
     pub(super) fn rows(&self) -> Option<usize> {
-        let rows = self.files().map(|file| {
+        let rows = self.each_file_once().map(|file| {
             let known = file.statistics.as_ref()?;
             known.num_rows.get_value().copied()
         });
@@ -112,11 +112,14 @@ impl<'a> ParquetScan<'a> {
         Ok(Some(DataSourceExec::from_data_source(scan)))
     }
 
-    /// Each file once, though several partitions may have a range of it.
     fn files(&self) -> impl Iterator<Item = &PartitionedFile> {
+        self.config.file_groups.iter().flat_map(FileGroup::iter)
+    }
+
+    /// Several partitions may have a range of the same file.
+    fn each_file_once(&self) -> impl Iterator<Item = &PartitionedFile> {
         let mut known = HashSet::new();
-        let files = self.config.file_groups.iter().flat_map(FileGroup::iter);
-        files.filter(move |file| known.insert(file.path()))
+        self.files().filter(move |file| known.insert(file.path()))
     }
 
     /// The files, each told which columns to read as dictionaries.
