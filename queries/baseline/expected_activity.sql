@@ -20,6 +20,7 @@ history            enough (14 covered and 10 active days) | cold start
 held_out           days with an open attack or behaviour finding of the account, left out of the reference;
                    let_in those beyond a fifth of the days, which count all the same
 in_season          the same place in two or three earlier months (a day to either side) was as high
+maybe_season       it was in the one earlier month of which there are logs: no season yet, but less of a surprise
 season_highest     most of those days
 unusual            z >= 3, three times expected, above 1.2 times highest_35, not in season, enough history.
                    How much is much at all is for the rule to say

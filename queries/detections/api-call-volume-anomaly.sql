@@ -13,7 +13,8 @@ against its own past (`expected_activity`: the same weekday, else the last 28 da
 season): told is a day that is far out, three times the usual, above the highest of the last 35 days, and not small. \
 A single hour is told too, when it has ten times what this hour of the week had in the last eight weeks, and more than \
 any hour of the last 35 days: the catalogue does not ask for the latter; without it a job that starts an hour late is a \
-finding. High from ten times the usual day on. Beside a misuse or attack finding of the same user it is raised to critical. \
+finding. High from ten times the usual day on, but not where the one earlier month that has logs was as high at this place. \
+Beside a misuse or attack finding of the same user it is raised to critical. \
 With half of the calls refused it is marked as a retry storm. An account with less than 14 covered and 10 active days \
 has no usual day yet and is not judged. Only ApiTotalUsage counts calls, and each once."""
 false_positives = [
@@ -78,7 +79,7 @@ WITH
 days AS (
     SELECT
         day, user_key, app_key, actual, expected, z, highest_35, reference, reference_days, reference_first, reference_last,
-        covered_days, history,
+        covered_days, history, maybe_season, season_highest,
         history = 'enough' AND NOT in_season AND z >= $min_z AND actual >= $min_calls
             AND actual >= $times * expected AND actual > $over_highest * coalesce(highest_35, 0) AS far_out
     FROM expected_activity
@@ -101,7 +102,7 @@ hours AS (
 big AS (
     SELECT
         d.day, d.user_key, d.app_key, coalesce(d.app_key, '') AS app, d.actual, d.expected, d.z, d.highest_35, d.reference,
-        d.reference_days, d.reference_first, d.reference_last, d.history, d.far_out,
+        d.reference_days, d.reference_first, d.reference_last, d.history, d.maybe_season, d.season_highest, d.far_out,
         max(h.username) AS username, max(h.role) AS role, max(h.role_source) AS role_source, max(h.system) AS system,
         max(h.owner) AS owner, max(h.app_name) AS app_name, sum(h.errors) AS errors,
         array_slice(array_agg(lpad(CAST(CAST(h.hour_of_day AS BIGINT) AS VARCHAR), 2, '0') || 'h: ' || h.calls
@@ -114,7 +115,7 @@ big AS (
       AND in_window(h.user_key, CAST(NULL AS VARCHAR), h.hour, 'maintenance') IS NOT TRUE
     GROUP BY
         d.day, d.user_key, d.app_key, coalesce(d.app_key, ''), d.actual, d.expected, d.z, d.highest_35, d.reference,
-        d.reference_days, d.reference_first, d.reference_last, d.history, d.far_out
+        d.reference_days, d.reference_first, d.reference_last, d.history, d.maybe_season, d.season_highest, d.far_out
 ),
 peaks AS (
     SELECT h.user_key, h.app, h.day, h.hour, h.hour_of_day, h.calls
@@ -172,7 +173,7 @@ worst_hours AS (
 told AS (
     SELECT
         b.*, w.peak_count, w.peak_hour, w.peak_calls, w.peak_usual,
-        b.far_out AND b.actual >= $high_times * b.expected AS very_far_out,
+        b.far_out AND b.actual >= $high_times * b.expected AND NOT b.maybe_season AS very_far_out,
         CAST(b.errors AS DOUBLE) / b.actual >= $retry_share AS retry_storm
     FROM big AS b
     LEFT JOIN worst_hours AS w ON w.user_key = b.user_key AND w.app = b.app AND w.day = b.day
@@ -211,7 +212,8 @@ SELECT
     s.last_at,
     'About ' || CAST(round(t.expected) AS BIGINT) || CASE WHEN round(t.expected) = 1 THEN ' call' ELSE ' calls' END
         || ' a day (' || t.reference || ', ' || t.reference_days || ' days from ' || t.reference_first || ' to '
-        || t.reference_last || '; most of the last 35 days: ' || coalesce(t.highest_35, 0) || ')' AS expected,
+        || t.reference_last || '; most of the last 35 days: ' || coalesce(t.highest_35, 0)
+        || CASE WHEN t.maybe_season THEN '; at this time of the month before: ' || t.season_highest ELSE '' END || ')' AS expected,
     t.actual || ' calls'
         || CASE WHEN round(t.expected) >= 1 THEN ', ' || CAST(round(t.actual / t.expected) AS BIGINT) || ' times the usual' ELSE '' END
         || CASE

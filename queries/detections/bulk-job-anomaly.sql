@@ -18,12 +18,13 @@ catalogue names no level for them). A hard delete that is new to the account nee
 earlier days with logs. A job counts from its first row that tells of records, or of an unknown number; one that was \
 aborted or failed before it did anything is none. Version 1 jobs are added up over their batches, of version 2 jobs \
 the largest state counts; trace rows of version 1 are no jobs. The size of writing jobs is not compared: the history \
-keeps what is read and what is deleted. Told once a day and account, on the day on which the job began; what is far \
+keeps what is read and what is deleted. Where size is all, and the one earlier month that has logs was as high at \
+this place, it counts one level lower: two make a season. Told once a day and account, on the day on which the job began; what is far \
 too large, on the day on which it ended."""
 false_positives = [
   "A new load job, or one that runs less often than every 60 days: declare a maintenance window of its user",
   "The first night of the bulk logs in an org whose other logs are older: every user of bulk jobs is new",
-  "A month-end load in the first two months of logs: later it is known as a season",
+  "A month-end load in the first two months of logs (medium in the second): later it is known as a season",
 ]
 response = [
   "Read and not known: freeze the user or revoke the app's tokens; results of a job can be fetched for 7 days",
@@ -191,7 +192,9 @@ histories AS (
 ),
 -- Days far out for what bulk jobs read (their logs name no app) or for what is deleted.
 far_out AS (
-    SELECT day, user_key, metric, max(actual) AS actual, max(expected) AS expected, max(highest_35) AS highest_35
+    SELECT
+        day, user_key, metric, max(actual) AS actual, max(expected) AS expected, max(highest_35) AS highest_35,
+        bool_and(maybe_season) AS maybe_season, max(season_highest) AS season_highest
     FROM expected_activity
     WHERE ((metric = 'rows' AND app_key IS NULL AND actual >= $min_records) OR (metric = 'deletes' AND actual >= $min_deletes))
       AND day >= CAST($window_start AS DATE) AND day < CAST($window_end AS DATE)
@@ -202,6 +205,7 @@ far_out AS (
 judged AS (
     SELECT
         l.*, h.bulk_days, h.operation_days, h.object_days, h.active_days, f.actual, f.expected AS usual, f.highest_35,
+        f.maybe_season, f.season_highest,
         l.begins AND h.bulk_days = 0 AND (coalesce(h.covered_days, 0) >= $min_covered_days OR l.kind = 'harddelete') AS first_use,
         l.begins AND h.bulk_days > 0 AND h.operation_days = 0
             AND (coalesce(h.covered_days, 0) >= $min_covered_days OR l.kind = 'harddelete') AS new_operation,
@@ -229,7 +233,10 @@ days AS (
         max(CASE kind WHEN 'harddelete' THEN 3 WHEN 'write' THEN 1 ELSE 2 END) AS level,
         bool_or(first_use) AS first_use, bool_or(new_operation) AS new_operation, bool_or(new_object) AS new_object,
         bool_or(too_large) AS too_large, max(actual) FILTER (WHERE too_large) AS actual, max(usual) FILTER (WHERE too_large) AS usual,
-        max(highest_35) FILTER (WHERE too_large) AS highest_35, max(bulk_days) AS bulk_days,
+        max(highest_35) FILTER (WHERE too_large) AS highest_35,
+        -- Size alone, and it may be a season.
+        bool_and(too_large AND maybe_season AND NOT (first_use OR new_operation OR new_object)) AS maybe_season,
+        max(season_highest) FILTER (WHERE too_large) AS season_highest, max(bulk_days) AS bulk_days,
         array_slice(array_agg(printable(coalesce(operation, 'unknown operation'))
             || CASE WHEN object = '' THEN '' ELSE ' ' || printable(object) END || ': '
             || CASE WHEN records IS NULL THEN 'unknown' ELSE CAST(records AS VARCHAR) END || ' records'
@@ -268,7 +275,8 @@ SELECT
     occurred_at, user_key, sf_id18(user_key) AS user_id, username,
     -- An account that is only inferred to be an integration counts one level lower.
     ['low', 'medium', 'high', 'critical'][
-        level + 1 - CASE WHEN role = 'integration' AND role_source = 'inferred' THEN 1 ELSE 0 END
+        level + 1 - CASE WHEN maybe_season THEN 1 ELSE 0 END
+          - CASE WHEN role = 'integration' AND role_source = 'inferred' THEN 1 ELSE 0 END
     ] AS severity,
     jobs AS event_count,
     last_at,
@@ -278,6 +286,7 @@ SELECT
         WHEN new_object THEN 'Bulk jobs on objects that this account knows'
         ELSE 'About ' || CAST(round(coalesce(usual, 0)) AS BIGINT) || ' records a day, most of the last 35 days: '
             || coalesce(highest_35, 0)
+            || CASE WHEN maybe_season THEN '; at this time of the month before: ' || season_highest ELSE '' END
     END AS expected,
     array_to_string(array_slice(job_list, 1, 5), '; ') || ' in ' || jobs || CASE WHEN jobs = 1 THEN ' job' ELSE ' jobs' END
         || CASE WHEN first_use THEN ', the first of this account' ELSE '' END

@@ -15,7 +15,7 @@ there is a next page only because the one before was full, so one page of 2 000 
 catalogue's \"observed max\" it would). An answer without a cursor counts from 0.9 times 2 000 rows, for those who turn \
 the pages by WHERE and LIMIT. Polling a bulk job is no paging. Nightly copies are learned: a page is expected if the \
 account read much of this object on 3 of the last 14 days, or on 3 of these weekdays in 60 days, or if the load belongs \
-to the month's season; and at least a tenth as much as now; and network, app and client are not new, that is declared \
+to the month's season (the one earlier month that has logs, as high at this place, makes it one level lower); and at least a tenth as much as now; and network, app and client are not new, that is declared \
 or seen on 3 days. Outside the declared networks nothing is learned. Pages of all addresses of an account count \
 together (the catalogue counts by address, which a thief with many of them stays below). A flood over midnight is told \
 on the day on which the limit was reached, and again only if it goes on for more than an hour. Rows beyond what a \
@@ -164,16 +164,17 @@ habits AS (
         CASE s.kind WHEN 'client' THEN regexp_replace(lower(substr(s.value, 6)), '[^a-z]+', '', 'g') ELSE s.value END
 ),
 seasons AS (
-    SELECT DISTINCT user_key, day
+    SELECT user_key, day, bool_or(in_season) AS in_season
     FROM expected_activity
-    WHERE metric = 'rows' AND in_season AND day >= CAST($window_start AS DATE) AND day < CAST($window_end AS DATE)
+    WHERE metric = 'rows' AND (in_season OR maybe_season) AND day >= CAST($window_start AS DATE) AND day < CAST($window_end AS DATE)
+    GROUP BY user_key, day
 ),
 known AS (
     SELECT
         w.user_key, w.day, w.object, w.network, w.app_key, w.product,
         (count(DISTINCT CASE WHEN h.day >= w.day - CAST($learn_period AS INTERVAL) AND h.loads THEN h.day END) >= $learn_days
             OR count(DISTINCT CASE WHEN date_part('dow', h.day) = date_part('dow', w.day) AND h.loads THEN h.day END) >= $learn_days
-            OR bool_or(s.day IS NOT NULL)) AS object_known,
+            OR coalesce(bool_or(s.in_season), false)) AS object_known,
         (w.network IS NULL OR coalesce(bool_or(w.inside), false)
             OR count(DISTINCT CASE WHEN h.kind = 'network' AND h.value = w.network THEN h.day END) >= $learn_days)
             AND NOT coalesce(bool_or(w.outside), false) AS network_known,
@@ -254,11 +255,12 @@ history AS (
     GROUP BY w.day
 )
 SELECT
-    occurred_at, user_key, user_id, username,
-    -- Unknown size counts one level lower; so does an account that is only inferred to be an integration, and a
-    -- log that has just begun.
-    ['low', 'low', 'medium', 'high'][
-        4 - CASE WHEN pages_of_unknown_size * 2 > pages THEN 1 ELSE 0 END
+    occurred_at, t.user_key, user_id, username,
+    -- Unknown size counts one level lower; so does an account that is only inferred to be an integration, a
+    -- log that has just begun, and what may be a season.
+    ['low', 'low', 'low', 'medium', 'high'][
+        5 - CASE WHEN s.day IS NULL OR new_network OR new_app OR new_client THEN 0 ELSE 1 END
+          - CASE WHEN pages_of_unknown_size * 2 > pages THEN 1 ELSE 0 END
           - CASE WHEN role = 'integration' AND role_source = 'inferred' THEN 1 ELSE 0 END
           - CASE WHEN new_network OR coalesce(days, 0) >= $min_history_days THEN 0 ELSE 1 END
     ] AS severity,
@@ -284,4 +286,5 @@ SELECT
     proof
 FROM told t
 LEFT JOIN history h ON h.day = t.day
+LEFT JOIN seasons s ON s.user_key = t.user_key AND s.day = t.day AND NOT s.in_season
 ORDER BY occurred_at, user_key

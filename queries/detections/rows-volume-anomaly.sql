@@ -14,10 +14,11 @@ robust median and spread; a month's season): told is a day that is far out, thre
 the last 35 days, and not small. Where objects with personal or secret data were touched, the floor is lower. Bytes stand \
 beside the rows because some calls log no rows: such a day is told by its bytes, with the number of calls whose rows \
 nobody knows. A bulk job counts once, whatever number of states it has, and names no app in the log. Writes do not count. \
-An account with less than 14 covered and 10 active days has no usual day yet and is not judged."""
+An account with less than 14 covered and 10 active days has no usual day yet and is not judged. One level lower where the \
+one earlier month that has logs was as high at this place: two make a season."""
 false_positives = [
   "A back-fill or a first full load: declare a maintenance window of the user",
-  "Month-end loads in the first two months of logs: later they are known as a season",
+  "Month-end loads in the first two months of logs (medium in the second): later they are known as a season",
   "A release that reads new objects: entity-breadth-anomaly tells them beside it",
 ]
 response = [
@@ -72,7 +73,7 @@ WITH
 days AS (
     SELECT
         day, user_key, app_key, coalesce(app_key, '') AS app, metric, actual, expected, z, highest_35, reference, reference_days,
-        reference_first, reference_last
+        reference_first, reference_last, maybe_season, season_highest
     FROM expected_activity
     WHERE metric IN ('rows', 'bytes')
       AND day >= CAST($window_start AS DATE) AND day < CAST($window_end AS DATE)
@@ -111,7 +112,7 @@ accounts AS (
 judged AS (
     SELECT
         d.day, d.user_key, d.app_key, d.app, d.metric, d.actual, d.expected, d.z, d.highest_35, d.reference, d.reference_days,
-        d.reference_first, d.reference_last, o.objects, o.sensitive
+        d.reference_first, d.reference_last, d.maybe_season, d.season_highest, o.objects, o.sensitive
     FROM days AS d
     LEFT JOIN objects AS o ON o.user_key = d.user_key AND o.app = d.app AND o.day = d.day
     WHERE d.metric = 'bytes' OR d.actual >= CASE WHEN cardinality(o.sensitive) > 0 THEN $min_sensitive_rows ELSE $min_rows END
@@ -127,6 +128,8 @@ told AS (
         first_value(reference_days ORDER BY metric DESC) AS reference_days,
         first_value(reference_first ORDER BY metric DESC) AS reference_first,
         first_value(reference_last ORDER BY metric DESC) AS reference_last,
+        -- Where all that is far out may be a season.
+        bool_and(maybe_season) AS maybe_season, first_value(season_highest ORDER BY metric DESC) AS season_highest,
         first_value(objects ORDER BY metric DESC) AS objects, first_value(sensitive ORDER BY metric DESC) AS sensitive
     FROM judged
     GROUP BY user_key, app, day
@@ -153,7 +156,10 @@ SELECT
     coalesce(s.first_at, a.first_hour) AS occurred_at,
     t.user_key, sf_id18(t.user_key) AS user_id, coalesce(known_username(t.user_key), a.username) AS username,
     -- An account that is only inferred to be an integration counts one level lower.
-    CASE WHEN a.role = 'integration' AND a.role_source = 'inferred' THEN 'medium' ELSE 'high' END AS severity,
+    ['low', 'medium', 'high'][
+        3 - CASE WHEN t.maybe_season THEN 1 ELSE 0 END
+          - CASE WHEN a.role = 'integration' AND a.role_source = 'inferred' THEN 1 ELSE 0 END
+    ] AS severity,
     coalesce(s.calls, 1) AS event_count,
     coalesce(s.last_at, a.last_hour) AS last_at,
     'About '
@@ -166,6 +172,11 @@ SELECT
         || CASE
                WHEN t.metric = 'rows' THEN CAST(coalesce(t.highest_35, 0) AS VARCHAR)
                ELSE round(coalesce(t.highest_35, 0) / 1000000.0, 1) || ' MB'
+           END
+        || CASE
+               WHEN NOT t.maybe_season THEN ''
+               WHEN t.metric = 'rows' THEN '; at this time of the month before: ' || t.season_highest
+               ELSE '; at this time of the month before: ' || round(t.season_highest / 1000000.0, 1) || ' MB'
            END || ')' AS expected,
     a.rows_read || ' rows and ' || round(a.bytes / 1000000.0, 1) || ' MB read'
         || CASE WHEN round(t.expected) >= 1 THEN ', ' || CAST(round(t.actual / t.expected) AS BIGINT) || ' times the usual' ELSE '' END

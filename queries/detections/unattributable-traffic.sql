@@ -15,9 +15,10 @@ share rises against the median of the last four weeks (three times its spread, t
 many rows, and five points) or the log is new. A log whose share is higher because those who always lack something \
 were a larger part of the day, as on a weekend without people, does not rise. A thief who makes few calls drowns in \
 such shares. So more is told at medium, however small the share: the first row without address or app of a machine, or \
-of the people in a log, where 300 rows on 14 days or more of the last four weeks had it and none lacked it; each later \
-day, after one that lacked none, with ten or more such rows that are five points above the usual share, while days \
-with any are a fifth at most, for a thief's first night must not make his second one usual; and ten or more users of a log who lack it on one day, more than three times as many as on any day of the \
+of the people in a log, where 300 rows on 14 days or more of the last four weeks had it and none lacked it; and each later \
+day after one that lacked none, while days with any are a fifth at most: of a machine in the two weeks since the first \
+such day, and else with ten or more such rows that are five points above the usual share, for a thief's first night \
+must not make his next ones usual; and ten or more users of a log who lack it on one day, more than three times as many as on any day of the \
 last four weeks. The people of a log are not told beside the log itself, nor a log beside those who explain half of \
 what it lacks. An app counts as known when the row names it or the login behind its key does: External Client Apps \
 leave it out. Logins are asked for their app only on days for which LoginHistory is there, else that is \
@@ -78,6 +79,11 @@ meaning = "part of the earlier days that may have lacked it while a day that lac
 type = "int"
 default = 10
 meaning = "rows without it from which such a later day is told"
+
+[params.again_period]
+type = "duration"
+default = "14d"
+meaning = "how long after a machine's first row without it each return is told, however few the rows"
 
 [params.many_users]
 type = "int"
@@ -239,6 +245,7 @@ usual AS (
         sum(asked) OVER before AS rows_before,
         max(users) OVER before AS most_users,
         coalesce(sum(CASE WHEN lacking > 0 THEN 1 ELSE 0 END) OVER before, 0) AS lacking_days,
+        min(CASE WHEN lacking > 0 THEN day END) OVER before AS first_lacking,
         lag(lacking) OVER (PARTITION BY log, missing, scope, machine ORDER BY day) AS lacked_last,
         -- In the same period, on a day that had enough rows to tell it.
         coalesce(sum(CASE WHEN rows >= $min_rows AND share >= $user_share THEN 1 ELSE 0 END) OVER (
@@ -272,8 +279,8 @@ judged AS (
             AND (u.lacking_days = 0
                  -- Nor does it come to be usual by the few days that lacked it since; but what stays is told once.
                  OR u.lacking_days <= $rare_share * u.history_days AND u.lacked_last = 0
-                    AND u.lacking >= $rows_again
-                    AND u.share >= u.expected_share + $min_rise) AS is_rare,
+                    AND (u.lacking >= $rows_again AND u.share >= u.expected_share + $min_rise
+                         OR u.scope = 'user' AND u.first_lacking >= u.day - CAST($again_period AS INTERVAL))) AS is_rare,
         u.scope = 'log' AND u.missing IN ('address', 'app') AND u.history_days >= 2 * $min_history_days
             AND u.users >= $many_users AND u.users > 3 * u.most_users AS more_users
     FROM (

@@ -8,9 +8,9 @@ use polars::prelude::*;
 use super::calendar::{HeldOutDays, Pair, Position};
 use super::read::{Covered, Totals};
 use super::{
-    HIGHEST_DAYS, LAST_DAYS, LOOKBACK_DAYS, MAD_TO_SCALE, MAX_OVER_SEASON, MAX_SCALE,
-    MIN_ACTIVE_DAYS, MIN_COVERED_DAYS, MIN_OVER_HIGHEST, MIN_RATIO, MIN_SAME_WEEKDAY, MIN_SCALE,
-    MIN_SEASON_MONTHS, MIN_Z, REFERENCE_DAYS, REGULAR_SHARE, SLACK, SPARSE_SHARE,
+    HIGHEST_DAYS, LAST_DAYS, LOOKBACK_DAYS, MAD_TO_SCALE, MAX_OVER_ONE_MONTH, MAX_OVER_SEASON,
+    MAX_SCALE, MIN_ACTIVE_DAYS, MIN_COVERED_DAYS, MIN_OVER_HIGHEST, MIN_RATIO, MIN_SAME_WEEKDAY,
+    MIN_SCALE, MIN_SEASON_MONTHS, MIN_Z, REFERENCE_DAYS, REGULAR_SHARE, SLACK, SPARSE_SHARE,
 };
 
 /// Which days a reference is made of, as the column `choice` has it.
@@ -343,23 +343,30 @@ fn seasons(frames: &Frames, judged: LazyFrame) -> PolarsResult<LazyFrame> {
             .select([col("series"), col("judged"), col("actual"), col("expected")]);
     let low = || col("low").cast(DataType::Float64);
     let actual = col("actual").cast(DataType::Float64);
-    let is_season = every([
-        col("months").gt_eq(lit(MIN_SEASON_MONTHS)),
+    let is_enough = || col("months").gt_eq(lit(MIN_SEASON_MONTHS));
+    let most_over = when(is_enough())
+        .then(lit(MAX_OVER_SEASON))
+        .otherwise(lit(MAX_OVER_ONE_MONTH));
+    let is_alike = every([
         col("low").gt(lit(0_i64)),
         low().gt_eq(col("expected") * lit(MIN_RATIO * (1.0 - SLACK))),
-        actual.lt_eq(col("high").cast(DataType::Float64) * lit(MAX_OVER_SEASON)),
+        actual.lt_eq(col("high").cast(DataType::Float64) * most_over),
     ]);
+    let alike_in = |enough: Expr| enough.and(col("is_alike")).any(true);
     let seasons = left(months, of_pair, &PAIR)
-        .with_columns([is_season
-            .fill_null(lit(false))
-            .cast(DataType::Int32)
-            .alias("is_season")])
+        .with_columns([is_alike.fill_null(lit(false)).alias("is_alike")])
         .group_by(PAIR.map(col))
         .agg([
-            col("is_season").max().eq(lit(1)).alias("in_season"),
+            alike_in(is_enough()).alias("in_season"),
+            alike_in(is_enough().not()).alias("maybe_season"),
             col("high").max().alias("season_highest"),
         ]);
-    Ok(left(judged, seasons, &PAIR).with_columns([col("in_season").fill_null(lit(false))]))
+    Ok(left(judged, seasons, &PAIR)
+        .with_columns([
+            col("in_season").fill_null(lit(false)),
+            col("maybe_season").fill_null(lit(false)),
+        ])
+        .with_columns([col("maybe_season").and(col("in_season").not())]))
 }
 
 fn every<const N: usize>(conditions: [Expr; N]) -> Expr {

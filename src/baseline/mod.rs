@@ -64,6 +64,8 @@ const MIN_ACTIVE_DAYS: i64 = 10;
 /// Earlier months that make a season, and how far above their highest it may go.
 const MIN_SEASON_MONTHS: i64 = 2;
 const MAX_OVER_SEASON: f64 = 1.5;
+/// One month tells nothing of the spread: its weekend may stand for a working day.
+const MAX_OVER_ONE_MONTH: f64 = 2.0;
 /// Largest share of a reference's days that may be held out.
 const MAX_HELD_OUT: f64 = 0.2;
 /// What rounding may take from a comparison.

@@ -347,9 +347,33 @@ fn a_month_end_like_the_ones_before_is_the_season() {
     assert!(row.fraction("z") > 3.0 && row.is("in_season") && !row.is("unusual"));
     let beyond = judge(3, 2_900);
     assert!(!beyond.is("in_season") && beyond.is("unusual"));
-    // One month makes no season, and a month without a peak breaks it.
+    // A month without a peak breaks it.
     let once = judge(1, 2_500);
-    assert!(!once.is("in_season") && once.is("unusual"));
+    assert!(!once.is("in_season") && !once.is("maybe_season") && once.is("unusual"));
+}
+
+#[test]
+fn the_one_month_end_that_has_logs_may_be_a_season_and_is_told_all_the_same() {
+    let end = day("2026-04-30");
+    let judge = |peak, calls| {
+        let mut world = World::default();
+        for date in (1..=40).map(|back| before(end, back)) {
+            let calls = if date == day("2026-03-31") { peak } else { 100 };
+            world.on(date, ERP, calls, 0);
+        }
+        world.on(end, ERP, calls, 0);
+        Row {
+            batch: world.judge(&[end]),
+            row: 0,
+        }
+    };
+    let row = judge(1_900, 3_800);
+    assert!(row.is("maybe_season") && !row.is("in_season") && row.is("unusual"));
+    assert_eq!(row.number("season_highest"), 1_900);
+    let beyond = judge(1_900, 3_801);
+    assert!(!beyond.is("maybe_season") && beyond.is("unusual"));
+    let first = judge(100, 2_500);
+    assert!(!first.is("maybe_season") && first.is("unusual"));
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub fn schema() -> SchemaRef {
         always("held_out", DataType::Int64),
         always("let_in", DataType::Int64),
         always("in_season", DataType::Boolean),
+        always("maybe_season", DataType::Boolean),
         maybe("season_highest", DataType::Int64),
         always("unusual", DataType::Boolean),
     ]))
@@ -104,6 +105,7 @@ pub(super) fn batch(judged: &DataFrame, totals: &Totals) -> Result<RecordBatch, 
         Arc::new(numbers(judged, "held_out")?),
         Arc::new(numbers(judged, "let_in")?),
         Arc::new(flags(judged, "in_season")?),
+        Arc::new(flags(judged, "maybe_season")?),
         Arc::new(numbers(judged, "season_highest")?),
         Arc::new(flags(judged, "unusual")?),
     ];

@@ -20,7 +20,8 @@ use crate::words::{counted, grouped};
 /// The series that stick out most, or the one that the finding names.
 const SERIES: &str = "
     SELECT day, app_key, metric, actual, expected, reference, reference_days, reference_first,
-        reference_last, highest_35, z, held_out, history, in_season, season_highest
+        reference_last, highest_35, z, held_out, history, in_season, maybe_season,
+        season_highest
     FROM expected_activity
     WHERE user_key = $user AND day = $day AND ($metric IS NULL OR metric = $metric)
       AND ($app IS NULL OR app_key IS NULL OR app_key = $app)
@@ -109,7 +110,10 @@ impl<'a> Series<'a> {
 
 fn deviation(series: &Series<'_>) -> Deviation {
     let days = |name| series.number(name).unwrap_or_default().unsigned_abs();
-    let in_season = series.is("in_season");
+    let highest_if = |flag| {
+        let highest = series.is(flag).then(|| series.number("season_highest"));
+        highest.map(Option::unwrap_or_default)
+    };
     Deviation {
         metric: series.text("metric").unwrap_or_default().to_owned(),
         app_key: series.text("app_key").map(str::to_owned),
@@ -123,7 +127,8 @@ fn deviation(series: &Series<'_>) -> Deviation {
         highest_35: series.number("highest_35"),
         z: series.fraction("z"),
         held_out: days("held_out"),
-        season_highest: in_season.then(|| series.number("season_highest").unwrap_or_default()),
+        season_highest: highest_if("in_season"),
+        month_before_highest: highest_if("maybe_season"),
         is_cold_start: series.text("history") == Some("cold start"),
     }
 }
@@ -168,6 +173,12 @@ pub fn line(series: &Deviation) -> String {
     if let Some(highest) = series.season_highest {
         told += &format!(
             "; the season of the month: up to {} before",
+            grouped(highest)
+        );
+    }
+    if let Some(highest) = series.month_before_highest {
+        told += &format!(
+            "; up to {} at this time of the month before",
             grouped(highest)
         );
     }

@@ -44,6 +44,8 @@ pub struct Deviation {
     pub held_out: u64,
     /// Most of this time of the month before, where the day lies in a season.
     pub season_highest: Option<i64>,
+    /// The same of the one earlier month that has logs, where that was about as high.
+    pub month_before_highest: Option<i64>,
     /// Too short a history for a verdict.
     pub is_cold_start: bool,
 }

@@ -200,6 +200,9 @@ pub fn look_alike_app(scene: &mut Scene, _: &Org, _: usize) -> bool {
             _ => {}
         }
     }
+    if any && !scene.app.is_empty() {
+        scene.app = look_alike(&scene.app).into();
+    }
     any
 }
 

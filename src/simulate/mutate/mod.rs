@@ -122,7 +122,11 @@ pub const ALL: &[Mutation] = &[
         line: "The app's name with a letter of another alphabet, and no id",
         change: changes::look_alike_app,
         answers: &["first-seen-app"],
-        also: &["integration-wrong-connected-app"],
+        // Nobody used that app before, and a login by it leaves no flow.
+        also: &[
+            "integration-wrong-connected-app",
+            "oauth-device-flow-suspected",
+        ],
         ..PLAIN
     },
     Mutation {
