@@ -109,17 +109,22 @@ amounts AS (
     SELECT
         user_key, week, m.metric,
         max(username) AS username, max(role) AS role, max(role_source) AS role_source, max(system) AS system, max(owner) AS owner,
-        CASE WHEN m.metric = 'objects' THEN count(DISTINCT value)
-             ELSE sum(CASE WHEN array_has($sensitive, value) THEN events ELSE 0 END) END AS amount
+        sum(CASE WHEN m.metric = 'objects' THEN 1 WHEN array_has($sensitive, value) THEN events ELSE 0 END) AS amount
     FROM (
-        SELECT *, (CAST(CAST($window_end AS DATE) AS INT) - 1 - CAST(CAST(day AS DATE) AS INT)) / 7 AS week
-        FROM sightings
-        WHERE day >= CAST($window_end - $look_back AS DATE) AND day < CAST($window_end AS DATE)
-          AND kind = 'object' AND value <> '(more)'
-          AND role IN ('integration', 'ci') AND user_key IS NOT NULL
-    ) s
+        SELECT
+            user_key, week, value, max(username) AS username, max(role) AS role, max(role_source) AS role_source,
+            max(system) AS system, max(owner) AS owner, sum(events) AS events
+        FROM (
+            SELECT *, (CAST(CAST($window_end AS DATE) AS INT) - 1 - CAST(CAST(day AS DATE) AS INT)) / 7 AS week
+            FROM sightings
+            WHERE day >= CAST($window_end - $look_back AS DATE) AND day < CAST($window_end AS DATE)
+              AND kind = 'object' AND value <> '(more)'
+              AND role IN ('integration', 'ci') AND user_key IS NOT NULL
+        ) s
+        WHERE in_window(user_key, CAST(NULL AS VARCHAR), first_at, 'maintenance') IS NOT TRUE
+        GROUP BY user_key, week, value
+    ) o
     CROSS JOIN (SELECT 'objects' AS metric UNION ALL SELECT 'sensitive' AS metric) m
-    WHERE in_window(user_key, CAST(NULL AS VARCHAR), first_at, 'maintenance') IS NOT TRUE
     GROUP BY user_key, week, m.metric
 ),
 -- Weeks whose log is there, counted through: 1 is the newest, 14 to 26 are the older ones.

@@ -4,6 +4,7 @@
 mod context;
 mod damage;
 mod dictionary_aggregates;
+mod distinct_texts;
 mod error;
 mod exchanges;
 mod expected;
@@ -11,6 +12,7 @@ mod extremes;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod functions;
+mod grouped_distincts;
 mod lags;
 mod lake_table;
 mod lazy;

@@ -13,6 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::dictionary_aggregates::from_dictionaries;
 use super::exchanges::with_one_writer;
+use super::grouped_distincts::of_all_groups;
 use super::lags::moved_down;
 use super::numbered_groups::by_numbers;
 use super::text_filters::answered_by_scan;
@@ -20,8 +21,8 @@ use super::text_filters::answered_by_scan;
 /// The operator anew, with its inputs, if the rule is about it.
 type Anew = fn(&Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>>;
 
-/// DataFusion's rules and ours, which come before those that hand filters to a scan that are only
-/// known when the query runs.
+/// DataFusion's rules and ours: first what has an influence on which sorts there are; the others come
+/// before those that hand filters to a scan that are only known when the query runs.
 pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let place = rules
@@ -29,18 +30,37 @@ pub(super) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
         .position(|rule| rule.name() == "EnsureCooperative");
     let place = place.unwrap_or(rules.len());
     let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 5] = [
-        Arc::new(EachOperator("text_filters", answered_by_scan)),
-        Arc::new(EachOperator("dictionary_aggregates", from_dictionaries)),
-        Arc::new(EachOperator("numbered_groups", by_numbers)),
-        Arc::new(EachOperator("lags", moved_down)),
-        Arc::new(EachOperator("one_writer", with_one_writer)),
+        of_whole_plan("text_filters", answered_by_scan),
+        of_whole_plan("dictionary_aggregates", from_dictionaries),
+        of_whole_plan("numbered_groups", by_numbers),
+        of_whole_plan("lags", moved_down),
+        of_whole_plan("one_writer", with_one_writer),
     ];
     rules.splice(place..place, ours);
+    let first = EachOperator {
+        name: "grouped_distincts",
+        anew: of_all_groups,
+        is_whole: false,
+    };
+    rules.insert(0, Arc::new(first));
     rules
 }
 
+fn of_whole_plan(name: &'static str, anew: Anew) -> Arc<dyn PhysicalOptimizerRule + Send + Sync> {
+    Arc::new(EachOperator {
+        name,
+        anew,
+        is_whole: true,
+    })
+}
+
 /// A rule by its name.
-struct EachOperator(&'static str, Anew);
+struct EachOperator {
+    name: &'static str,
+    anew: Anew,
+    /// Whether the plan has its sorts and exchanges already.
+    is_whole: bool,
+}
 
 impl PhysicalOptimizerRule for EachOperator {
     fn optimize(
@@ -48,7 +68,7 @@ impl PhysicalOptimizerRule for EachOperator {
         plan: Arc<dyn ExecutionPlan>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let anew = self.1;
+        let anew = self.anew;
         let changed = Arc::clone(&plan).transform_up(|operator| {
             Ok(match anew(&operator)? {
                 Some(other) => Transformed::yes(other),
@@ -57,6 +77,9 @@ impl PhysicalOptimizerRule for EachOperator {
         })?;
         if !changed.transformed {
             return Ok(plan);
+        }
+        if !self.is_whole {
+            return Ok(changed.data);
         }
         // A parent may count on what its input is known for, as that a filter leaves one value of a
         // column: where ours is not known for it, the plan stays as it was.
@@ -67,7 +90,7 @@ impl PhysicalOptimizerRule for EachOperator {
     }
 
     fn name(&self) -> &str {
-        self.0
+        self.name
     }
 
     fn schema_check(&self) -> bool {
@@ -77,6 +100,6 @@ impl PhysicalOptimizerRule for EachOperator {
 
 impl fmt::Debug for EachOperator {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.0)
+        out.write_str(self.name)
     }
 }
