@@ -15,10 +15,11 @@ share rises against the median of the last four weeks (three times its spread, t
 many rows, and five points) or the log is new. A log whose share is higher because those who always lack something \
 were a larger part of the day, as on a weekend without people, does not rise. A thief who makes few calls drowns in \
 such shares. So more is told at medium, however small the share: the first row without address or app of a machine, or \
-of the people in a log, where 300 rows on 14 days or more of the last four weeks had it and none lacked it; and each later \
-day after one that lacked none, while days with any are a fifth at most: of a machine in the two weeks since the first \
-such day, and else with ten or more such rows that are five points above the usual share, for a thief's first night \
-must not make his next ones usual; and ten or more users of a log who lack it on one day, more than three times as many as on any day of the \
+of the people in a log, where 300 rows on 14 days or more of the last four weeks had it and none lacked it; and later \
+days, while those with any are a fifth at most, for a thief's first night must not make his next ones usual: with ten or \
+more such rows that are five points above the usual share and three times those of the day before; of a machine in the two weeks \
+since the first such day, after a day that lacked none or while most of its rows have it; of people who call the API, where somebody \
+lacks it who lacked none before, while days with any are half at most, and there are two of them or ten rows; and ten or more users of a log who lack it on one day, more than three times as many as on any day of the \
 last four weeks. The people of a log are not told beside the log itself, nor a log beside those who explain half of \
 what it lacks. An app counts as known when the row names it or the login behind its key does: External Client Apps \
 leave it out. Logins are asked for their app only on days for which LoginHistory is there, else that is \
@@ -84,6 +85,16 @@ meaning = "rows without it from which such a later day is told"
 type = "duration"
 default = "14d"
 meaning = "how long after a machine's first row without it each return is told, however few the rows"
+
+[params.first_share]
+type = "float"
+default = 0.5
+meaning = "part of the earlier days that may have lacked it while people who never lacked it are still told"
+
+[params.first_users]
+type = "int"
+default = 2
+meaning = "people who lack it for the first time in four weeks from which such a later day is told, however few the rows"
 
 [params.many_users]
 type = "int"
@@ -195,7 +206,8 @@ lacks AS (
 subjects AS (
     SELECT
         *,
-        CAST(sum(lacking) OVER before AS DOUBLE) / sum(rows) OVER before AS usual_of_user
+        CAST(sum(lacking) OVER before AS DOUBLE) / sum(rows) OVER before AS usual_of_user,
+        lacking > 0 AND coalesce(sum(lacking) OVER before, 0) = 0 AS is_first
     FROM lacks
     WINDOW before AS (
         PARTITION BY log, missing, user_key ORDER BY day
@@ -231,6 +243,7 @@ shares AS (
         max(CASE WHEN scope <> 'people' OR lacking > 0 THEN last_at END) AS last_at,
         max(CASE WHEN lacking > 0 THEN sample_row END) AS sample_row,
         count(user_key) FILTER (WHERE lacking > 0) AS users,
+        count(user_key) FILTER (WHERE is_first) AS first_users,
         sum(rows * usual_of_user) AS expected_of_known,
         coalesce(sum(rows) FILTER (WHERE usual_of_user IS NOT NULL), 0) AS rows_of_known,
         CAST(sum(lacking) AS DOUBLE) / sum(rows) AS share
@@ -278,9 +291,15 @@ judged AS (
             AND u.history_days >= 2 * $min_history_days AND u.rows_before >= $rows_before
             AND (u.lacking_days = 0
                  -- Nor does it come to be usual by the few days that lacked it since; but what stays is told once.
-                 OR u.lacking_days <= $rare_share * u.history_days AND u.lacked_last = 0
-                    AND (u.lacking >= $rows_again AND u.share >= u.expected_share + $min_rise
-                         OR u.scope = 'user' AND u.first_lacking >= u.day - CAST($again_period AS INTERVAL))) AS is_rare,
+                 OR u.lacking_days <= $rare_share * u.history_days
+                    AND (u.lacking > 3 * u.lacked_last AND u.lacking >= $rows_again AND u.share >= u.expected_share + $min_rise
+                         -- Beside a machine's own rows, that have it, those of a thief.
+                         OR u.scope = 'user' AND (u.lacked_last = 0 OR u.share < $user_share)
+                            AND u.first_lacking >= u.day - CAST($again_period AS INTERVAL))
+                 -- Other people than on the days before.
+                 OR u.scope = 'people' AND u.log <> 'logins' AND u.first_users > 0
+                    AND u.lacking_days <= $first_share * u.history_days
+                    AND (u.lacking >= $rows_again OR u.first_users >= $first_users)) AS is_rare,
         u.scope = 'log' AND u.missing IN ('address', 'app') AND u.history_days >= 2 * $min_history_days
             AND u.users >= $many_users AND u.users > 3 * u.most_users AS more_users
     FROM (

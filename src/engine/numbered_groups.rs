@@ -152,7 +152,7 @@ mod tests {
     use crate::registry::Registry;
 
     /// Groups in braces, what is asked of them, what to group by, and whether by numbers.
-    const ASKED: [(&str, &str, bool); 16] = [
+    const ASKED: [(&str, &str, bool); 17] = [
         ("{browser_type}, count(*), sum(line_no)", "1", true),
         ("{browser_type}, {login_type}, count(*)", "1, 2", true),
         (
@@ -181,8 +181,13 @@ mod tests {
             true,
         ),
         (
-            // Sorted before it is grouped.
             "{browser_type}, array_agg(DISTINCT login_type ORDER BY login_type)",
+            "1",
+            true,
+        ),
+        (
+            // Sorted before it is grouped.
+            "{browser_type}, array_agg(line_no ORDER BY line_no)",
             "1",
             false,
         ),

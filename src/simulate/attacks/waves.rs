@@ -14,10 +14,11 @@ use super::vendors::indicator_holds;
 use super::{Actor, FOREIGN_USE, expect, scene};
 use crate::config::Severity::{Critical, High};
 
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
     "ioc-match",
     "rows-volume-anomaly",
     "recon-enumeration",
+    "recon-bulk-delete-chain",
     "paging-exfiltration",
     "app-token-burst-new-ip",
     "cross-source-mismatch",
