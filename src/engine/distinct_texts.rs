@@ -4,6 +4,7 @@
 //! for each. DataFusion has a table, a converter and buffers for every group (31 KB before the first
 //! text, as of 55), which its memory pool does not see.
 
+use std::hash::BuildHasher;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,7 +22,6 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
-use std::hash::BuildHasher;
 
 /// What is asked of the distinct texts of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,7 +44,7 @@ pub(super) struct DistinctTexts {
 }
 
 impl DistinctTexts {
-    pub(super) fn new(asked: Asked) -> AggregateUDF {
+    pub(super) fn function(asked: Asked) -> AggregateUDF {
         let signature = Signature::any(1, Volatility::Immutable);
         AggregateUDF::from(Self { asked, signature })
     }
@@ -113,13 +113,8 @@ impl AggregateUDFImpl for DistinctTexts {
         let [text] = arguments.expr_fields else {
             return exec_err!("the texts of {} columns", arguments.expr_fields.len());
         };
-        Ok(Box::new(TextsOfGroups {
-            asked: self.asked,
-            text: text.data_type().clone(),
-            texts: Texts::default(),
-            pairs: HashSet::new(),
-            counts: Vec::new(),
-        }))
+        let text = text.data_type().clone();
+        Ok(Box::new(TextsOfGroups::new(self.asked, text)))
     }
 }
 
@@ -185,6 +180,16 @@ struct TextsOfGroups {
 }
 
 impl TextsOfGroups {
+    fn new(asked: Asked, text: DataType) -> Self {
+        Self {
+            asked,
+            text,
+            texts: Texts::default(),
+            pairs: HashSet::new(),
+            counts: Vec::new(),
+        }
+    }
+
     fn counts_null(&self) -> bool {
         matches!(
             self.asked,
@@ -368,13 +373,7 @@ impl GroupsAccumulator for TextsOfGroups {
         filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
         let rows = columns.first().map_or(0, |column| column.len());
-        let mut alone = Self {
-            asked: self.asked,
-            text: self.text.clone(),
-            texts: Texts::default(),
-            pairs: HashSet::new(),
-            counts: Vec::new(),
-        };
+        let mut alone = Self::new(self.asked, self.text.clone());
         let groups: Vec<usize> = (0..rows).collect();
         alone.update_batch(columns, &groups, filter, rows)?;
         alone.state(EmitTo::All)
@@ -392,16 +391,6 @@ impl GroupsAccumulator for TextsOfGroups {
 mod tests {
     use super::*;
 
-    fn texts_of(asked: Asked) -> TextsOfGroups {
-        TextsOfGroups {
-            asked,
-            text: DataType::Utf8View,
-            texts: Texts::default(),
-            pairs: HashSet::new(),
-            counts: Vec::new(),
-        }
-    }
-
     fn lists(array: &ArrayRef) -> Vec<Option<Vec<String>>> {
         let lists = array.as_list::<i32>().iter();
         let texts = |list: ArrayRef| {
@@ -413,10 +402,11 @@ mod tests {
 
     #[test]
     fn groups_that_are_taken_early_leave_the_others_as_they_were() {
-        let mut texts = texts_of(Asked::List {
+        let list = Asked::List {
             sorted: Some(SortOptions::default().desc()),
             with_null: true,
-        });
+        };
+        let mut texts = TextsOfGroups::new(list, DataType::Utf8View);
         let column: ArrayRef = Arc::new(StringViewArray::from(vec![
             Some("b"),
             Some("a"),
@@ -455,7 +445,7 @@ mod tests {
 
     #[test]
     fn what_is_held_grows_by_texts_and_not_by_groups() {
-        let mut texts = texts_of(Asked::Count);
+        let mut texts = TextsOfGroups::new(Asked::Count, DataType::Utf8View);
         let column: ArrayRef = Arc::new(StringViewArray::from(vec!["a longer text"; 10_000]));
         let groups: Vec<usize> = (0..10_000).collect();
         texts

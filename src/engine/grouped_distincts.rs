@@ -80,7 +80,7 @@ fn of_texts(
     asked: Asked,
     aggregate: &AggregateExec,
 ) -> Result<AggregateFunctionExpr> {
-    let texts = Arc::new(DistinctTexts::new(asked));
+    let texts = Arc::new(DistinctTexts::function(asked));
     AggregateExprBuilder::new(texts, function.expressions())
         .schema(aggregate.input_schema())
         .alias(function.name())
