@@ -122,6 +122,7 @@ pub fn mass_delete(stage: &mut Stage<'_>) -> Vec<Scene> {
     let own = [
         "delete-volume-anomaly",
         "bulk-job-anomaly",
+        "entity-breadth-anomaly",
         "api-call-volume-anomaly",
         "rows-volume-anomaly",
         "api-limit-burn",
