@@ -24,8 +24,8 @@ pub(super) fn of_all_groups(
     let Some(aggregate) = node.downcast_ref::<AggregateExec>() else {
         return Ok(None);
     };
-    let is_first = aggregate.limit_options().is_none();
-    if aggregate.group_expr().is_true_no_grouping() || !is_first {
+    let is_of_all = aggregate.group_expr().is_true_no_grouping();
+    if is_of_all || aggregate.limit_options().is_some() {
         return Ok(None);
     }
     let functions = aggregate.aggr_expr().iter();
